@@ -5,6 +5,7 @@ import { readMounts } from "../mountinfo.js";
 import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { isRoot } from "../root.js";
+import { shellWord } from "../text.js";
 import { containersUnseen } from "../unseen.js";
 
 /** Everything that commands use of the system, so that tests run them without an addon or root. */
@@ -65,6 +66,16 @@ export function servingConfigFor(
     command.optsWithGlobals().mountpoint !== undefined ||
     config.mountpoint !== defaultOf("mountpoint");
   return isNamed ? config : { ...config, mountpoint: servingPlace(readMounts(), config) };
+}
+
+/**
+ * The flags of a command line that say which vprocfs is meant, for the commands that it advises: each with a blank
+ * before it, as a shell reads them.
+ */
+export function namingFlags(command: Command): string {
+  const { config, mountpoint }: Record<string, unknown> = command.optsWithGlobals();
+  const given = Object.entries({ config, mountpoint }).filter(([, value]) => value !== undefined);
+  return given.map(([name, value]) => ` --${name} ${shellWord(String(value))}`).join("");
 }
 
 /** The configuration from flags and defaults alone, for commands that must work even if the file is wrong. */

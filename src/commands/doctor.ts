@@ -6,7 +6,7 @@ import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt } from "../mountinfo.js";
-import { canonicalPath } from "../mountpoint.js";
+import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
 import { requireRoot } from "../root.js";
 import { counted, printable, shortName } from "../text.js";
@@ -15,8 +15,9 @@ import { checkContainer } from "../tools/container-checks.js";
 import { checkDaemon } from "../tools/daemon-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
 import { checkHost } from "../tools/host-checks.js";
+import { Inside } from "../tools/inside.js";
 import { containersUnseen, mountsWhereServed } from "../unseen.js";
-import { type Context, servingConfigFor, toJson } from "./context.js";
+import { type Context, namingFlags, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** The exit status for the worst finding. As in all commands, 1 and 2 are errors. */
@@ -57,14 +58,18 @@ async function examine(context: Context, command: Command, word: string | undefi
   const survey = await surveys.take();
   const mountpoint = canonicalPath(config.mountpoint);
   const mounts = await mountsWhereServed(mountpoint);
+  const state = await stateOfMount(mountpoint, config);
+  const device = state === "dead" ? undefined : mountAt(mounts, mountpoint)?.device;
+  const flags = namingFlags(command);
   const polledDevice = mountAt(mounts, polledMountpointOf(mountpoint))?.device;
   // The daemon may have been started with other settings than those in the file now.
   const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
   const hasLogs = kernelLog && config.consistency !== "tick" && polledDevice !== undefined;
   const inputs = {
-    surveys,
+    inside: state === "live" ? new Inside(surveys, device ?? "") : undefined,
+    flags,
     config,
-    device: mountAt(mounts, mountpoint)?.device,
+    device,
     polledDevice,
     devices: new Set(mounts.map(({ device }) => device)),
     exclusionReason: exclusionReason(binding, config),
@@ -72,8 +77,8 @@ async function examine(context: Context, command: Command, word: string | undefi
     hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };
   const findings = [
-    ...(selected === undefined ? checkHost(survey, all, config) : []),
-    ...(await checkDaemon(config, mountpoint, binding.version)),
+    ...(selected === undefined ? checkHost(survey, all, config, flags) : []),
+    ...(await checkDaemon(config, { mountpoint, state, flags }, binding.version)),
     ...(await checkSight(mountpoint)),
   ];
   for (const container of survey.containers) {

@@ -1,23 +1,20 @@
-import { readFileSync } from "node:fs";
 import type { ExclusionReason } from "../attach/selection.js";
 import type { Config } from "../config.js";
-import { errnoOf, messageOf } from "../errors.js";
-import type { Surveyed, Surveys } from "../metrics/survey.js";
+import type { Surveyed } from "../metrics/survey.js";
 import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
 import { isLxcfs, isOurs } from "../mountpoint.js";
-import { formatBytes, shellWord } from "../text.js";
 import { type Finding, Findings } from "./findings.js";
+import { checkFigures, type Inside } from "./inside.js";
+import { checkUse } from "./use-checks.js";
 
-const WITHIN_MS = 3000;
-/** An OOM kill longer ago than this is only mentioned. */
-const RECENT_S = 24 * 3600;
-const NEAR_LIMIT = 0.95;
-const MUCH_THROTTLED = 0.5;
-
+/** What checkContainer() needs to know besides the container. */
 export interface ContainerInputs {
-  readonly surveys: Pick<Surveys, "readInside">;
+  /** Reads inside; undefined: the mount does not serve. */
+  readonly inside: Inside | undefined;
+  /** Flags that name the vprocfs at hand in an advised command, each with a blank before it. */
+  readonly flags: string;
   readonly config: Config;
-  /** "major:minor" of the live mount; undefined when there is none. */
+  /** "major:minor" of the mount; undefined when there is none that lives. */
   readonly device: string | undefined;
   /** The same of the second mount, for files that can be polled. */
   readonly polledDevice?: string | undefined;
@@ -111,16 +108,14 @@ function few(paths: readonly string[]): string {
 function checkMounts(
   findings: Findings,
   mounted: Mounted,
-  name: string,
-  isServed: boolean,
+  attach: string | undefined,
   exclusionReason: string | undefined,
 ): void {
   const { live, missing, foreign, dead, shadowed, lxcfs } = mounted;
   const hasNone = live.length + dead.length + lxcfs.length === 0;
-  // If nobody serves, the findings about vprocfs say what to do first.
-  const attach = isServed ? `vprocfs attach ${shellWord(name)}` : undefined;
   if (dead.length > 0) {
-    const ended = isServed ? "has ended" : "has ended, or is not mounted on the host any more";
+    const ended =
+      attach !== undefined ? "has ended" : "has ended, or is not mounted on the host any more";
     findings.add("problem", `mounted from a vprocfs or LXCFS that ${ended}: ${few(dead)}`, attach);
   }
   if (shadowed.length > 0) {
@@ -157,142 +152,6 @@ function checkMounts(
   }
 }
 
-class NoAnswer extends Error {}
-
-async function readWithin(
-  { surveys, device = "" }: ContainerInputs,
-  { init, path, directory }: { init: number; path: string; directory: string },
-): Promise<string> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NoAnswer("does not answer")), WITHIN_MS);
-  });
-  try {
-    return await Promise.race([surveys.readInside(init, path, device, directory), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function checkFigures(
-  findings: Findings,
-  container: Surveyed,
-  mounted: Mounted,
-  mounts: readonly Mount[],
-  inputs: ContainerInputs,
-): Promise<void> {
-  const { figures, init } = container;
-  const proc = mountAt(mounts, "/proc");
-  const directory = proc?.fsType === "proc" ? proc.device : "";
-  const right: string[] = [];
-  // Each file fails at most once, and after one that does not answer no other is read.
-  const failed = new Set<string>();
-  let answers = true;
-  const compare = async (
-    path: string,
-    what: string,
-    expected: number | undefined,
-    ofHost: number,
-    parse: (text: string) => number | undefined,
-  ): Promise<void> => {
-    if (!mounted.live.includes(path) || expected === undefined || failed.has(path) || !answers) {
-      return;
-    }
-    try {
-      const found = parse(await readWithin(inputs, { init, path: `/${path}`, directory }));
-      if (found === expected) {
-        right.push(`${what} ${found}`);
-      } else if (found === ofHost) {
-        // A file bound from the host shows each reader the reader's own figures, and the reader was this process.
-        findings.add("info", `${what} inside depends on the caller: not checked`);
-      } else {
-        findings.add("problem", `${what} inside is ${found}, its cgroup says ${expected}`);
-      }
-    } catch (error) {
-      failed.add(path);
-      answers = !(error instanceof NoAnswer);
-      const code = errnoOf(error);
-      if (code === "EAGAIN" || code === "EXDEV") {
-        findings.add(
-          "info",
-          `/${path} inside: not checked, because the container's own file system would answer`,
-        );
-      } else if (code !== "ESRCH") {
-        findings.add("problem", `/${path} inside: ${messageOf(error)}`);
-      }
-    }
-  };
-  for (const [label, figure] of [
-    ["MemTotal", "memoryTotal"],
-    ["SwapTotal", "swapTotal"],
-  ] as const) {
-    const bytes = figures.get(figure);
-    const expected = bytes === undefined ? undefined : bytes / 1024;
-    const parse = (text: string): number =>
-      Number(new RegExp(`^${label}: +(\\d+) kB$`, "m").exec(text)?.[1]);
-    await compare("proc/meminfo", `${label} (kB)`, expected, parse(inputs.hostMeminfo), parse);
-  }
-  const countCpus = (text: string): number => (text.match(/^cpu\d+ /gm) ?? []).length;
-  await compare(
-    "proc/stat",
-    "number of CPUs",
-    figures.get("cpus"),
-    countCpus(readFileSync("/proc/stat", "utf8")),
-    countCpus,
-  );
-  if (right.length > 0) {
-    findings.add("ok", `sees what its cgroup says: ${right.join(", ")}`);
-  }
-}
-
-function ago(seconds: number): string {
-  if (seconds < 120) {
-    return `${Math.max(0, Math.round(seconds))} s ago`;
-  }
-  const minutes = Math.round(seconds / 60);
-  return minutes < 120 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
-}
-
-function checkUse(findings: Findings, container: Surveyed): void {
-  const { figures, lastVictim } = container;
-  if (figures.get("memoryUsage") === undefined) {
-    findings.add(
-      "warning",
-      "its memory is not accounted: it sees the host's",
-      "enable the memory controller in the parent of its cgroup (cgroup.subtree_control)",
-    );
-  }
-  const [total, available] = [figures.get("memoryTotal"), figures.get("memoryAvailable")];
-  if (total !== undefined && available !== undefined && 1 - available / total > NEAR_LIMIT) {
-    findings.add(
-      "warning",
-      `${Math.round(100 * (1 - available / total))} % of ${formatBytes(total)} memory is in use`,
-      "raise its memory limit, or find what grows ('vprocfs explain', 'vprocfs top')",
-    );
-  }
-  const kills = figures.get("oomKills") ?? 0;
-  const last = figures.get("lastOomTime");
-  if (kills > 0) {
-    const since = last === undefined ? undefined : Date.now() / 1000 - last;
-    const victim = lastVictim === "" ? "" : ` of ${lastVictim}`;
-    const when = since === undefined ? "" : `, the last${victim} ${ago(since)}`;
-    const isRecent = since !== undefined && since < RECENT_S;
-    findings.add(
-      isRecent ? "warning" : "info",
-      `${kills} OOM ${kills === 1 ? "kill" : "kills"}${when}`,
-      isRecent ? "raise its memory limit, or find what grows" : undefined,
-    );
-  }
-  const [periods, throttled] = [figures.get("periods") ?? 0, figures.get("throttledPeriods") ?? 0];
-  if (periods > 100 && throttled / periods > MUCH_THROTTLED) {
-    findings.add(
-      "warning",
-      `its CPU quota was used up in ${Math.round((100 * throttled) / periods)} % of all periods`,
-      "give it more CPUs; it sees this as steal time",
-    );
-  }
-}
-
 /** Looks at one container from outside. */
 export async function checkContainer(
   container: Surveyed,
@@ -303,9 +162,13 @@ export async function checkContainer(
   const mounts = mountsOf(init);
   if (mounts !== undefined) {
     const mounted = sortMounts(mounts, inputs.paths, inputs);
-    const isServed = inputs.device !== undefined;
-    checkMounts(findings, mounted, name, isServed, inputs.exclusionReason(container));
-    await checkFigures(findings, container, mounted, mounts, inputs);
+    const { inside, flags, hostMeminfo } = inputs;
+    // If nobody serves, the findings about vprocfs say what to do first. Another container may have this one's name.
+    const attach = inside === undefined ? undefined : `vprocfs attach ${id}${flags}`;
+    checkMounts(findings, mounted, attach, inputs.exclusionReason(container));
+    if (inside !== undefined) {
+      await checkFigures(findings, container, mounted, mounts, { inside, hostMeminfo });
+    }
   }
   checkUse(findings, container);
   return findings.list;

@@ -3,18 +3,22 @@ import { messageOf, VprocfsError } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import { mountAt, readMounts } from "../mountinfo.js";
-import { isOurs, stateOfMount } from "../mountpoint.js";
+import { isOurs, type MountState } from "../mountpoint.js";
 import { polledMountpointOf } from "../polled.js";
 import { serviceOf } from "../service.js";
 import { counted } from "../text.js";
 import { servedUnseen } from "../unseen.js";
 import { type Finding, Findings } from "./findings.js";
 
-function checkStatus(findings: Findings, status: Status): void {
+function checkStatus(findings: Findings, status: Status, flags: string): void {
   const { state, generation, restarts, reasons, failuresInARow, standby } = status;
   const last = reasons.length === 0 ? "" : `; last: ${reasons[0]}`;
   if (state !== "serving") {
-    findings.add("problem", `the worker is ${state}${last}`, "see the log; 'vprocfs reload'");
+    findings.add(
+      "problem",
+      `the worker is ${state}${last}`,
+      `see the log; 'vprocfs reload${flags}'`,
+    );
   } else {
     findings.add("ok", `worker of generation ${generation} serves`);
   }
@@ -98,12 +102,13 @@ function checkVersion(
   daemon: DaemonFigures,
   config: Config,
   version: string,
+  flags: string,
 ): void {
   if (daemon.version !== version) {
     findings.add(
       "warning",
       `version ${daemon.version} serves, ${version} is installed`,
-      "vprocfs reload",
+      `vprocfs reload${flags}`,
     );
   } else {
     // An earlier version does not say where it serves them.
@@ -115,7 +120,7 @@ function checkVersion(
     findings.add(
       "warning",
       `no metrics are served: ${daemon.metricsProblem}`,
-      "repair the configuration or free the address, then 'vprocfs reload'",
+      `repair the configuration or free the address, then 'vprocfs reload${flags}'`,
     );
   }
 }
@@ -148,7 +153,7 @@ function checkKernelLogs(findings: Findings, daemon: DaemonFigures): void {
 async function checkWorker(
   findings: Findings,
   config: Config,
-  mountpoint: string,
+  { mountpoint, flags }: Place,
   version: string,
 ): Promise<void> {
   const daemon = await askFigures(mountpoint);
@@ -156,7 +161,7 @@ async function checkWorker(
     findings.add("info", "the worker does not answer: version, load and requests are unknown");
     return;
   }
-  checkVersion(findings, daemon, config, version);
+  checkVersion(findings, daemon, config, version, flags);
   checkKernelLogs(findings, daemon);
   if (daemon.callsProblem) {
     findings.add("warning", `system calls of containers are not answered: ${daemon.callsProblem}`);
@@ -171,14 +176,23 @@ async function checkWorker(
   checkResources(findings, daemon);
 }
 
+/** A mount, as an operator names it. */
+export interface Place {
+  /** Canonical. */
+  readonly mountpoint: string;
+  readonly state: MountState;
+  /** Flags that name it in an advised command, each with a blank before it. */
+  readonly flags: string;
+}
+
 /** Checks the mount, its keeper and its worker. */
 export async function checkDaemon(
   config: Config,
-  mountpoint: string,
+  place: Place,
   version: string,
 ): Promise<Finding[]> {
   const findings = new Findings("vprocfs");
-  const state = await stateOfMount(mountpoint, config);
+  const { mountpoint, state, flags } = place;
   if (state !== "live") {
     const { start, restart, log } = serviceOf(mountpoint);
     const unseen = state === "none" ? await servedUnseen(mountpoint, config, restart) : undefined;
@@ -188,7 +202,7 @@ export async function checkDaemon(
     }
     const reasons = {
       dead: ["the mount is dead", `start it again with '${start}'`],
-      hung: ["the mount does not answer", `see 'vprocfs status', and ${log}`],
+      hung: ["the mount does not answer", `see 'vprocfs status${flags}', and ${log}`],
       foreign: ["something else is mounted there", "unmount it, or name another --mountpoint"],
       none: ["nothing is mounted there", `start it with '${start}', or name its --mountpoint`],
     } as const;
@@ -198,7 +212,7 @@ export async function checkDaemon(
   }
   findings.add("ok", `${mountpoint} is mounted and answers`);
   try {
-    checkStatus(findings, await readStatus(mountpoint));
+    checkStatus(findings, await readStatus(mountpoint), flags);
   } catch (error) {
     findings.add(
       "warning",
@@ -209,6 +223,6 @@ export async function checkDaemon(
     );
   }
   checkPolled(findings, config, mountpoint);
-  await checkWorker(findings, config, mountpoint, version);
+  await checkWorker(findings, config, place, version);
   return findings.list;
 }

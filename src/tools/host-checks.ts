@@ -139,11 +139,15 @@ function isRunning(command: string): boolean {
   return allProcesses().some((pid) => readFigure(`/proc/${pid}/comm`) === command);
 }
 
-/** Whether an LXCFS runs beside vprocfs, and what vprocfs does about containers that have its files. */
+/**
+ * Whether an LXCFS runs beside vprocfs, and what vprocfs does about containers that have its files. `flags` name the
+ * vprocfs at hand in an advised command.
+ */
 export function checkLxcfs(
   findings: Findings,
   mounts: readonly Mount[],
   config: Pick<Config, "fsType" | "source" | "replaceLxcfs">,
+  flags: string,
 ): void {
   const mount = mounts.find((one) => isLxcfs(one, config));
   if (mount !== undefined && config.replaceLxcfs === "on") {
@@ -156,24 +160,25 @@ export function checkLxcfs(
     findings.add(
       "warning",
       `LXCFS is mounted on ${mount.mountpoint}: vprocfs leaves containers alone that have its files`,
-      "set replace-lxcfs = \"on\" and run 'vprocfs reload', or stop one of the two",
+      `set replace-lxcfs = "on" and run 'vprocfs reload${flags}', or stop one of the two`,
     );
   } else if (isRunning("lxcfs")) {
     findings.add("info", "an lxcfs process is running but has nothing mounted here");
   }
 }
 
-/** Checks the kernel, the controllers and other programs of the node. */
+/** Checks the kernel, the controllers and other programs of the node. For `flags` see checkLxcfs(). */
 export function checkHost(
   survey: Containers,
   containers: readonly ContainerInfo[],
   config: Parameters<typeof checkLxcfs>[2],
+  flags: string,
 ): Finding[] {
   const findings = new Findings("host");
   const mounts = readMounts();
   checkKernel(findings, survey);
   checkControllers(findings, mounts);
   checkSwap(findings, containers);
-  checkLxcfs(findings, mounts, config);
+  checkLxcfs(findings, mounts, config, flags);
   return findings.list;
 }

@@ -15,7 +15,7 @@ it.each([
     const found = (...lines: string[]) => {
       const findings = new Findings("host");
       const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs };
-      checkLxcfs(findings, parseMountinfo(lines.join("\n")), config);
+      checkLxcfs(findings, parseMountinfo(lines.join("\n")), config, "");
       return findings.list.filter(({ level }) => level === "warning");
     };
     expect(found(OURS)).toEqual([]);

