@@ -3,18 +3,21 @@ import { findContainer } from "../containers/find.js";
 import { GivenNames } from "../containers/given-names.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
-import { type Surveyed, Surveys } from "../metrics/survey.js";
+import { Surveys } from "../metrics/survey.js";
 import { canonicalPath, type Identity, stateOfMount } from "../mountpoint.js";
 import { requireRoot } from "../root.js";
 import { counted, shortName } from "../text.js";
+import { readFigure } from "../tools/cgroup-files.js";
+import { type PluginLevel, PluginStatus, pluginLine, uniqueLabels } from "../tools/nagios.js";
 import {
-  type PerformanceValue,
-  type PluginLevel,
-  PluginStatus,
-  pluginLine,
-  uniqueLabels,
-  worst,
-} from "../tools/nagios.js";
+  type Called,
+  gapsOf,
+  judgeContainer,
+  judgeNode,
+  levelOf,
+  type Thresholds,
+  type Verdict,
+} from "../tools/verdicts.js";
 import { requireSight, servedUnseen } from "../unseen.js";
 import { type Context, servingConfigFor } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -25,17 +28,10 @@ interface CheckOptions {
   readonly oomMinutes: string;
 }
 
-interface Thresholds {
-  readonly warning: number;
-  readonly critical: number;
-  readonly oomSeconds: number;
-}
+/** NRPE gives a check ten seconds. */
+const SURVEY_WITHIN_MS = 8000;
 
-interface Verdict {
-  readonly level: PluginLevel;
-  readonly text: string;
-  readonly values: readonly PerformanceValue[];
-}
+const NO_LOG = "the kernel's log cannot be read: OOM kills are not dated";
 
 function numberOf(text: string, option: string, max: number): number {
   const value = Number(text);
@@ -54,49 +50,10 @@ function thresholdsOf(options: CheckOptions): Thresholds {
   return { warning, critical, oomSeconds: 60 * numberOf(options.oomMinutes, "--oom-minutes", 1e6) };
 }
 
-/** The names of a container: one for performance data, which never changes, and one for people. */
-interface Called {
-  readonly label: string;
-  readonly shown: string;
-}
-
-/** Judges one container; the text is empty if all is well. */
-function judge(
-  { label, shown }: Called,
-  { figures, lastVictim }: Surveyed,
-  limits: Thresholds,
-): Verdict {
-  const total = figures.get("memoryTotal");
-  const available = figures.get("memoryAvailable");
-  const lastOom = figures.get("lastOomTime");
-  const messages: string[] = [];
-  const levels: PluginLevel[] = [];
-  const values: PerformanceValue[] = [];
-  if (total !== undefined && available !== undefined && total > 0) {
-    const used = (100 * (total - available)) / total;
-    const { warning, critical } = limits;
-    values.push({ label: `${label} memory`, value: used, unit: "%", warning, critical, max: 100 });
-    if (used >= warning) {
-      levels.push(used >= critical ? "critical" : "warning");
-      messages.push(`memory ${used.toFixed(0)}%`);
-    }
-  }
-  const kills = figures.get("oomKills");
-  if (kills !== undefined) {
-    values.push({ label: `${label} oom kills`, value: kills, unit: "c" });
-  }
-  if (lastOom !== undefined && Date.now() / 1000 - lastOom < limits.oomSeconds) {
-    levels.push("warning");
-    messages.push(`OOM kill${lastVictim === "" ? "" : ` of ${lastVictim}`}`);
-  }
-  const text = messages.length === 0 ? "" : `${shown}: ${messages.join(", ")}`;
-  return { level: worst(levels), text, values };
-}
-
 const NOT_LIVE = {
   dead: "the mount is dead",
   hung: "the mount does not answer",
-  foreign: "nothing is mounted",
+  foreign: "something else is mounted there",
   none: "nothing is mounted",
 } as const;
 
@@ -126,6 +83,11 @@ async function judgeDaemon(path: string, identity: Identity): Promise<Verdict> {
   }
 }
 
+/** Why a container that exists is not in a survey. */
+function whyMissing(word: string, gaps: readonly string[]): string {
+  return `${word}: ${gaps.length === 0 ? "it has ended meanwhile" : "it is not among those that were checked"}`;
+}
+
 async function check(context: Context, command: Command, word: string | undefined) {
   const limits = thresholdsOf(command.opts<CheckOptions>());
   const config = servingConfigFor(context, command);
@@ -133,7 +95,12 @@ async function check(context: Context, command: Command, word: string | undefine
   const path = canonicalPath(config.mountpoint);
   await requireSight(path);
   const id = word === undefined ? undefined : findContainer(binding, word).id;
-  const { containers } = await new Surveys(binding, config.fsType, config.source).take();
+  const surveys = new Surveys(binding, config.fsType, config.source);
+  const [daemon, survey] = await Promise.all([
+    judgeDaemon(path, config),
+    surveys.takeWithin(SURVEY_WITHIN_MS),
+  ]);
+  const { containers, readsLog } = survey ?? { containers: [], readsLog: true };
   const selected = containers.filter((container) => id === undefined || container.id === id);
   const labels = uniqueLabels(selected);
   const given = new GivenNames().of(containers);
@@ -143,13 +110,20 @@ async function check(context: Context, command: Command, word: string | undefine
     return { label, shown: given.get(of) ?? (label === name ? shortName(name) : label) };
   };
   const verdicts = [
-    await judgeDaemon(path, config),
-    ...selected.map((container, index) => judge(calledAt(index), container, limits)),
+    daemon,
+    ...(id === undefined ? [judgeNode(readFigure("/proc/meminfo") ?? "", limits)] : []),
+    ...selected.map((container, index) => judgeContainer(calledAt(index), container, limits)),
   ];
-  const level = worst(verdicts.map((verdict) => verdict.level));
-  const messages = verdicts.map(({ text }) => text).filter((text) => text !== "");
-  const named = selected.length === 0 ? "gone" : calledAt(0).shown;
-  const fine = id === undefined ? counted(selected.length, "container") : named;
+  const unread = gapsOf(survey);
+  const isMissing = word !== undefined && selected.length === 0;
+  const gaps = [
+    ...(isMissing ? [whyMissing(word, unread)] : []),
+    ...(id === undefined || isMissing ? unread : []),
+    ...(readsLog || limits.oomSeconds === 0 ? [] : [NO_LOG]),
+  ];
+  const level = levelOf(verdicts, gaps);
+  const messages = [...verdicts.map(({ text }) => text).filter((text) => text !== ""), ...gaps];
+  const fine = id === undefined ? counted(selected.length, "container") : calledAt(0).shown;
   const count = { label: "containers", value: selected.length, unit: "" };
   const values = [
     ...(id === undefined ? [count] : []),
@@ -165,8 +139,8 @@ export function addCheck(program: Command, context: Context): void {
     .command("check")
     .summary("Nagios-compatible check")
     .description(
-      "Checks the mount and the memory of every container, or of one. Prints one line with performance " +
-        "data; exits with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown).",
+      "Checks the mount, and the memory of the node and of every container with a limit, or of one container. " +
+        "Prints one line with performance data; exits with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown).",
     )
     .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
     .option("-w, --warning <PERCENT>", "warn when memory in use reaches this share", "90")

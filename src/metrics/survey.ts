@@ -1,5 +1,6 @@
 import type { NativeBinding, SurveyedContainer } from "../native/binding.js";
 import type { NativeSession } from "../native/session.js";
+import { NoAnswer, within } from "../within.js";
 
 /** One container of a survey, with its figures by name. */
 export interface Surveyed extends SurveyedContainer {
@@ -85,5 +86,17 @@ export class Surveys {
       figures: new Row(this.#columns, survey.figures, row),
     }));
     return { containers, tookSeconds, failed, leftOut, readsLog };
+  }
+
+  /** take(), or undefined if that takes longer than `ms`: a file of a cgroup may not answer. */
+  async takeWithin(ms: number): Promise<Containers | undefined> {
+    try {
+      return await within(this.take(), ms, "no survey");
+    } catch (error) {
+      if (error instanceof NoAnswer) {
+        return undefined;
+      }
+      throw error;
+    }
   }
 }
