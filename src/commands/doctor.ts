@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { exclusionReason } from "../attach/selection.js";
 import { shortened, widthOf } from "../columns.js";
 import { findContainer } from "../containers/find.js";
 import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
-import { Surveys } from "../metrics/survey.js";
+import { type Figures, type Surveyed, Surveys } from "../metrics/survey.js";
 import { mountAt } from "../mountinfo.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
@@ -14,8 +15,9 @@ import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import { checkDaemon } from "../tools/daemon-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
-import { checkHost } from "../tools/host-checks.js";
+import { checkHost, checkSurvey } from "../tools/host-checks.js";
 import { Inside } from "../tools/inside.js";
+import { wasThrottled } from "../tools/use-checks.js";
 import { containersUnseen, mountsWhereServed } from "../unseen.js";
 import { type Context, namingFlags, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -49,19 +51,41 @@ async function checkSight(mountpoint: string): Promise<Finding[]> {
   return unseen === undefined ? [] : [{ level: "problem", about: "vprocfs", ...unseen }];
 }
 
+/** How long a survey may take: a cgroup's file may not answer. */
+const SURVEY_WITHIN_MS = 30_000;
+/** Between the two surveys that say whether something is still so. */
+const BETWEEN_SURVEYS_MS = 2000;
+
+/** Figures of a moment later, where some of these containers need a second look. */
+async function laterFigures(
+  surveys: Surveys,
+  containers: readonly Surveyed[],
+): Promise<ReadonlyMap<string, Figures>> {
+  if (!containers.some(({ figures }) => wasThrottled(figures))) {
+    return new Map();
+  }
+  await sleep(BETWEEN_SURVEYS_MS);
+  const later = await surveys.takeWithin(SURVEY_WITHIN_MS);
+  return new Map(later?.containers.map(({ id, figures }) => [id, figures]));
+}
+
 async function examine(context: Context, command: Command, word: string | undefined) {
   const config = servingConfigFor(context, command);
   const binding = context.addon();
   const all = binding.scanContainers();
   const selected = word === undefined ? undefined : findContainer(binding, word).id;
   const surveys = new Surveys(binding, config.fsType, config.source);
-  const survey = await surveys.take();
+  const survey = await surveys.takeWithin(SURVEY_WITHIN_MS);
+  const surveyed = survey?.containers ?? [];
+  const containers = surveyed.filter(({ id }) => selected === undefined || id === selected);
   const mountpoint = canonicalPath(config.mountpoint);
   const mounts = await mountsWhereServed(mountpoint);
   const state = await stateOfMount(mountpoint, config);
-  const device = state === "dead" ? undefined : mountAt(mounts, mountpoint)?.device;
+  const deviceAt = (path: string): string | undefined =>
+    state === "dead" ? undefined : mountAt(mounts, path)?.device;
+  const [device, polledDevice] = [deviceAt(mountpoint), deviceAt(polledMountpointOf(mountpoint))];
   const flags = namingFlags(command);
-  const polledDevice = mountAt(mounts, polledMountpointOf(mountpoint))?.device;
+  const hostMeminfo = readFigure("/proc/meminfo") ?? "";
   // The daemon may have been started with other settings than those in the file now.
   const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
   const hasLogs = kernelLog && config.consistency !== "tick" && polledDevice !== undefined;
@@ -71,22 +95,22 @@ async function examine(context: Context, command: Command, word: string | undefi
     config,
     device,
     polledDevice,
-    devices: new Set(mounts.map(({ device }) => device)),
+    devices: new Set(mounts.map((mount) => mount.device)),
     exclusionReason: exclusionReason(binding, config),
     paths: [...binding.views().map(({ path }) => path), ...(hasLogs ? LOG_FILES : [])],
-    hostMeminfo: readFigure("/proc/meminfo") ?? "",
+    later: await laterFigures(surveys, containers),
+    hostMeminfo,
   };
   const findings = [
-    ...(selected === undefined ? checkHost(survey, all, config, flags) : []),
+    ...(selected === undefined ? checkHost(survey, hostMeminfo, all, config, flags) : []),
+    ...(selected === undefined || containers.length === 0 ? checkSurvey(survey) : []),
     ...(await checkDaemon(config, { mountpoint, state, flags }, binding.version)),
     ...(await checkSight(mountpoint)),
   ];
-  for (const container of survey.containers) {
-    if (selected === undefined || container.id === selected) {
-      findings.push(...(await checkContainer(container, inputs)));
-    }
+  for (const container of containers) {
+    findings.push(...(await checkContainer(container, inputs)));
   }
-  return { findings, given: new GivenNames().of(survey.containers) };
+  return { findings, given: new GivenNames().of(surveyed) };
 }
 
 /** `vprocfs doctor [CONTAINER]` */

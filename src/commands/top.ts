@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
@@ -11,6 +12,7 @@ import { didYouMean, printable } from "../text.js";
 import { type Activity, activities, type Moment } from "../tools/rates.js";
 import { openScreen } from "../tools/screen.js";
 import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js";
+import { gapsOf } from "../tools/verdicts.js";
 import { type Context, servingConfigFor, toJson, warnOfOthers } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -59,14 +61,21 @@ class Watch {
   readonly #mountpoint: string;
   readonly #given = new GivenNames();
   #before: Moment | undefined;
+  #gaps: readonly string[] = [];
 
   constructor(surveys: Surveys, mountpoint: string) {
     this.#surveys = surveys;
     this.#mountpoint = mountpoint;
   }
 
+  /** What the last sample does not say of the containers. */
+  get gaps(): readonly string[] {
+    return this.#gaps;
+  }
+
   async next(): Promise<Activity[]> {
     const survey: Containers = await this.#surveys.take();
+    this.#gaps = gapsOf(survey);
     const ids = survey.containers.map(({ id }) => id);
     const counted = Object.entries((await askFigures(this.#mountpoint, ids))?.containers ?? {});
     const requests = new Map(counted.map(([id, figures]) => [id, figures.requests]));
@@ -87,6 +96,9 @@ async function printPlain(
   options: { intervalMs: number; iterations: number; json: boolean },
 ): Promise<void> {
   await watch.next();
+  for (const gap of watch.gaps) {
+    context.warn?.(gap);
+  }
   for (let i = 0; i < options.iterations; i += 1) {
     await sleep(options.intervalMs);
     const rows = arranged(await watch.next(), order);
@@ -105,6 +117,7 @@ function headLines(
   rows: readonly Activity[],
   order: Order,
   typing: boolean,
+  gaps: readonly string[],
 ): string[] {
   const killed = rows.reduce((sum, { oomKills = 0 }) => sum + oomKills, 0);
   const busy = rows.reduce((sum, { cpu = 0 }) => sum + cpu, 0);
@@ -113,7 +126,7 @@ function headLines(
   return [
     `vprocfs ${hostname()} ${time}  ${rows.length} of ${all} containers, ${busy.toFixed(2)} CPUs, ${killed} OOM kills`,
     `${typing ? "Enter: done" : HELP}  by ${order.sort}${order.reverse ? ", reversed" : ""}${filter}${typing ? "_" : ""}`,
-    "",
+    gaps.join("; "),
   ];
 }
 
@@ -131,7 +144,7 @@ async function runInteractive(
     const rows = arranged(found, order);
     // Rows below the screen would only cost time: a key has to be answered at once.
     const lines = [
-      ...headLines(found.length, rows, order, typing),
+      ...headLines(found.length, rows, order, typing, watch.gaps),
       ...topTable(rows.slice(0, screen.rows), screen.columns),
     ];
     screen.draw(lines.map((line) => fitted(line, screen.columns)));
@@ -166,13 +179,16 @@ async function runInteractive(
   };
   const screen = openScreen(process.stdin, process.stdout, onKey, draw);
   const stop = (): void => end.abort();
-  process.once("SIGTERM", stop).once("SIGHUP", stop);
+  process.once("SIGTERM", stop).once("SIGHUP", stop).once("SIGINT", stop);
+  // A file of a cgroup may not answer: then nobody waits for the sample.
+  const ended = once(end.signal, "abort").then(() => Promise.reject(new Error("ended")));
+  ended.catch(() => {});
   try {
-    found = await watch.next();
+    found = await Promise.race([watch.next(), ended]);
     draw();
-    for (let i = 0; i < options.iterations && !end.signal.aborted; i += 1) {
+    for (let i = 0; i < options.iterations; i += 1) {
       await sleep(options.intervalMs, undefined, { signal: end.signal });
-      found = await watch.next();
+      found = await Promise.race([watch.next(), ended]);
       draw();
     }
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { ExclusionReason } from "../attach/selection.js";
 import type { Config } from "../config.js";
-import type { Surveyed } from "../metrics/survey.js";
+import type { Figures, Surveyed } from "../metrics/survey.js";
 import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
 import { isLxcfs, isOurs } from "../mountpoint.js";
 import { type Finding, Findings } from "./findings.js";
@@ -24,6 +24,8 @@ export interface ContainerInputs {
   readonly exclusionReason: ExclusionReason;
   /** Files that a container should have, such as proc/meminfo. */
   readonly paths: readonly string[];
+  /** Figures of a moment later by container, as far as checkUse() needs them. */
+  readonly later: ReadonlyMap<string, Figures>;
   /** /proc/meminfo of the host itself. */
   readonly hostMeminfo: string;
 }
@@ -170,6 +172,6 @@ export async function checkContainer(
       await checkFigures(findings, container, mounted, mounts, { inside, hostMeminfo });
     }
   }
-  checkUse(findings, container);
+  checkUse(findings, container, inputs.later.get(id));
   return findings.list;
 }

@@ -7,8 +7,12 @@ import { type Mount, readMounts } from "../mountinfo.js";
 import { isLxcfs } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
+import { formatBytes } from "../text.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
+import { memoryUseOfNode } from "./memory-use.js";
+import { NEAR_LIMIT } from "./use-checks.js";
+import { gapsOf } from "./verdicts.js";
 
 /** About how many files are watched for each container. */
 const WATCHES_PER_CONTAINER = 24;
@@ -70,23 +74,32 @@ function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
   }
 }
 
-function checkSwap(findings: Findings, containers: readonly ContainerInfo[]): void {
-  const place = containers.find(({ cgroups }) => cgroups.memory !== undefined)?.cgroups.memory;
+/** Whether swap is accounted in the cgroups of containers. */
+export function checkSwap(
+  findings: Findings,
+  containers: readonly Pick<ContainerInfo, "cgroups">[],
+): void {
+  // One may have ended since they were listed.
+  const places = containers
+    .map(({ cgroups }) => cgroups.memory)
+    .filter((place) => place !== undefined)
+    .filter(({ mount, path }) => existsSync(join(mount, path)));
+  const [place] = places;
   if (place === undefined) {
     return;
   }
   const file = place.v2 ? "memory.swap.current" : "memory.memsw.usage_in_bytes";
-  if (existsSync(join(place.mount, place.path, file))) {
+  if (places.some(({ mount, path }) => existsSync(join(mount, path, file)))) {
     findings.add("ok", "swap is accounted per cgroup");
   } else {
     const todo = place.v2
-      ? "enable the memory controller for the cgroup's parent"
+      ? "enable the memory controller for the cgroup's parent; where it is, boot with swapaccount=1"
       : "boot with swapaccount=1";
     findings.add("warning", "swap is not accounted: containers see no swap in use", todo);
   }
 }
 
-function checkKernel(findings: Findings, survey: Containers): void {
+function checkKernel(findings: Findings, { containers, readsLog }: Containers): void {
   const resend = isAtLeast(6, 9);
   findings.add(
     resend ? "ok" : "info",
@@ -108,11 +121,11 @@ function checkKernel(findings: Findings, survey: Containers): void {
       : "the kernel has no type information (BTF): load is counted by reading files",
   );
   findings.add(
-    survey.readsLog ? "ok" : "warning",
-    survey.readsLog
+    readsLog ? "ok" : "warning",
+    readsLog
       ? "the kernel's log can be read: it has the times of OOM kills"
       : "the kernel's log cannot be read: an OOM kill gets the time at which it is noticed, and containers' kernel logs get no events",
-    survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
+    readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
   // syslog(2) then gives every container the whole host's log, unless its runtime hands the call over.
   if (readFigure("/proc/sys/kernel/dmesg_restrict") === "0") {
@@ -123,11 +136,11 @@ function checkKernel(findings: Findings, survey: Containers): void {
     );
   }
   const watches = Number(readFigure("/proc/sys/fs/inotify/max_user_watches"));
-  if (survey.containers.length * WATCHES_PER_CONTAINER > watches) {
+  if (containers.length * WATCHES_PER_CONTAINER > watches) {
     findings.add(
       "warning",
-      `${watches} inotify watches are not enough for ${survey.containers.length} containers: limits are re-read every time`,
-      `sysctl fs.inotify.max_user_watches=${survey.containers.length * WATCHES_PER_CONTAINER * 4}`,
+      `${watches} inotify watches are not enough for ${containers.length} containers: limits are re-read every time`,
+      `sysctl fs.inotify.max_user_watches=${containers.length * WATCHES_PER_CONTAINER * 4}`,
     );
   }
   if (existsSync("/proc/vpsadminos")) {
@@ -167,16 +180,47 @@ export function checkLxcfs(
   }
 }
 
+/** Whether the node itself is short of memory, which is no container's limit. */
+export function checkNodeMemory(findings: Findings, meminfo: string): void {
+  const use = memoryUseOfNode(meminfo);
+  if (use !== undefined && use.used / use.total > NEAR_LIMIT) {
+    findings.add(
+      "warning",
+      `${Math.round((100 * use.used) / use.total)} % of the node's ${formatBytes(use.total)} memory is in use`,
+      "find what grows ('vprocfs top --sort used'), or move containers to another node",
+    );
+  }
+}
+
+/** What a survey does not say of the containers. undefined: there is none. */
+export function checkSurvey(survey: Containers | undefined): Finding[] {
+  const findings = new Findings("host");
+  for (const gap of gapsOf(survey)) {
+    findings.add(
+      survey === undefined ? "problem" : "warning",
+      `not checked: ${gap}`,
+      survey !== undefined && survey.leftOut > 0
+        ? "see 'ulimit -Hn': with more open files more containers are checked"
+        : undefined,
+    );
+  }
+  return findings.list;
+}
+
 /** Checks the kernel, the controllers and other programs of the node. For `flags` see checkLxcfs(). */
 export function checkHost(
-  survey: Containers,
+  survey: Containers | undefined,
+  meminfo: string,
   containers: readonly ContainerInfo[],
   config: Parameters<typeof checkLxcfs>[2],
   flags: string,
 ): Finding[] {
   const findings = new Findings("host");
   const mounts = readMounts();
-  checkKernel(findings, survey);
+  if (survey !== undefined) {
+    checkKernel(findings, survey);
+  }
+  checkNodeMemory(findings, meminfo);
   checkControllers(findings, mounts);
   checkSwap(findings, containers);
   checkLxcfs(findings, mounts, config, flags);

@@ -1,10 +1,12 @@
-import type { Surveyed } from "../metrics/survey.js";
+import type { Figures, Surveyed } from "../metrics/survey.js";
 import { formatBytes } from "../text.js";
 import type { Findings } from "./findings.js";
+import { memoryUse } from "./memory-use.js";
 
 /** An OOM kill longer ago than this is only mentioned. */
 const RECENT_S = 24 * 3600;
-const NEAR_LIMIT = 0.95;
+/** Share of memory in use from which it is reported. */
+export const NEAR_LIMIT = 0.95;
 const MUCH_THROTTLED = 0.5;
 
 function ago(seconds: number): string {
@@ -15,9 +17,7 @@ function ago(seconds: number): string {
   return minutes < 120 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
 }
 
-/** Says what a container is short of. */
-export function checkUse(findings: Findings, container: Surveyed): void {
-  const { figures, lastVictim } = container;
+function checkMemory(findings: Findings, figures: Figures): void {
   if (figures.get("memoryUsage") === undefined) {
     findings.add(
       "warning",
@@ -25,33 +25,78 @@ export function checkUse(findings: Findings, container: Surveyed): void {
       "enable the memory controller in the parent of its cgroup (cgroup.subtree_control)",
     );
   }
-  const [total, available] = [figures.get("memoryTotal"), figures.get("memoryAvailable")];
-  if (total !== undefined && available !== undefined && 1 - available / total > NEAR_LIMIT) {
+  const use = memoryUse(figures);
+  if (use !== undefined && use.used / use.total > NEAR_LIMIT) {
     findings.add(
       "warning",
-      `${Math.round(100 * (1 - available / total))} % of ${formatBytes(total)} memory is in use`,
+      `${Math.round((100 * use.used) / use.total)} % of ${formatBytes(use.total)} memory is in use`,
       "raise its memory limit, or find what grows ('vprocfs explain', 'vprocfs top')",
     );
   }
+}
+
+function checkKills(findings: Findings, { figures, lastVictim }: Surveyed): void {
   const kills = figures.get("oomKills") ?? 0;
+  if (kills === 0) {
+    return;
+  }
   const last = figures.get("lastOomTime");
-  if (kills > 0) {
-    const since = last === undefined ? undefined : Date.now() / 1000 - last;
-    const victim = lastVictim === "" ? "" : ` of ${lastVictim}`;
-    const when = since === undefined ? "" : `, the last${victim} ${ago(since)}`;
-    const isRecent = since !== undefined && since < RECENT_S;
-    findings.add(
-      isRecent ? "warning" : "info",
-      `${kills} OOM ${kills === 1 ? "kill" : "kills"}${when}`,
-      isRecent ? "raise its memory limit, or find what grows" : undefined,
-    );
+  const since = last === undefined ? undefined : Date.now() / 1000 - last;
+  const victim = lastVictim === "" ? "" : ` of ${lastVictim}`;
+  const when = since === undefined ? "" : `, the last${victim} ${ago(since)}`;
+  const isRecent = since !== undefined && since < RECENT_S;
+  const isLimited = figures.get("memoryLimit") !== undefined;
+  const todo = isLimited
+    ? "raise its memory limit, or find what grows"
+    : "find what grows ('vprocfs top --sort used'); it has no memory limit";
+  findings.add(
+    isRecent ? "warning" : "info",
+    `${kills} OOM ${kills === 1 ? "kill" : "kills"}${when}`,
+    isRecent ? todo : undefined,
+  );
+}
+
+/** The share of periods in which a container's quota was used up; undefined: there were too few to tell. */
+function throttledShare(figures: Figures, earlier: Figures | undefined, atLeast: number) {
+  const growth = (name: string): number =>
+    (figures.get(name) ?? 0) - (earlier === undefined ? 0 : (earlier.get(name) ?? 0));
+  const periods = growth("periods");
+  return periods < atLeast ? undefined : growth("throttledPeriods") / periods;
+}
+
+function isMuch(share: number | undefined): share is number {
+  return share !== undefined && share > MUCH_THROTTLED;
+}
+
+/** Whether a container's quota was used up often since it started: a later survey says whether it still is. */
+export function wasThrottled(figures: Figures): boolean {
+  return isMuch(throttledShare(figures, undefined, 100));
+}
+
+function checkThrottling(findings: Findings, figures: Figures, later: Figures | undefined): void {
+  const share = throttledShare(figures, undefined, 100);
+  if (!isMuch(share)) {
+    return;
   }
-  const [periods, throttled] = [figures.get("periods") ?? 0, figures.get("throttledPeriods") ?? 0];
-  if (periods > 100 && throttled / periods > MUCH_THROTTLED) {
-    findings.add(
-      "warning",
-      `its CPU quota was used up in ${Math.round((100 * throttled) / periods)} % of all periods`,
-      "give it more CPUs; it sees this as steal time",
-    );
+  const now = later === undefined ? undefined : throttledShare(later, figures, 5);
+  const usedUp = (of: number): string =>
+    `its CPU quota was used up in ${Math.round(100 * of)} % of`;
+  if (isMuch(now)) {
+    const todo = "give it more CPUs; it sees this as steal time";
+    findings.add("warning", `${usedUp(now)} the periods while this ran`, todo);
+  } else {
+    const isOver = now === undefined ? "" : ", but not now";
+    findings.add("info", `${usedUp(share)} all periods since it started${isOver}`);
   }
+}
+
+/** Says what a container is short of. `later` has its figures of a moment later, for what must still be so. */
+export function checkUse(
+  findings: Findings,
+  container: Surveyed,
+  later: Figures | undefined,
+): void {
+  checkMemory(findings, container.figures);
+  checkKills(findings, container);
+  checkThrottling(findings, container.figures, later);
 }

@@ -66,4 +66,19 @@ describeLive("vprocfs top", [], () => {
     expect(child.exitCode).toBe(0);
     expect(screen).toContain("\u001b[?1049l");
   });
+
+  it.runIf(haveProgram("script"))("gives the terminal back after a signal", async () => {
+    const own = testScope();
+    const command = `echo $$; exec '${process.execPath}' '${cli}' top --metrics off`;
+    const child = background(own, ["script", "-qec", command, "/dev/null"]);
+    let screen = "";
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      screen += text;
+    });
+    await until("a table is there", () => screen.includes("NAME"));
+    process.kill(Number.parseInt(screen, 10), "SIGINT");
+    await until("it ends", () => child.exitCode !== null);
+    expect(child.exitCode).toBe(0);
+    expect(screen).toContain("\u001b[?1049l");
+  });
 });

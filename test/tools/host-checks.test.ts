@@ -1,7 +1,10 @@
-import { expect, it } from "vitest";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
 import { parseMountinfo } from "../../src/mountinfo.js";
 import { Findings } from "../../src/tools/findings.js";
-import { checkLxcfs } from "../../src/tools/host-checks.js";
+import { checkLxcfs, checkSwap } from "../../src/tools/host-checks.js";
 
 const LXCFS = "1 0 0:31 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw";
 const OURS = "2 0 0:30 / /var/lib/vprocfs rw - fuse.lxcfs vprocfs rw";
@@ -24,3 +27,21 @@ it.each([
     ]);
   },
 );
+
+it.each([
+  ["accounted", ["memory.swap.current"], ["ok", undefined]],
+  ["not accounted", [], ["warning", expect.stringContaining("swapaccount=1")]],
+])("swap is %s in a container that lives, whatever has ended", (_, files, expected) => {
+  const mount = mkdtempSync(join(tmpdir(), "vprocfs-swap-"));
+  onTestFinished(() => rmSync(mount, { recursive: true }));
+  mkdirSync(join(mount, "lives"));
+  for (const file of files) {
+    writeFileSync(join(mount, "lives", file), "0\n");
+  }
+  const findings = new Findings("host");
+  const at = (path: string) => ({ cgroups: { memory: { mount, path, v2: true } } });
+  checkSwap(findings, [at("/ended"), at("/lives")]);
+  expect(findings.list.map(({ level, todo }) => [level, todo])).toEqual([expected]);
+  checkSwap(findings, [at("/ended")]);
+  expect(findings.list).toHaveLength(1);
+});

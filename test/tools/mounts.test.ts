@@ -81,6 +81,7 @@ describe("checkContainer", () => {
     devices: new Set<string>(),
     exclusionReason: () => undefined,
     paths: ["proc/vprocfs-test"],
+    later: new Map(),
     hostMeminfo: "",
   };
 

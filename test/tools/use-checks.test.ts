@@ -1,0 +1,75 @@
+import { expect, it } from "vitest";
+import { Findings } from "../../src/tools/findings.js";
+import { checkNodeMemory } from "../../src/tools/host-checks.js";
+import { checkUse } from "../../src/tools/use-checks.js";
+import { surveyed } from "../metrics/sources.js";
+
+const GIB = 2 ** 30;
+const LIMITED = { memoryLimit: 16 * GIB };
+
+type Numbers = Readonly<Record<string, number>>;
+
+/** The findings about a container that uses 2 GiB on a node that is full. */
+function found(figures: Numbers, later?: Numbers) {
+  const findings = new Findings("web1", "1");
+  const memory = { memoryTotal: 16 * GIB, memoryAvailable: GIB / 2, memoryUsage: 2 * GIB };
+  const own = new Map(Object.entries({ ...memory, ...figures }));
+  const container = { ...surveyed("1"), figures: own };
+  checkUse(findings, container, later === undefined ? undefined : new Map(Object.entries(later)));
+  return findings.list.map(({ level, what, todo }) => [level, what, todo]);
+}
+
+it.each([
+  ["with a limit", LIMITED],
+  ["without a limit", {}],
+])("a full node says nothing of a container %s", (_, figures) => {
+  expect(found(figures)).toEqual([]);
+});
+
+it("memory is short near the limit", () => {
+  const text = "97 % of 16 GiB memory is in use";
+  const todo = expect.stringContaining("raise its memory limit");
+  expect(found({ ...LIMITED, memoryUsage: 15.75 * GIB })).toEqual([["warning", text, todo]]);
+});
+
+it("the node's memory is the node's", () => {
+  const foundFor = (meminfo: string) => {
+    const findings = new Findings("host");
+    checkNodeMemory(findings, meminfo);
+    return findings.list.map(({ what }) => what);
+  };
+  const full = "MemTotal:       67108864 kB\nMemFree:  0 kB\nMemAvailable:    1342177 kB\n";
+  expect(foundFor(full)).toEqual(["98 % of the node's 64 GiB memory is in use"]);
+  expect(foundFor(full.replace("1342177", "33554432"))).toEqual([]);
+});
+
+it.each([
+  ["a limit", LIMITED, /^raise its memory limit/],
+  ["none", {}, /^find what grows .* it has no memory limit$/],
+])("a kill where there is %s is no reason to raise another", (_, figures, todo) => {
+  const now = Date.now() / 1000;
+  expect(found({ ...figures, oomKills: 1, lastOomTime: now - 3600 })).toEqual([
+    ["warning", "1 OOM kill, the last 60 min ago", expect.stringMatching(todo)],
+  ]);
+});
+
+it.each([
+  [
+    "still",
+    { periods: 1020, throttledPeriods: 920 },
+    "warning",
+    "100 % of the periods while this ran",
+  ],
+  [
+    "no more",
+    { periods: 1020, throttledPeriods: 900 },
+    "info",
+    "90 % of all periods since it started, but not now",
+  ],
+  ["not known", undefined, "info", "90 % of all periods since it started"],
+])("throttling is a warning if it lasts: %s", (_, later, level, share) => {
+  const throttled = found({ periods: 1000, throttledPeriods: 900 }, later);
+  expect(throttled.map(([of, what]) => [of, what])).toEqual([
+    [level, `its CPU quota was used up in ${share}`],
+  ]);
+});
