@@ -6,7 +6,7 @@ import { findContainer } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
-import { serviceOf } from "../service.js";
+import { serviceAt } from "../service.js";
 import { didYouMean, printable } from "../text.js";
 import { requireSight, servedUnseen } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
@@ -38,7 +38,7 @@ export async function requireMount(config: Config): Promise<string> {
   if (state === "hung") {
     throw new VprocfsError("NOT_MOUNTED", `${place}: the vprocfs mounted here does not answer`);
   }
-  const { start, restart } = serviceOf(path);
+  const { start, restart } = await serviceAt(path);
   const unseen = state === "none" ? await servedUnseen(path, config, restart) : undefined;
   if (unseen !== undefined) {
     throw new VprocfsError("NOT_MOUNTED", `${place}: ${unseen.what}: ${unseen.todo}`);

@@ -5,7 +5,7 @@ import { readStatus, type Status } from "../keeper-status.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { isOurs, type MountState } from "../mountpoint.js";
 import { polledMountpointOf } from "../polled.js";
-import { serviceOf } from "../service.js";
+import { serviceAt } from "../service.js";
 import { counted } from "../text.js";
 import { servedUnseen } from "../unseen.js";
 import { type Finding, Findings } from "./findings.js";
@@ -81,7 +81,7 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
 }
 
 /** Whether files that can be polled have a mount of their own. */
-function checkPolled(findings: Findings, config: Config, mountpoint: string): void {
+function checkPolled(findings: Findings, config: Config, mountpoint: string, log: string): void {
   if (config.engine !== "native") {
     return;
   }
@@ -92,7 +92,7 @@ function checkPolled(findings: Findings, config: Config, mountpoint: string): vo
     findings.add(
       "warning",
       "pressure files have no mount of their own: containers get no /dev/kmsg and /proc/kmsg, opens are slower for programs that poll every file, and a waiting poll keeps the node from suspending",
-      `restart vprocfs; see ${serviceOf(mountpoint).log} for why it could not be mounted`,
+      `restart vprocfs; see ${log} for why it could not be mounted`,
     );
   }
 }
@@ -193,8 +193,8 @@ export async function checkDaemon(
 ): Promise<Finding[]> {
   const findings = new Findings("vprocfs");
   const { mountpoint, state, flags } = place;
+  const { start, restart, log } = await serviceAt(mountpoint);
   if (state !== "live") {
-    const { start, restart, log } = serviceOf(mountpoint);
     const unseen = state === "none" ? await servedUnseen(mountpoint, config, restart) : undefined;
     if (unseen !== undefined) {
       findings.add("problem", `${mountpoint}: ${unseen.what}`, unseen.todo);
@@ -218,11 +218,11 @@ export async function checkDaemon(
       "warning",
       messageOf(error),
       error instanceof VprocfsError && error.code === "SYSTEM"
-        ? `see ${serviceOf(mountpoint).log}`
-        : `nothing replaces a dead worker without a keeper: restart vprocfs; see ${serviceOf(mountpoint).log}`,
+        ? `see ${log}`
+        : `nothing replaces a dead worker without a keeper: restart vprocfs; see ${log}`,
     );
   }
-  checkPolled(findings, config, mountpoint);
+  checkPolled(findings, config, mountpoint, log);
   await checkWorker(findings, config, place, version);
   return findings.list;
 }
