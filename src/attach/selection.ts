@@ -3,6 +3,7 @@ import type { Config } from "../config.js";
 import type { NativeBinding } from "../native/binding.js";
 import { matchesAny, patternsOf } from "./glob.js";
 import { LeftAlone } from "./left-alone.js";
+import { mountNamespaceOf } from "./namespaces.js";
 
 /** Exists on kernels that virtualise /proc themselves. */
 const VPSADMINOS = "/proc/vpsadminos";
@@ -46,7 +47,10 @@ export function exclusionByName(
 
 type Selecting = Pick<Config, "watch" | "attachOnly" | "attachExclude">;
 
-/** The reason by the whole configuration and by what operators have detached. */
+/**
+ * The reason by the whole configuration, by what operators have detached, and by where its files would be: what is
+ * mounted for processes in the mount namespace of this one, all of the host see.
+ */
 export function exclusionReason(
   binding: Pick<NativeBinding, "fnmatch" | "identityOf">,
   config: Selecting,
@@ -55,7 +59,12 @@ export function exclusionReason(
   if (config.watch === "off") {
     return () => "watch is off";
   }
-  return exclusionFromHooks(binding, config, isLeftAlone);
+  const own = mountNamespaceOf(process.pid);
+  const byConfig = exclusionFromHooks(binding, config, isLeftAlone);
+  return (container) =>
+    mountNamespaceOf(container.init) === own
+      ? "it has no mount namespace of its own"
+      : byConfig(container);
 }
 
 /** The same for hooks, which serve containers even if the watcher is off. */

@@ -9,7 +9,15 @@ import { exclusionReason } from "../../src/attach/selection.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { knownStatField, statField } from "../../src/processes.js";
 
-const CONTAINER = { id: "1a2b", name: "web1", runtime: "lxc", cgroup: "/lxc/web1", init: 7 };
+/** No process has a PID as high as this. */
+const NOBODY = 2 ** 30;
+const CONTAINER = {
+  id: "1a2b",
+  name: "web1",
+  runtime: "lxc",
+  cgroup: "/lxc/web1",
+  init: NOBODY,
+};
 const addon = loadAddon();
 const ON = { watch: "on", attachOnly: "*", attachExclude: "" } as const;
 
@@ -23,8 +31,14 @@ describe("containers", () => {
     expect(exclusionReason(addon, { ...ON, ...change }, () => false)(CONTAINER)).toBe(reason);
   });
 
+  it("without a mount namespace of their own have no place for the files", () => {
+    expect(exclusionReason(addon, ON, () => false)({ ...CONTAINER, init: process.pid })).toBe(
+      "it has no mount namespace of its own",
+    );
+  });
+
   it("that were detached are left alone", () => {
-    expect(exclusionReason(addon, ON, ({ init }) => init === 7)(CONTAINER)).toMatch(
+    expect(exclusionReason(addon, ON, ({ init }) => init === NOBODY)(CONTAINER)).toMatch(
       /^it was detached/,
     );
   });
