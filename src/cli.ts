@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command line and the workers of the keeper. Each loads only what it needs.
 
+import { ExitStatus } from "./errors.js";
 import { holdMount, inheritsMount, reportToKeeper } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
 import { nodeProblem } from "./version.js";
@@ -19,9 +20,13 @@ async function taken(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 async function runCommand(): Promise<void> {
-  // It is no error if the reader goes away early (`vprocfs show web1 | head`).
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? 0 : 1);
+    // It is no error if the reader goes away early (`vprocfs show web1 | head`).
+    if (error.code === "EPIPE") {
+      process.exit();
+    }
+    fail(`cannot write to stdout: ${error.message}`);
+    process.exit(Number(process.exitCode ?? 0) || ExitStatus.failure);
   });
   // An error on stderr cannot be reported anywhere; the exit status remains.
   process.stderr.on("error", () => {});

@@ -24,6 +24,11 @@ export function addBench(program: Command, context: Context): void {
         throw new VprocfsError("SYSTEM", "the benchmark is not installed here");
       }
       const child = spawn(process.execPath, [BENCH, ...args], { stdio: "inherit" });
+      // It cleans up when it is ended, and is waited for. The terminal sends SIGINT to it as well.
+      process.on("SIGINT", () => {});
+      for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+        process.on(signal, () => child.kill(signal));
+      }
       const status = await new Promise<number | null>((resolve, reject) => {
         child.once("error", reject);
         child.once("exit", resolve);

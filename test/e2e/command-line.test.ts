@@ -1,22 +1,23 @@
 // The command line as a program: what it prints reaches whoever reads it.
 
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { closed, finished, output, run } from "../support/command.js";
+import { background, closed, finished, output, run } from "../support/command.js";
 import { cli, vprocfs } from "../support/daemon.js";
 import { Fifo } from "../support/fifo.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
 /** More than a pipe has room for. */
-const LARGE = ["run", `/${"x".repeat(100_000)}`, "--print-config"];
+const LONG = `/${"x".repeat(100_000)}`;
+const LARGE = ["run", LONG, "--print-config"];
 const PIPE_BYTES = 64 * 1024;
 
 /** Runs it with its output into a pipe, and resolves when that is full or it has ended. */
-async function filling(fifo: Fifo) {
+async function filling(fifo: Fifo, argv = LARGE) {
   const fd = openSync(fifo.path, "w");
-  const child = spawn(process.execPath, [cli, ...LARGE], { stdio: ["ignore", fd, "pipe"] });
+  const child = spawn(process.execPath, [cli, ...argv], { stdio: ["ignore", fd, "pipe"] });
   closeSync(fd);
   const end = finished(child);
   await until("the pipe is full", () => {
@@ -56,7 +57,54 @@ describe("a command line", () => {
   });
 });
 
+/** The only child of a process that has a file open; undefined: there is none yet. */
+function childWith(path: string, pid = 0): number | undefined {
+  try {
+    const child = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8"));
+    const links = readdirSync(`/proc/${child}/fd`).map((fd) =>
+      readlinkSync(`/proc/${child}/fd/${fd}`),
+    );
+    return child > 0 && links.includes(path) ? child : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+it("a signal to vprocfs bench reaches the benchmark, whose end it waits for", async () => {
+  const own = testScope();
+  const { path } = new Fifo(own);
+  const wrapper = background(own, [process.execPath, cli, "bench", "--show", path]);
+  const end = finished(wrapper);
+  const child = await until("it reads", () => childWith(path, wrapper.pid));
+  wrapper.kill("SIGINT");
+  wrapper.kill("SIGTERM");
+  expect(await end).toMatchObject({ status: 1, signal: null });
+  expect(existsSync(`/proc/${child}`)).toBe(false);
+});
+
 describe("the output of a command", () => {
+  it("that cannot be written is an error", async () => {
+    const { status, stderr } = await run([
+      "sh",
+      "-c",
+      'exec "$0" "$1" --help >/dev/full',
+      process.execPath,
+      cli,
+    ]);
+    expect(stderr).toMatch(/^vprocfs: cannot write to stdout: [^\n]*ENOSPC[^\n]*\n$/);
+    expect(status).toBe(1);
+  });
+
+  it("keeps the exit status if nobody reads it", async () => {
+    const own = testScope();
+    const fifo = new Fifo(own);
+    const { child, end } = await filling(fifo, ["check", "--mountpoint", LONG]);
+    fifo.close();
+    await closed(child, end);
+    // Nothing is mounted there, which is critical.
+    expect(await end).toMatchObject({ status: 2, stderr: "" });
+  });
+
   it("is whole, however late it is read", async () => {
     const fifo = new Fifo(testScope());
     const { child, end } = await filling(fifo);
