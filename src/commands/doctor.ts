@@ -110,6 +110,11 @@ async function examine(context: Context, command: Command, word: string | undefi
   for (const container of containers) {
     findings.push(...(await checkContainer(container, inputs)));
   }
+  const skipped = inputs.inside?.skipped ?? 0;
+  if (skipped > 0) {
+    const what = `not checked: the figures inside ${counted(skipped, "container")}, because those of others do not answer`;
+    findings.push({ level: "warning", about: "vprocfs", what });
+  }
   return { findings, given: new GivenNames().of(surveyed) };
 }
 

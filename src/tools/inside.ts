@@ -14,11 +14,15 @@ interface Place {
   readonly directory: string;
 }
 
-/** Reads files inside containers, which one vprocfs serves: after one that does not answer no other is read. */
+/** After so many containers whose files do not answer no others are read: each takes WITHIN_MS. */
+const MAX_SILENT = 3;
+
+/** Reads files inside containers, which one vprocfs serves. */
 export class Inside {
   readonly #surveys: Pick<Surveys, "readInside">;
   readonly #device: string;
-  #answers = true;
+  #silent = 0;
+  #skipped = 0;
 
   /** `device` is that of the mount, as "major:minor". */
   constructor(surveys: Pick<Surveys, "readInside">, device: string) {
@@ -26,8 +30,16 @@ export class Inside {
     this.#device = device;
   }
 
-  get answers(): boolean {
-    return this.#answers;
+  /** The number of containers whose files were not read. */
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  /** Whether to read the files of one more container. */
+  admits(): boolean {
+    const isAdmitted = this.#silent < MAX_SILENT;
+    this.#skipped += isAdmitted ? 0 : 1;
+    return isAdmitted;
   }
 
   async read({ init, path, directory }: Place): Promise<string> {
@@ -35,7 +47,7 @@ export class Inside {
     try {
       return await within(text, WITHIN_MS, "does not answer");
     } catch (error) {
-      this.#answers = !(error instanceof NoAnswer);
+      this.#silent += error instanceof NoAnswer ? 1 : 0;
       throw error;
     }
   }
@@ -57,11 +69,15 @@ export async function checkFigures(
   inputs: InsideInputs,
 ): Promise<void> {
   const { figures, init } = container;
+  if (mounted.live.length === 0 || !inputs.inside.admits()) {
+    return;
+  }
   const proc = mountAt(mounts, "/proc");
   const directory = proc?.fsType === "proc" ? proc.device : "";
   const right: string[] = [];
-  // Each file fails at most once.
+  // Each file fails at most once, and after one that does not answer no other is read.
   const failed = new Set<string>();
+  let answers = true;
   const compare = async (
     path: string,
     what: string,
@@ -69,12 +85,7 @@ export async function checkFigures(
     ofHost: number,
     parse: (text: string) => number | undefined,
   ): Promise<void> => {
-    if (
-      !mounted.live.includes(path) ||
-      expected === undefined ||
-      failed.has(path) ||
-      !inputs.inside.answers
-    ) {
+    if (!mounted.live.includes(path) || expected === undefined || failed.has(path) || !answers) {
       return;
     }
     try {
@@ -89,6 +100,7 @@ export async function checkFigures(
       }
     } catch (error) {
       failed.add(path);
+      answers = !(error instanceof NoAnswer);
       const code = errnoOf(error);
       if (code === "EAGAIN" || code === "EXDEV") {
         findings.add(

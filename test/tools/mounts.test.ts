@@ -97,7 +97,7 @@ describe("checkContainer", () => {
   });
 });
 
-it("no file inside is read after one that does not answer", async () => {
+it("no files inside are read after those of three containers that do not answer", async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const readInside = vi.fn(() => new Promise<string>(() => {}));
@@ -118,7 +118,10 @@ it("no file inside is read after one that does not answer", async () => {
     await done;
     return findings.list.map(({ what }) => what);
   };
-  expect(await check("1")).toEqual(["/proc/meminfo inside: does not answer"]);
-  expect(await check("2")).toEqual([]);
-  expect(readInside).toHaveBeenCalledTimes(1);
+  for (const id of ["1", "2", "3"]) {
+    expect(await check(id)).toEqual(["/proc/meminfo inside: does not answer"]);
+  }
+  expect(await check("4")).toEqual([]);
+  expect(inside.skipped).toBe(1);
+  expect(readInside).toHaveBeenCalledTimes(3);
 });
