@@ -1,10 +1,12 @@
 #include "source/change_notifier.h"
 
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -63,12 +65,11 @@ class Watches : public std::enable_shared_from_this<Watches> {
   void drain() {
     // Held while reading too: whoever finds the queue empty must find the counters up to date.
     const std::lock_guard<std::mutex> lock(mutex_);
-    alignas(inotify_event) char events[4096];
-    for (;;) {
-      const ssize_t n = ::read(fd(), events, sizeof events);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return;
-      take(events, static_cast<size_t>(n));
+    if (!take_some()) return;
+    // What is queued by now, and no more: writers may be as fast as this.
+    int queued = std::numeric_limits<int>::max();
+    ::ioctl(fd(), FIONREAD, &queued);
+    for (; queued > 0 && take_some(); queued -= kBytesAtOnce) {
     }
   }
 
@@ -79,6 +80,20 @@ class Watches : public std::enable_shared_from_this<Watches> {
     /// entry first, and waits for the lock to do so.
     Watch* watch = nullptr;
   };
+
+  static constexpr int kBytesAtOnce = 256 * sizeof(inotify_event);
+
+  /// Takes in as many events as fit. False: no more were queued.
+  bool take_some() {
+    alignas(inotify_event) char events[kBytesAtOnce];
+    ssize_t n = 0;
+    do {
+      n = ::read(fd(), events, sizeof events);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) take(events, static_cast<size_t>(n));
+    // All are of one size: those of watched files have no names.
+    return n == kBytesAtOnce;
+  }
 
   void take(const char* events, size_t size) {
     for (size_t at = 0; at + sizeof(inotify_event) <= size;) {

@@ -20,8 +20,9 @@ class ChangeNotifier {
   /// watches used up): the caller then reads the file each time.
   virtual Counter watch(int dir_fd, const char* name) = 0;
 
-  /// Takes in all changes made before this call. One system call if nothing happened. Thread-safe:
-  /// when it returns, the counters include every write that returned before it was called.
+  /// Takes in all changes made before this call, and few that are made meanwhile. One system call
+  /// if not much happened. Thread-safe: when it returns, the counters include every write that
+  /// returned before it was called.
   virtual void drain() = 0;
 
   /// A descriptor that becomes readable when there is something to drain, or -1.

@@ -1,5 +1,7 @@
 // The kernel's own cgroups: what recorded trees cannot show.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   accessSync,
   constants,
@@ -12,10 +14,14 @@ import {
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testName } from "../support/names.js";
+import { program } from "../support/programs.js";
+import { testScope } from "../support/test-scope.js";
 import { Source } from "../support/testing.js";
 import { codeOr } from "./tree.js";
 
 const MIB = 2 ** 20;
+/** More than one reading of memory takes. */
+const READS = 20;
 const root = "/sys/fs/cgroup";
 const v2 = existsSync(join(root, "cgroup.controllers"));
 
@@ -78,6 +84,14 @@ class Nest {
   limitMemory(level: number, bytes: number): void {
     const name = v2 ? "memory.max" : "memory.limit_in_bytes";
     writeFileSync(join(memoryRoot, this.paths[level] ?? "", name), `${bytes}`);
+  }
+
+  /** The files that the kernel lets be written as they are. */
+  memoryLimits(level: number): string[] {
+    const names = v2
+      ? ["memory.max", "memory.high"]
+      : ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
+    return names.map((name) => join(memoryRoot, this.paths[level] ?? "", name));
   }
 
   limitCpu(level: number, quotaUs: number): void {
@@ -168,6 +182,32 @@ describe.runIf(usable)("this machine's cgroups", () => {
       expect(source.limits().bandwidth).toEqual({ quotaUs: BigInt(quota), periodUs: 100_000n });
     }
   });
+
+  it.runIf(existsSync("/proc/thread-self/io"))(
+    "cost no more than what the kernel queues while limits are written without end",
+    async () => {
+      const nest = new Nest(1);
+      const source = nest.source();
+      source.memory();
+      const scope = testScope();
+      const child = spawn(program("relimit"), ["2", ...nest.memoryLimits(0)]);
+      const ended = once(child, "close");
+      scope.defer(async () => {
+        child.kill("SIGKILL");
+        await ended;
+      });
+      await once(child.stdout, "data");
+      let most = 0;
+      for (const until = performance.now() + 2000; performance.now() < until; ) {
+        const before = readsSoFar();
+        source.memory();
+        most = Math.max(most, readsSoFar() - before);
+      }
+      expect(child.exitCode).toBeNull();
+      // 16,384 changes are queued at most, and 256 are taken in at once.
+      expect(most).toBeLessThan(64 + READS);
+    },
+  );
 
   it.runIf(v2)("a controller enabled after opening counts, and disabled again does not", () => {
     const nest = new Nest(2);

@@ -30,6 +30,7 @@ export type Program =
   | "nests"
   | "pages"
   | "pulse"
+  | "relimit"
   | "resend"
   | "runtime"
   | "stall"
