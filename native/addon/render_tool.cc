@@ -79,7 +79,7 @@ Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   tree_.emplace([this](const std::string& path) { return source_->has(path); });
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   // Nothing is cached beyond a tick here, so that nobody has to be told of new limits.
-  return registry_->start([] {});
+  return registry_->start([] { return true; });
 }
 
 Result<std::shared_ptr<Container>> RenderObject::container(const std::string& id) {

@@ -184,14 +184,15 @@ Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   return gather_locked(needs, now_us);
 }
 
-void Container::limits_changed(uint64_t now_us) {
+bool Container::limits_changed(uint64_t now_us) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock() || !source_) return;
+  if (!lock.owns_lock()) return false;
   const auto writes = limit_writes_locked(kAnyCpus);
-  if (!writes || writes == cpu_limit_writes_) return;
+  if (!writes || writes == cpu_limit_writes_) return true;
   cpu_limit_writes_ = writes;
   // Which CPUs there are is all that this asks for; the history takes note of it.
   static_cast<void>(gather_locked(kNeedCpus, now_us));
+  return true;
 }
 
 std::optional<uint64_t> Container::used_cpu_us() {

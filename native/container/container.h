@@ -84,9 +84,9 @@ class Container {
   std::optional<uint64_t> used_cpu_us();
 
   /// Somebody has written to a limit of some container: if it was a limit of this one's CPUs, the
-  /// CPUs that it has from now on count from now on. One whose files are not open, or are being
-  /// read, finds that at its next reading.
-  void limits_changed(uint64_t now_us);
+  /// CPUs that it has from now on count from now on. One whose files are not open finds that at its
+  /// next reading. False: they are being read; ask again.
+  bool limits_changed(uint64_t now_us);
 
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);

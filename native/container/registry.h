@@ -57,8 +57,9 @@ class Registry {
   size_t size() const;
 
   /// Watches for the end of containers on a thread of its own.
-  /// `limits_changed` is called from it when somebody wrote to a limit of any container.
-  Result<bool> start(std::function<void()> limits_changed);
+  /// `limits_changed` is called from it when somebody wrote to a limit of any container, and once
+  /// more a little later if it returns false.
+  Result<bool> start(std::function<bool()> limits_changed);
   void stop();
 
  private:
@@ -97,7 +98,7 @@ class Registry {
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
   void erase_locked(ContainerId id, Containers& gone);
-  void pace_limits_changed();
+  bool pace_limits_changed();
   void watch();
 
   const Resolver& resolver_;
@@ -114,7 +115,7 @@ class Registry {
   /// Of threads without a cgroup namespace.
   std::unordered_map<pid_t, ThreadCgroups> thread_cgroups_;
   size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
-  std::function<void()> limits_changed_;
+  std::function<bool()> limits_changed_;
   Epoll epoll_;
   Wake stop_;
   Thread watcher_;

@@ -12,6 +12,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kLookForOthersIn = 32;
+constexpr int kLookAgainAfterMs = 100;
 constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
 
 }  // namespace
@@ -110,7 +111,7 @@ bool Registry::make_room(Tenant& tenant) {
   return !tenant.resources().spent(Resource::kContainers);
 }
 
-Result<bool> Registry::start(std::function<void()> limits_changed) {
+Result<bool> Registry::start(std::function<bool()> limits_changed) {
   limits_changed_ = std::move(limits_changed);
   epoll_ = Epoll::open();
   stop_ = Wake::open();
@@ -123,26 +124,29 @@ Result<bool> Registry::start(std::function<void()> limits_changed) {
   return watcher_.start([this] { watch(); });
 }
 
-void Registry::pace_limits_changed() {
+bool Registry::pace_limits_changed() {
   services_.notifier->drain();
   const uint64_t begun = boottime_us();
-  limits_changed_();
+  const bool all = limits_changed_();
   // Containers may write limits of cgroups of their own as often as they like: looking at what
   // changed is kept to a tenth of this thread's time.
   const uint64_t rest_us = std::min<uint64_t>(1000000, 9 * (boottime_us() - begun));
   pollfd p{stop_.fd(), POLLIN, 0};
   ::poll(&p, 1, static_cast<int>(rest_us / 1000));
+  return all;
 }
 
 void Registry::watch() {
   epoll_event events[64];
+  bool looked_at_all = true;
   for (;;) {
-    const int n = epoll_.wait(events);
+    const int n = epoll_.wait(events, looked_at_all ? -1 : kLookAgainAfterMs);
     if (n < 0 && errno != EINTR) return;
+    if (n == 0) looked_at_all = pace_limits_changed();
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kStop) return;
       if (events[i].data.u64 == kLimitsChanged) {
-        pace_limits_changed();
+        looked_at_all = pace_limits_changed();
         continue;
       }
       forget_dead(ContainerId::from_packed(events[i].data.u64));

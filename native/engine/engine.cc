@@ -110,10 +110,13 @@ std::vector<std::string> Engine::tree_lines() const {
                              polled_ ? &polled_->server()->tree() : nullptr);
 }
 
-void Engine::limits_changed() {
-  for (const auto& container : registry_->known()) container->limits_changed(boottime_us());
-  plain_->server()->limits_changed();
-  if (polled_) polled_->server()->limits_changed();
+bool Engine::limits_changed() {
+  bool all = true;
+  for (const auto& container : registry_->known()) {
+    all = container->limits_changed(boottime_us()) && all;
+  }
+  all = plain_->server()->limits_changed() && all;
+  return (!polled_ || polled_->server()->limits_changed()) && all;
 }
 
 Result<bool> Engine::prepare() {
@@ -201,7 +204,7 @@ Result<bool> Engine::begin(FdStore* fd_store) {
   auto begun = plain_->prepare();
   if (begun && polled_) begun = polled_->prepare();
   if (begun) begun = sampler_->start();
-  if (begun) begun = registry_->start([this] { limits_changed(); });
+  if (begun) begun = registry_->start([this] { return limits_changed(); });
   // First: links of the plain one lead there.
   if (begun && polled_) begun = polled_->start([this](const auto&) { on_end_(kPolledGone); });
   if (begun) begun = plain_->start(on_end_);

@@ -109,7 +109,7 @@ class Engine {
   void connect_polled();
   void make_servers();
   Result<bool> begin(FdStore* fd_store);
-  void limits_changed();
+  bool limits_changed();
   Result<bool> start_agent(FdStore* fd_store);
   void open_logs();
   Result<bool> start_log();

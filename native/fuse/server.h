@@ -53,8 +53,9 @@ class Server {
   /// Tries again to have the threads of these where none were to be had.
   void reinforce();
 
-  /// Somebody wrote to a limit: makes the kernel forget files that say something else now.
-  void limits_changed() { files_.limits_changed(); }
+  /// Somebody wrote to a limit: makes the kernel forget files that say something else now. False:
+  /// it has to be called once more.
+  bool limits_changed() { return files_.limits_changed(); }
 
  private:
   /// The container whose tenant pays for a request: the node's; or its caller's where the node is

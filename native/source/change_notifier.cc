@@ -18,39 +18,38 @@ namespace {
 
 class Watches;
 
-/// One watched file; ends its watch when the last holder of its counter is gone.
-struct Watch {
+/// Ends with its last holder.
+struct Watch : WatchedFile {
   Watch(std::shared_ptr<Watches> owner, int descriptor)
       : watches(std::move(owner)), wd(descriptor) {}
   ~Watch();
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  std::atomic<uint64_t> changes{0};
   const std::shared_ptr<Watches> watches;
   const int wd;
 };
 
-/// The inotify instance with all its watches. Outlives the notifier while counters are held.
+/// The inotify instance with all its watches. Outlives the notifier while files are watched.
 class Watches : public std::enable_shared_from_this<Watches> {
  public:
   explicit Watches(Fd inotify) : inotify_(std::move(inotify)) {}
 
   int fd() const { return inotify_.get(); }
 
-  ChangeNotifier::Counter add(const std::string& path) {
+  ChangeNotifier::Watched add(const std::string& path) {
     std::shared_ptr<Watch> watch;  // declared before the lock: dropping it takes the lock
     const std::lock_guard<std::mutex> lock(mutex_);
-    const int wd = ::inotify_add_watch(fd(), path.c_str(), IN_MODIFY | IN_DELETE_SELF);
+    const int wd = ::inotify_add_watch(fd(), path.c_str(), kEvents);
     if (wd < 0) return nullptr;
-    // The kernel gives one descriptor per inode: whoever watches the same file shares the counter.
+    // The kernel gives one descriptor per inode: whoever watches the same file shares the watch.
     Entry& entry = entries_[wd];
     watch = entry.shared.lock();
-    if (!watch) {
+    if (!watch || watch->changed) {
       watch = std::make_shared<Watch>(shared_from_this(), wd);
       entry = {watch, watch.get()};
     }
-    return ChangeNotifier::Counter(watch, &watch->changes);
+    return watch;
   }
 
   void remove(const Watch* watch) {
@@ -63,7 +62,7 @@ class Watches : public std::enable_shared_from_this<Watches> {
   }
 
   void drain() {
-    // Held while reading too: whoever finds the queue empty must find the counters up to date.
+    // Held while reading too: whoever finds the queue empty must find `changed` up to date.
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!take_some()) return;
     // What is queued by now, and no more: writers may be as fast as this.
@@ -81,6 +80,7 @@ class Watches : public std::enable_shared_from_this<Watches> {
     Watch* watch = nullptr;
   };
 
+  static constexpr uint32_t kEvents = IN_MODIFY | IN_DELETE_SELF | IN_ONESHOT;
   static constexpr int kBytesAtOnce = 256 * sizeof(inotify_event);
 
   /// Takes in as many events as fit. False: no more were queued.
@@ -101,18 +101,21 @@ class Watches : public std::enable_shared_from_this<Watches> {
       std::memcpy(&event, events + at, sizeof event);
       at += sizeof event + event.len;
       if ((event.mask & IN_Q_OVERFLOW) != 0) {
-        for (auto& entry : entries_) bump(entry.second);
+        // The kernel still watches some of them, until their holders let go.
+        for (auto& entry : entries_) note_change(entry.second);
         continue;
       }
+      // A change is told of twice: as itself, and as the end of its watch (IN_IGNORED). The second
+      // counts if the file was watched again between them: the kernel then ended that watch, too.
       const auto found = entries_.find(event.wd);
       if (found == entries_.end()) continue;
-      bump(found->second);
-      if ((event.mask & IN_IGNORED) != 0) entries_.erase(found);
+      note_change(found->second);
+      entries_.erase(found);
     }
   }
 
-  static void bump(const Entry& entry) {
-    entry.watch->changes.fetch_add(1, std::memory_order_release);
+  static void note_change(const Entry& entry) {
+    entry.watch->changed.store(true, std::memory_order_release);
   }
 
   Fd inotify_;
@@ -126,7 +129,7 @@ class InotifyNotifier : public ChangeNotifier {
  public:
   explicit InotifyNotifier(Fd inotify) : watches_(std::make_shared<Watches>(std::move(inotify))) {}
 
-  Counter watch(int dir_fd, const char* name) override {
+  Watched watch(int dir_fd, const char* name) override {
     return watches_->add("/proc/self/fd/" + std::to_string(dir_fd) + "/" + name);
   }
   void drain() override { watches_->drain(); }

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace vprocfs {
 namespace {
 
@@ -13,19 +15,19 @@ constexpr size_t kMaxWatchedDepth = 64;
 
 }  // namespace
 
-uint64_t LimitChain::sum() const {
-  uint64_t total = 0;
-  for (const auto& counter : counters_) total += counter->load(std::memory_order_acquire);
-  return total;
+bool LimitChain::changed() const {
+  return std::any_of(watches_.begin(), watches_.end(), [](const ChangeNotifier::Watched& file) {
+    return file->changed.load(std::memory_order_acquire);
+  });
 }
 
 /// False when the file is there and cannot be watched.
 bool LimitChain::watch(int dir_fd, const char* name,
-                       std::vector<ChangeNotifier::Counter>& to) const {
+                       std::vector<ChangeNotifier::Watched>& to) const {
   if (notifier_ == nullptr) return false;
-  auto counter = notifier_->watch(dir_fd, name);
-  if (!counter) return ::faccessat(dir_fd, name, F_OK, 0) != 0;
-  to.push_back(std::move(counter));
+  auto file = notifier_->watch(dir_fd, name);
+  if (!file) return ::faccessat(dir_fd, name, F_OK, 0) != 0;
+  to.push_back(std::move(file));
   return true;
 }
 
@@ -43,22 +45,17 @@ std::optional<Error> LimitChain::read(int dir_fd, const char* name, ReadBuffer& 
 }
 
 std::optional<Error> LimitChain::refresh(ReadBuffer& buffer, const Take& take) {
-  // The old counters stay until the new ones are there: the same files need no new watches.
-  std::vector<ChangeNotifier::Counter> counters;
+  // The old ones stay until the new ones are there: files that were not written need no new watch.
+  std::vector<ChangeNotifier::Watched> watches;
   Texts texts(files_.size());
   bool watched = reach_ == Reach::kSelf || dir_->depth() <= kMaxWatchedDepth;
-  uint64_t seen = 0;
   const auto visit = [&](int dir_fd, size_t level) -> std::optional<Error> {
-    const size_t first = counters.size();
-    // Before its files: those that appear after they were looked for are told of.
+    // All before reading: what is written meanwhile makes this stale again. The directory's before
+    // its files: those that appear after they were looked for are told of.
     if (watched && level < dir_->depth() && reach_ == Reach::kAncestorsV2) {
-      watched = watch(dir_fd, kSubtreeControl, counters);
+      watched = watch(dir_fd, kSubtreeControl, watches);
     }
-    for (const char* name : files_) watched = watched && watch(dir_fd, name, counters);
-    // Counted before reading: what is written meanwhile makes this stale again.
-    for (size_t i = first; i < counters.size(); ++i) {
-      seen += counters[i]->load(std::memory_order_acquire);
-    }
+    for (const char* name : files_) watched = watched && watch(dir_fd, name, watches);
     for (size_t i = 0; i < files_.size(); ++i) {
       if (auto error = read(dir_fd, files_[i], buffer, texts[i])) return error;
     }
@@ -66,9 +63,9 @@ std::optional<Error> LimitChain::refresh(ReadBuffer& buffer, const Take& take) {
     return std::nullopt;
   };
   watched_ = false;
+  ++refreshed_;
   if (auto error = reach_ == Reach::kSelf ? visit(dir_->fd(), 0) : dir_->climb(visit)) return error;
-  counters_ = std::move(counters);
-  seen_ = seen;
+  watches_ = std::move(watches);
   watched_ = watched;
   return std::nullopt;
 }

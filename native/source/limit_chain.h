@@ -30,11 +30,11 @@ class LimitChain {
 
   /// Whether anything may have been written since the last refresh() (and before the notifier was
   /// last drained). Always, before the first one and where files cannot be watched.
-  bool stale() const { return !watched_ || sum() != seen_; }
-  /// How often the files were written, as far as the notifier was drained. Nothing before the first
-  /// refresh() and where files cannot be watched.
+  bool stale() const { return !watched_ || changed(); }
+  /// Grows when the files are written, as far as the notifier was drained: once for all writes
+  /// between two refresh(). Nothing before the first one and where files cannot be watched.
   std::optional<uint64_t> writes() const {
-    return watched_ ? std::optional<uint64_t>(sum()) : std::nullopt;
+    return watched_ ? std::optional(refreshed_ + (changed() ? 1 : 0)) : std::nullopt;
   }
 
   /// Called for each cgroup from the leaf up, with the texts of `files`; nothing for files that are
@@ -42,12 +42,13 @@ class LimitChain {
   using Texts = std::vector<std::optional<std::string>>;
   using Take = std::function<void(const Texts& texts, size_t level)>;
 
-  /// Reads all of it, and watches it from now on. Absent files are no error.
+  /// Reads all of it where it is stale(), and watches it until the next write. Absent files are no
+  /// error.
   std::optional<Error> refresh(ReadBuffer& buffer, const Take& take);
 
  private:
-  uint64_t sum() const;
-  bool watch(int dir_fd, const char* name, std::vector<ChangeNotifier::Counter>& to) const;
+  bool changed() const;
+  bool watch(int dir_fd, const char* name, std::vector<ChangeNotifier::Watched>& to) const;
   std::optional<Error> read(int dir_fd, const char* name, ReadBuffer& buffer,
                             std::optional<std::string>& text) const;
 
@@ -55,8 +56,8 @@ class LimitChain {
   ChangeNotifier* notifier_;
   std::vector<const char*> files_;
   Reach reach_;
-  std::vector<ChangeNotifier::Counter> counters_;
-  uint64_t seen_ = 0;
+  std::vector<ChangeNotifier::Watched> watches_;
+  uint64_t refreshed_ = 0;  ///< how often
   bool watched_ = false;
 };
 

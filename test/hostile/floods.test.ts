@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { polledMountpointOf } from "../../src/polled.js";
-import { MIB } from "../support/cgroups.js";
+import { isV2, MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
@@ -21,6 +21,15 @@ import { until } from "../support/wait.js";
 
 const THREADS = inLong(40, 200);
 const MEASURED_MS = inLong(1_000, 20_000);
+/** Of writes to limits by each thread. */
+const ROUNDS = 50_000;
+const V1_LIMITS = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
+
+/** System calls of a process that have read something, so far. */
+function readsOf(pid: number): number {
+  return Number(/^syscr: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
+}
+
 describeLive("floods of one container", ["busybox"], () => {
   const scope = fileScope();
   let daemon: Daemon;
@@ -139,6 +148,28 @@ describeLive("floods of one container", ["busybox"], () => {
       });
       await until("much is forgotten", async () => (await forgotten()) > before + 100);
     });
+  });
+
+  it("of writes to its limits, which are nobody's concern until they are read", async () => {
+    const meminfo = join(files.hostile, "../meminfo");
+    const names = isV2 ? ["memory.max", "memory.high"] : V1_LIMITS;
+    const limits = names.map((name) => join(hostile.cgroup.directory("memory"), name));
+    const write = (rounds: number) => [program("relimit"), "2", `${rounds}`, ...limits];
+    await watch.expectPulse((own) => attack(own, write(0)));
+    await hostile.read(meminfo);
+    // While nobody reads, the worker is told of few.
+    const before = readsOf(workerPid);
+    await hostile.output(write(ROUNDS));
+    expect(readsOf(workerPid) - before).toBeLessThan(ROUNDS / 10);
+    const own = testScope();
+    await attack(own, write(0));
+    // Beside what asks as often as it may, all changes of the victim's are seen.
+    await attack(own, [program("flood"), "open", `${THREADS}`, meminfo]);
+    for (let mib = 64; mib < 164; mib += 1) {
+      victim.cgroup.limit({ memory: mib * MIB });
+      const text = readFileSync(join(files.stat, "../meminfo"), "utf8");
+      expect(text).toMatch(new RegExp(`^MemTotal: +${mib * 1024} kB`));
+    }
   });
 
   it("of pages that are held while the kernel is to be told of files", async () => {

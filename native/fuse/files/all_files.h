@@ -25,8 +25,9 @@ class AllFiles {
 
   /// The kernel does not change the contract of a connection while it lives, so neither do we.
   void set_tick(bool tick) { tick_ = tick; }
-  /// Somebody wrote to a limit: has the kernel forget files that say something else now.
-  void limits_changed() { cached_.limits_changed(); }
+  /// Somebody wrote to a limit: has the kernel forget files that say something else now. False: it
+  /// has to be called once more.
+  bool limits_changed() { return cached_.limits_changed(); }
 
   /// Starts and ends what answers readers of kernel logs.
   Result<bool> start();

@@ -101,10 +101,14 @@ Answer CachedFiles::release(const Request& r) {
   return Answer::ok();
 }
 
-void CachedFiles::limits_changed() {
+bool CachedFiles::limits_changed() {
+  bool all = true;
   for (const auto& container : parts_.registry.known()) {
     // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
-    if (container->busy()) continue;
+    if (container->busy()) {
+      all = false;
+      continue;
+    }
     ContainerFiles& files = ContainerFiles::of(*container);
     for (const View* view = views_begin(); view != views_end(); ++view) {
       if (view->changes != Changes::kWithLimits) continue;
@@ -120,6 +124,7 @@ void CachedFiles::limits_changed() {
                            [this, view, node, container] { renew(*view, node, container); });
     }
   }
+  return all;
 }
 
 void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& container) {

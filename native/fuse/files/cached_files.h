@@ -21,8 +21,9 @@ class CachedFiles : public ViewFiles {
   Answer read(const Request& r) override;
   Answer release(const Request& r) override;
 
-  /// Somebody wrote to a limit: has the kernel forget what says something else now.
-  void limits_changed();
+  /// Somebody wrote to a limit: has the kernel forget what says something else now. False: not all
+  /// containers could be looked at, so that it has to be called once more.
+  bool limits_changed();
 
  protected:
   Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
