@@ -15,7 +15,7 @@ namespace vprocfs {
 /// What changes about an open file of a kernel log.
 struct KmsgState {
   KmsgCursor cursor;         ///< of /dev/kmsg
-  uint64_t poll_handle = 0;  ///< what its pollers are notified by; 0: nobody has polled yet
+  uint64_t poll_handle = 0;  ///< what its pollers are notified by; 0: none waits for a notice
   /// The request that was last acted upon. The kernel hands it again when we die before it has the
   /// answer, and not otherwise: so whoever gets it again goes back to where it began.
   uint64_t request = 0;
@@ -58,6 +58,8 @@ class KmsgFile {
 
   const KmsgState& now() const { return now_; }
   void change(const KmsgState& to);
+  /// How often somebody has asked to be notified. Used by KmsgFiles only.
+  uint64_t times_asked = 0;
   /// The record is to outlive us.
   void keep() { record_ = 0; }
 

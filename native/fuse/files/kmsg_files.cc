@@ -44,6 +44,7 @@ void KmsgFiles::stop() {
 
 void KmsgFiles::run() {
   go_first();
+  CpuLaps laps;
   std::unique_lock lock(changed_mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || !changed_.empty(); });
@@ -51,18 +52,33 @@ void KmsgFiles::run() {
     std::set<ContainerId> changed;
     changed.swap(changed_);
     lock.unlock();
-    for (const ContainerId id : changed) notify_readers(id);
+    for (const ContainerId id : changed) notify_readers(id, laps);
     lock.lock();
   }
 }
 
-void KmsgFiles::notify_readers(ContainerId id) {
+void KmsgFiles::notify_readers(ContainerId id, CpuLaps& laps) {
+  const ContainerPtr payer = opener_of(id);
+  if (!payer) return;
+  payer->tenant().begin_lap(laps);
   // A tenant may have thousands polled: the kernel is told without the lock that all share.
-  for (const uint64_t poll_handle : answer_parked(id)) reply().notify_poll(poll_handle);
+  for (const Poller& poller : answer_parked(id)) notify(poller);
+  payer->tenant().charge_lap(laps, false);
+  laps.skip();
 }
 
-std::vector<uint64_t> KmsgFiles::answer_parked(ContainerId id) {
-  std::vector<uint64_t> polled;
+void KmsgFiles::notify(const Poller& poller) {
+  reply().notify_poll(poller.poll_handle);
+  const std::lock_guard lock(mutex_);
+  if (poller.file->times_asked != poller.asked) return;
+  // Not before: a worker that dies in between leaves it to the next one.
+  KmsgState to = poller.file->now();
+  to.poll_handle = 0;
+  poller.file->change(to);
+}
+
+auto KmsgFiles::answer_parked(ContainerId id) -> std::vector<Poller> {
+  std::vector<Poller> polled;
   const std::lock_guard lock(mutex_);
   const auto it = by_log_.find(id);
   if (it == by_log_.end()) return polled;
@@ -78,14 +94,14 @@ std::vector<uint64_t> KmsgFiles::answer_parked(ContainerId id) {
   }
   for (const FilePtr& file : it->second.files) {
     const uint64_t poll_handle = file->now().poll_handle;
-    if (poll_handle != 0) polled.push_back(poll_handle);
+    if (poll_handle != 0) polled.push_back({file, poll_handle, file->times_asked});
   }
   return polled;
 }
 
-auto KmsgFiles::opener_of(NodeId node) const -> ContainerPtr {
+auto KmsgFiles::opener_of(ContainerId id) const -> ContainerPtr {
   const std::lock_guard lock(mutex_);
-  const auto log = by_log_.find(node.container());
+  const auto log = by_log_.find(id);
   if (log == by_log_.end() || log->second.files.empty()) return nullptr;
   return log->second.files.front()->container;
 }
@@ -165,7 +181,7 @@ bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) co
 }
 
 void KmsgFiles::adopt(InheritedContainers& containers) {
-  std::vector<uint64_t> pollers;
+  std::set<ContainerId> polled;
   const std::lock_guard lock(mutex_);
   KmsgFile::adopt(parts_.state, [&](const KmsgFile::SavedFile& saved) -> FilePtr {
     const View* view = nullptr;
@@ -177,11 +193,14 @@ void KmsgFiles::adopt(InheritedContainers& containers) {
                                            containers.of(saved.node.container()));
     add_locked(file);
     if (saved.request != 0) adopted_[saved.request] = saved.handle;
-    if (saved.state.poll_handle != 0) pollers.push_back(saved.state.poll_handle);
+    if (saved.state.poll_handle != 0) polled.insert(saved.node.container());
     return file;
   });
-  // The one before us may have died between a record and its notice.
-  for (const uint64_t poll_handle : pollers) reply().notify_poll(poll_handle);
+  // The one before us may have died between a record and its notice. Our thread tells the kernel:
+  // there may be thousands, and all containers' readers wait until we serve.
+  const std::lock_guard changed_lock(changed_mutex_);
+  changed_.merge(polled);
+  wake_.notify_one();
 }
 
 void KmsgFiles::hand_over(bool resend) {

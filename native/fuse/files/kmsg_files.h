@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/cpu_laps.h"
 #include "base/result.h"
 #include "base/thread.h"
 #include "container/inherited_containers.h"
@@ -88,7 +89,7 @@ class KmsgFiles : public Files {
   Answer seek_in_turn(const Request& r, const FilePtr& file);
   Answer poll_in_turn(const Request& r, const FilePtr& file);
   /// The container whose log this is while somebody has it open, else nullptr.
-  ContainerPtr opener_of(NodeId node) const;
+  ContainerPtr opener_of(ContainerId id) const;
   Answer finish_open(const Request& r, const View& view, const ContainerPtr& container);
 
   /// Gives a container a log, unless it has one or there is no room for it.
@@ -117,10 +118,19 @@ class KmsgFiles : public Files {
   uint32_t events_locked(const KmsgFile& file) const;
   bool was_written_locked(const KmsgFile& file, const OwnLine& line) const;
   void run();
+  /// Whoever waits in poll(2) for something new in an open file.
+  struct Poller {
+    FilePtr file;
+    uint64_t poll_handle = 0;
+    uint64_t asked = 0;  ///< KmsgFile::times_asked
+  };
   /// Something new is in a log: answers the readers that wait for it, and notifies those that poll.
-  void notify_readers(ContainerId id);
-  /// The former; returns what the latter are notified by.
-  std::vector<uint64_t> answer_parked(ContainerId id);
+  /// Its tenant pays.
+  void notify_readers(ContainerId id, CpuLaps& laps);
+  /// The former; returns the latter.
+  std::vector<Poller> answer_parked(ContainerId id);
+  /// Notifies once: the kernel asks again for as long as anybody waits.
+  void notify(const Poller& poller);
 
   const KernelLogOptions& options_;
   KernelLogs& logs_;

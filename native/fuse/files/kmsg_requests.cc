@@ -107,7 +107,7 @@ fuse_attr_out KmsgFiles::attributes_locked(NodeId node, const View& view) const 
 
 Answer KmsgFiles::attributes(const Request& r) {
   if (r.arg<fuse_getattr_in>() == nullptr) return Answer::error(EINVAL);
-  return at_gate(r, opener_of(node_of(r)),
+  return at_gate(r, opener_of(node_of(r).container()),
                  [this](const Request& req) { return attributes_in_turn(req); });
 }
 
@@ -241,10 +241,11 @@ Answer KmsgFiles::poll_in_turn(const Request& r, const FilePtr& file) {
   const auto* in = r.arg<fuse_poll_in>();
   fuse_poll_out out{};
   const std::lock_guard lock(mutex_);
-  if ((in->flags & FUSE_POLL_SCHEDULE_NOTIFY) != 0 && file->now().poll_handle != in->kh) {
+  if ((in->flags & FUSE_POLL_SCHEDULE_NOTIFY) != 0) {
+    ++file->times_asked;
     KmsgState to = file->now();
     to.poll_handle = in->kh;
-    file->change(to);
+    if (file->now().poll_handle != in->kh) file->change(to);
   }
   out.revents = events_locked(*file);
   return Answer::of(out);

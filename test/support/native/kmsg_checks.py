@@ -163,6 +163,27 @@ def level_true():
         assert not poll.poll(0)
 
 
+def unheeded():
+    """Many files are polled, and nobody looks what became of it while records come."""
+    polled = [opened(os.O_RDONLY | os.O_NONBLOCK) for _ in range(200)]
+    fd = opened(os.O_RDONLY | os.O_NONBLOCK)
+    drain(fd)
+    epoll, edge = select.epoll(), select.epoll()
+    for one in polled:
+        epoll.register(one, select.EPOLLIN | select.EPOLLET)
+    edge.register(fd, select.EPOLLIN | select.EPOLLET)
+    for number in range(50):
+        write(b"one more")
+        # It was opened last, and is told after the others.
+        assert edge.poll(10), number
+        drain(fd)
+    assert len(epoll.poll(0, 256)) == len(polled)
+    assert not epoll.poll(0)
+    write(b"the end")
+    assert edge.poll(10)
+    assert len(epoll.poll(0, 256)) == len(polled)
+
+
 def writes():
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
     drain(fd)
