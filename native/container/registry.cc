@@ -198,15 +198,16 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   Entry entry;
   entry.container = std::make_shared<Container>(description, services_, std::move(payer));
   auto container = entry.container;
+  Containers gone;
   const std::lock_guard lock(mutex_);
-  auto& slot = containers_[id];
-  if (slot.container && !slot.container->dead() && !ended(slot)) {
-    join_locked(slot, description, std::move(pid_namespace.value()));
-    return slot.container;
+  const auto before = containers_.find(id);
+  if (before != containers_.end() && !before->second.container->dead() && !ended(before->second)) {
+    join_locked(before->second, description, std::move(pid_namespace.value()));
+    return before->second.container;
   }
-  if (slot.container) slot.container->mark_dead();
+  if (before != containers_.end()) erase_locked(id, gone);
   join_locked(entry, description, std::move(pid_namespace.value()));
-  slot = std::move(entry);
+  containers_[id] = std::move(entry);
   return container;
 }
 
