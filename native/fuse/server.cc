@@ -59,12 +59,12 @@ void Server::handle(const Request& received) {
   const Request r = received.paid_by(payer);
   Tenant& tenant = payer->tenant();
   tenant.begin_lap(laps, received.taken_ns());
-  const auto work = [this](const Request& request) { return dispatch(request); };
+  const auto work = [this, payer](const Request& request) { return dispatch_for(request, payer); };
   Turns& turns = parts_.turns;
   const Deferral deferral = tenant.may_be_over() ? deferral_of(r) : Deferral::kNone;
   switch (deferral) {
     case Deferral::kNone:
-      parts_.answers.give(r.info(), dispatch(r));
+      parts_.answers.give(r.info(), work(r));
       break;
     case Deferral::kShort:
       parts_.answers.give(r.info(), turns.on_spare_thread(r, payer, work));
@@ -97,6 +97,15 @@ Server::Deferral Server::deferral_of(const Request& r) {
   if (waiter != Waiter::kLock) return Deferral::kNone;
   // Directories of no container are everybody's.
   return NodeId(r.header().nodeid).container().none() ? Deferral::kShort : Deferral::kLong;
+}
+
+Answer Server::dispatch_for(const Request& r, const ServerParts::ContainerPtr& payer) {
+  const ContainerId id = NodeId(r.header().nodeid).container();
+  const bool is_known = id.none() || (payer->id() == id && !payer->dead());
+  const Waiter waiter = operation_of(r.header().opcode).waiter;
+  if (is_known || (waiter != Waiter::kCaller && waiter != Waiter::kLock)) return dispatch(r);
+  return parts_.turns.at_gate(r, payer,
+                              [this](const Request& request) { return dispatch(request); });
 }
 
 template <auto kHandler>

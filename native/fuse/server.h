@@ -68,6 +68,9 @@ class Server {
     kLong,
   };
   static Deferral deferral_of(const Request& r);
+  /// Does the work of a request that `payer` pays for: in its turn if the container of the node has
+  /// to be found first, because a search may go through thousands of cgroups.
+  Answer dispatch_for(const Request& r, const ServerParts::ContainerPtr& payer);
   Answer dispatch(const Request& r);
   /// Has a handler of operations.def do its work: the request has at least the argument that its
   /// row names.

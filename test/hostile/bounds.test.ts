@@ -1,7 +1,16 @@
 // Bounds of docs/design/threats.md that no flood reaches by itself: one tenant comes up to each of them,
 // and another one gets all that is its own.
 
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+} from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
@@ -12,12 +21,13 @@ import { polledMountpointOf } from "../../src/polled.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
 import { uptime } from "../support/procfile.js";
 import { program } from "../support/programs.js";
-import type { Scope } from "../support/scope.js";
+import { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -25,6 +35,19 @@ import { until } from "../support/wait.js";
 const LONG_SEARCH_MS = 2;
 const SEARCHES = 200;
 const EMPTY_CGROUPS = 500;
+/** Eight threads ask for the size of what stdin is, without end; none is told. */
+const ASK_ON = `
+import os, threading
+def ask():
+    while True:
+        try:
+            os.fstat(0)
+            os._exit(1)
+        except OSError:
+            pass
+for _ in range(8):
+    threading.Thread(target=ask).start()
+`;
 /** PID namespaces of one cgroup that have an age of their own. */
 const LIVES = 16;
 const WAITING_READERS = 256;
@@ -110,6 +133,41 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
     const inside = await Container.startIn(hostile, own, { cgroup: hidden });
     expect(inside.isAlive).toBe(true);
     await until("it is found", () => isThere(path));
+  });
+
+  it("has one such search at a time, however many of its threads ask", async () => {
+    const own = testScope();
+    const hostile = await Container.start(own, { name: "hostile", memory: 64 * MIB });
+    const cgroup = hostile.cgroup.child(own, "ended");
+    const ended = new Scope();
+    const inner = await Container.startIn(hostile, ended, { cgroup });
+    const file = openSync(daemon.path("containers", await inner.id(daemon), "proc/stat"), "r");
+    own.defer(() => closeSync(file));
+    await ended.close();
+    const empty = cgroup.directories.flatMap((directory) =>
+      Array.from({ length: EMPTY_CGROUPS }, (_, i) => join(directory, `empty${i}`)),
+    );
+    own.defer(() => {
+      for (const one of empty) {
+        rmdirSync(one);
+      }
+    });
+    for (const one of empty) {
+      mkdirSync(one);
+    }
+    /** Requests that had to wait for their tenant's turn, and not for its budget of CPU time. */
+    const waited = async (): Promise<number> => {
+      const { deferred, paced } = await counters(daemon);
+      return deferred - paced;
+    };
+    const before = await waited();
+    const [command = "", ...argv] = hostile.command(["python3", "-c", ASK_ON]);
+    const asking = spawn(command, argv, { stdio: [file, "ignore", "inherit"] });
+    own.defer(() => {
+      asking.kill("SIGKILL");
+    });
+    await until("they wait for each other", async () => (await waited()) > before);
+    expect(await hostile.read(daemon.path("self/proc/uptime"))).toMatch(/^\d/);
   });
 
   it("has as many ages as there are PID namespaces in its cgroup, up to 16", async () => {
