@@ -77,6 +77,17 @@ class Files {
   Answer answer_poll(uint32_t events) const;
   /// What an OPEN that was given `handle` is answered with.
   Answer opened(uint64_t handle, NodeId node);
+  /// Keeps the file of a READ by a handle of a worker whose state was lost.
+  void restore(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text) {
+    parts_.open_files.restore(r.arg<fuse_read_in>()->fh, file, std::move(text));
+  }
+  /// The answer to that READ. If its reader was killed meanwhile, the kernel may have closed the
+  /// file before it was restored, and nobody else would.
+  Answer or_close(const Request& r, Answer answer) {
+    const uint64_t handle = r.arg<fuse_read_in>()->fh;
+    return std::move(answer).or_undo(
+        [this, handle, node = node_of(r)] { parts_.open_files.erase(handle, node); });
+  }
   /// What a READ has of a text, which `owner` keeps.
   static Answer slice(const Request& r, std::string_view text, std::shared_ptr<const void> owner);
   static Answer slice(const Request& r, const std::shared_ptr<Snapshot>& snapshot) {

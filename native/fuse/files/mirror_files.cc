@@ -237,8 +237,8 @@ Answer MirrorFiles::read(const Request& r) {
     // A handle of a worker whose state was lost: the node says whose file it is.
     if (!text) return Answer::error(text.error().code);
     const auto again = std::make_shared<OpenFile>(node, nullptr, owner);
-    parts_.open_files.restore(req.arg<fuse_read_in>()->fh, again, std::move(text.value()));
-    return slice(req, again->snapshot());
+    restore(req, again, std::move(text.value()));
+    return or_close(req, slice(req, again->snapshot()));
   });
 }
 

@@ -167,8 +167,8 @@ Answer SnapshotFiles::reopen(const Request& r) {
     auto text = render(*view, owner, clock);
     if (!text) return Answer::error(text.error());
     const auto file = std::make_shared<OpenFile>(node, view, owner, clock);
-    parts_.open_files.restore(req.arg<fuse_read_in>()->fh, file, std::move(text.value()));
-    return read_file(req, file);
+    restore(req, file, std::move(text.value()));
+    return or_close(req, read_file(req, file));
   });
 }
 
