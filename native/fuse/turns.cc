@@ -110,12 +110,8 @@ Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, con
 
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
                            const Work& work) {
-  // Otherwise those that are refused would have those that come after them wait.
-  if (!may_wait(container)) {
-    container->tenant().renders().give_back();
-    return Answer::error(ENOMEM);
-  }
-  const Loan nothing{&container->tenant().cpu(), wait_us};
+  Loan nothing{&container->tenant().cpu(), wait_us};
+  nothing.has_render = true;
   return later(delayed_, r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);
   });
@@ -159,7 +155,9 @@ Answer Turns::on_spare_thread(const Request& r, const ContainerPtr& container, c
 Answer Turns::later(DelayedWork& queue, const Request& r, const ContainerPtr& container,
                     const Loan& loan, Work work) {
   if (!may_wait(container)) {
+    // Otherwise those that are refused would have those that come after them wait.
     loan.budget->give(loan.lent_us);
+    if (loan.has_render) container->tenant().renders().give_back();
     return Answer::error(ENOMEM);
   }
   if (loan.wait_us + loan.lent_us != 0) {

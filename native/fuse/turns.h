@@ -76,8 +76,9 @@ class Turns {
   struct Loan {
     Budget* budget = nullptr;
     uint64_t wait_us = 0;
-    uint64_t lent_us = 0;  ///< to be given back when it has waited
-    uint32_t again = 0;    ///< how often it may have to wait once more
+    uint64_t lent_us = 0;     ///< to be given back when it has waited
+    uint32_t again = 0;       ///< how often it may have to wait once more
+    bool has_render = false;  ///< one of the budget of renders, to be given back if it is refused
   };
   /// For its next request. With nothing to wait for nothing is lent.
   Loan borrow(Tenant& tenant);
