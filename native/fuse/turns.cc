@@ -1,6 +1,8 @@
 #include "fuse/turns.h"
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/clock.h"
@@ -10,6 +12,18 @@ namespace {
 
 /// How often one that has waited does so once more: by then it is known what its kind takes.
 constexpr uint32_t kMaxRepeatWaits = 3;
+
+/// Whether nothing is being made for a container, now or soon. Longer than sources take, and short
+/// for whoever waits for a directory because one blocks.
+bool is_idle_soon(Container& container) {
+  constexpr int kTries = 100;
+  constexpr std::chrono::milliseconds kPause{1};
+  for (int i = 0; i < kTries; ++i) {
+    if (!container.busy()) return true;
+    std::this_thread::sleep_for(kPause);
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -106,6 +120,18 @@ Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, con
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
   return pass_gate_in(wait_us, r, container, work);
+}
+
+Answer Turns::at_once(const Request& r, const ContainerPtr& container, const Work& work) {
+  if (!container) return work(r);
+  container->requests.fetch_add(1, std::memory_order_relaxed);
+  if (!container->busy()) return work(r);
+  const auto unless_busy = [container, work](const Request& request) {
+    return is_idle_soon(*container) ? work(request) : Answer::error(EAGAIN);
+  };
+  if (r.is_on_shared_thread()) return unless_busy(r);
+  const Loan nothing{&container->tenant().cpu()};
+  return later(spare_, r, container, nothing, unless_busy);
 }
 
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,

@@ -44,6 +44,11 @@ class Turns {
   /// The same on another thread than the caller's, for work that may wait for what its container
   /// controls: threads that take requests are few. Not for the host.
   Answer in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work);
+  /// For requests during which the kernel holds the lock of a directory that others share, so that
+  /// they must wait for nothing that a tenant can make long: neither for its turn nor for its
+  /// budget of renders. While something else is made for the container, `work` runs on a spare
+  /// thread, and the answer is EAGAIN if that takes too long.
+  Answer at_once(const Request& r, const ContainerPtr& container, const Work& work);
   /// in_turn() for what makes nothing anew: it takes its turn, and counts against no budget.
   Answer at_gate(const Request& r, const ContainerPtr& container, const Work& work);
 

@@ -13,6 +13,7 @@ import { finished, output, outputSync, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { attackFrom, pulseOf } from "../support/pulse.js";
@@ -38,6 +39,9 @@ function opening(pid: number): number {
 function start(scope: Scope, ...args: readonly string[]): Promise<Daemon> {
   return Daemon.start(scope, "--no-keeper", "--log-format", "json", ...args);
 }
+
+/** Names in a directory, and nothing more about a file than that in the end. */
+const LOOK_UP = 'test -d "$1/cpu0" && echo "$1"/*';
 
 /** The autogroup of a process, and its nice; undefined where the kernel makes none. */
 function shareOf(pid: number | "self"): string | undefined {
@@ -182,6 +186,39 @@ describeLive("the budget of renders", ["busybox"], () => {
     expect(after.paced - before.paced).toBeGreaterThan(50);
     expect(after.errors).toBe(before.errors);
   });
+
+  it.each(["exact", "tick"])(
+    "is not waited for in a directory that all share, in contract %s",
+    async (contract) => {
+      const scope = testScope();
+      const flags = ["--renders-per-second", "1", "--consistency", contract];
+      const daemon = await start(scope, ...flags);
+      const shared = temporaryDirectory(scope, "shared");
+      daemon.bindFromHost(scope, "sys/devices/system/cpu", shared);
+      const container = await Container.start(scope, { memory: 64 * MIB });
+      const other = await Container.start(scope, { memory: 64 * MIB });
+      const file = daemon.path("containers", await container.id(daemon), "proc/meminfo");
+      const readers = 2 * (DEADLINE_MS / 1000);
+      const { deferred } = await counters(daemon);
+      await attackFrom(scope, container, [program("flood"), "fstat", `${readers}`, file]);
+      await until(
+        "they wait",
+        async () => (await counters(daemon)).deferred > deferred + readers / 2,
+      );
+      // Others that look the same up would wait as long, and nothing could end them.
+      container.start(scope, ["stat", join(shared, "online")]);
+      const own = follow(scope, container, ["sh", "-c", LOOK_UP, "sh", shared]);
+      await until("it is told", () => own.text.includes("/possible"));
+      const others = follow(scope, other, [
+        "ls",
+        "-d",
+        join(shared, "cpu0"),
+        join(shared, "online"),
+      ]);
+      await until("others are told", () => others.text.includes("/online"));
+      expect([own.errors, others.errors]).toEqual(["", ""]);
+    },
+  );
 
   it("is not waited for by callers that are killed, also after other signals", async () => {
     const scope = testScope();

@@ -103,6 +103,13 @@ class Files {
   Answer at_gate(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
     return parts_.turns.at_gate(r, container, work);
   }
+  /// in_turn() for a LOOKUP or READDIR in the directory `node_of(r)`: at once in one that all
+  /// callers share, where the others wait for the answer too.
+  Answer in_turn_of_directory(const Request& r, const ContainerPtr& container,
+                              const Turns::Work& work) {
+    const bool is_shared = node_of(r).container().none();
+    return is_shared ? parts_.turns.at_once(r, container, work) : in_turn(r, container, work);
+  }
   /// in_turn() for the container that the node belongs to, or the caller's: `work` is given the
   /// request, maybe a copy of it, and that container.
   template <typename Work>

@@ -117,7 +117,8 @@ Answer MirrorFiles::lookup(const Request& r) {
   auto container = parts_.container_of(r, parent);
   if (!container) return Answer::no_entry(container.error());
   const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, parent, owner, path = *directory + "/" + name](const Request&) {
+  const std::string path = *directory + "/" + name;
+  return in_turn_of_directory(r, owner, [this, parent, owner, path](const Request&) {
     return found_entry(parent, owner, path);
   });
 }
@@ -246,7 +247,10 @@ Answer MirrorFiles::readdir(const Request& r) {
   const NodeId node = node_of(r);
   const auto path = path_of(node);
   if (!path) return directories_.readdir(r);
-  return in_turn_of_owner(r, [this, node, path = *path](const Request& req, auto& owner) {
+  auto container = parts_.container_of(r, node);
+  if (!container) return Answer::error(container.error());
+  const ContainerPtr owner = std::move(container.value());
+  return in_turn_of_directory(r, owner, [this, node, owner, path = *path](const Request& req) {
     auto found = mirror_.list(path, ask_of(owner));
     if (!found) return Answer::error(found.error().code);
     const auto* in = req.arg<fuse_read_in>();

@@ -44,7 +44,7 @@ Answer TickFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner
   if (ContainerFiles::of(*owner).cached_text(view.index)) {
     return first_entry(node, view, owner, valid_s);
   }
-  return in_turn(r, owner, [this, node, &view, owner, valid_s](const Request&) {
+  return in_turn_of_directory(r, owner, [this, node, &view, owner, valid_s](const Request&) {
     return first_entry(node, view, owner, valid_s);
   });
 }
