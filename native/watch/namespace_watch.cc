@@ -216,36 +216,57 @@ void NamespaceWatch::take_out(Map::iterator it) {
 void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   const std::string name = std::to_string(pid);
   const uint64_t key = namespace_of(name, "mnt");
-  if (key == 0 || key == own_mounts_) return;
+  if (key == 0 || key == own_mounts_ || has_living_init(key, out)) return;
+  // Others need the lock while files of processes are read.
+  const uint64_t pids = namespace_of(name, "pid");
+  // A service of the host with mounts of its own is no container.
+  if (pids == own_pids_ || !is_wanted(key, pids)) return;
+  auto found = vprocfs::tenant_of(pid, own_pids_);
   const std::lock_guard lock(mutex_);
-  auto it = known_.find(key);
+  const auto tenant = key_of(std::move(found));
+  if (!tenant) {
+    if (is_shortage(tenant.error().code)) note_shortage();
+    return;
+  }
+  add_exec(pid, key, pids, tenant.value(), out);
+}
+
+bool NamespaceWatch::has_living_init(uint64_t key, Events& out) {
+  const std::lock_guard lock(mutex_);
+  const auto it = known_.find(key);
+  if (it == known_.end()) return false;
   // The number of a namespace is reused at once. The known process may have ended, or have moved to
   // another namespace.
   const auto is_past = [key](const Known& k) {
     return has_ended(k.process) || namespace_of(std::to_string(k.pid), "mnt") != key;
   };
-  if (it != known_.end() && is_past(it->second)) {
-    const Known& past = it->second;
-    const bool init = past.init && has_ended(past.process);
-    out.push_back({WatchEvent::Kind::kEnded, past.pid, key, past.tenant, init});
-    drop(it, out);
-    it = known_.end();
-  }
-  if (it != known_.end() && it->second.init) return;
-  Known known;
-  known.pids = namespace_of(name, "pid");
-  // A service of the host with mounts of its own is no container.
-  if (known.pids == own_pids_) return;
-  const auto tenant = key_of(vprocfs::tenant_of(pid, own_pids_));
-  if (!tenant) {
-    if (is_shortage(tenant.error().code)) note_shortage();
-    return;
-  }
-  known.tenant = tenant.value();
-  if (it == known_.end() && !has_room(known.tenant)) return;
+  if (!is_past(it->second)) return it->second.init;
+  const Known& past = it->second;
+  const bool init = past.init && has_ended(past.process);
+  out.push_back({WatchEvent::Kind::kEnded, past.pid, key, past.tenant, init});
+  drop(it, out);
+  return false;
+}
+
+bool NamespaceWatch::is_wanted(uint64_t key, uint64_t pids) {
+  const std::lock_guard lock(mutex_);
+  const auto it = known_.find(key);
   // The process that made the namespace may be known before the init that it is for (unshare -m
   // -p).
-  if (it != known_.end() && it->second.pids == known.pids) return;
+  if (it != known_.end()) return it->second.pids != pids;
+  const uint64_t tenant = tenants_.known(pids);
+  return tenant == 0 || has_room(tenant);
+}
+
+void NamespaceWatch::add_exec(pid_t pid, uint64_t key, uint64_t pids, uint64_t tenant,
+                              Events& out) {
+  const auto it = known_.find(key);
+  if (it == known_.end() && !has_room(tenant)) return;
+  // Somebody may have had it followed meanwhile.
+  if (it != known_.end() && it->second.pids == pids) return;
+  Known known;
+  known.pids = pids;
+  known.tenant = tenant;
   known.pid = representative(pid, key);
   known.init = is_init(known.pid);
   if (it != known_.end() && !known.init) return;

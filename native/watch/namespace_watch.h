@@ -121,6 +121,11 @@ class NamespaceWatch {
   void loop();
   void take_execs(Events& out);
   void take_exec(pid_t pid, Events& out);
+  /// Whether a namespace is known by an init that lives. Forgets one whose process has ended.
+  bool has_living_init(uint64_t key, Events& out);
+  /// Whether a program in a namespace, and with these PIDs, is worth asking for its tenant.
+  bool is_wanted(uint64_t key, uint64_t pids);
+  void add_exec(pid_t pid, uint64_t key, uint64_t pids, uint64_t tenant, Events& out);
   void take_known(uint64_t key, bool process, Events& out);
   int wait_ms();
   void emit(Events events);

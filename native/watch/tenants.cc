@@ -28,6 +28,11 @@ uint64_t Tenants::key_of(TenantNamespace tenant, uint64_t now_us) {
   return entry.key;
 }
 
+uint64_t Tenants::known(uint64_t number) const {
+  const auto it = entries_.find(number & kNumbers);
+  return it == entries_.end() ? 0 : it->second.key;
+}
+
 void Tenants::leave(uint64_t key, uint64_t now_us) {
   const auto it = entries_.find(key & kNumbers);
   if (it == entries_.end() || it->second.key != key) return;

@@ -19,6 +19,8 @@ class Tenants {
 
   /// The key: below 2^52, and its lower 32 bits are the number of the namespace. 0: the host.
   uint64_t key_of(TenantNamespace tenant, uint64_t now_us);
+  /// The key of the tenant whose namespace has this number; 0: it is none's that is remembered.
+  uint64_t known(uint64_t number) const;
   /// The tenant is no longer in use, unless sweep() is told otherwise.
   void leave(uint64_t key, uint64_t now_us);
 
