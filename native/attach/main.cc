@@ -192,14 +192,26 @@ int wait_for(pid_t worker, const Options& options, const Printed& printed) {
   return give_up(options, why, us(used.ru_utime) + us(used.ru_stime));
 }
 
+/// The exit status if the arguments are wrong. A hook may have options of another version: what
+/// names it, as the configuration of a container does, lives longer than a package.
+int refuse(int argc, char** argv, const std::string& why) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--strict") options.strict = true;
+    if (word != "--hook") continue;
+    const bool is_oci = i + 1 < argc && std::string_view(argv[i + 1]) == "oci";
+    options.hook = is_oci ? Hook::kOci : Hook::kLxc;
+  }
+  explain(options, why);
+  return options.hook == Hook::kNone || options.strict ? kUsage : 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   auto options = parse_arguments(argc, argv);
-  if (!options) {
-    say(options.error().path);
-    return kUsage;
-  }
+  if (!options) return refuse(argc, argv, options.error().path);
   if (options.value().action == Action::kHelp) return std::fputs(kHelp, stdout) < 0 ? 1 : 0;
   const pid_t parent = ::getpid();
   const Printed printed;

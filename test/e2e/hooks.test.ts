@@ -377,6 +377,17 @@ exec /sbin/init
     });
 
     it.each([
+      ["lxc", [], 0, "vprocfs-attach: bad option --of-tomorrow\n"],
+      ["oci", [], 0, ""],
+      ["oci", ["--strict"], 2, "vprocfs-attach: bad option --of-tomorrow\n"],
+      ["of-tomorrow", [], 0, "vprocfs-attach: bad option --hook\n"],
+    ])("an option of another version, hook %s %j: exits with %i", (hook, more, status, stderr) => {
+      const argv = ["--hook", hook, "--of-tomorrow", "x", ...more];
+      const result = runSync([helperPath(), ...argv], { input: "{}" });
+      expect([result.status, result.stderr]).toEqual([status, stderr]);
+    });
+
+    it.each([
       ["by its environment (lxc.hook.version = 1)", { LXC_HOOK_TYPE: "post-stop" }, []],
       ["by its arguments (lxc.hook.version = 0)", {}, ["x", "lxc", "post-stop"]],
     ])("LXC's hook after the end of a container forgets who has ended: %s", (_, told, given) => {
