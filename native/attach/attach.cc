@@ -34,7 +34,19 @@ std::vector<TreeFile> configured_files(const Options& options, bool has_polled) 
   return files;
 }
 
-/// Opens the container's tree. Nothing: a problem was noted.
+/// Whether a process is in our own namespace of a kind.
+bool shares(pid_t pid, const std::string& kind) {
+  struct stat own {
+  }, its{};
+  const std::string path = "/proc/" + std::to_string(pid) + "/ns/" + kind;
+  return ::stat(("/proc/self/ns/" + kind).c_str(), &own) == 0 && ::stat(path.c_str(), &its) == 0 &&
+         own.st_ino == its.st_ino;
+}
+
+/// True for what a runtime has started with the node's PID namespace (docker run --pid=host).
+bool has_host_pids(pid_t pid) { return shares(pid, "pid") && !shares(pid, "mnt"); }
+
+/// Opens the container's tree. Nothing: a problem was noted, unless there is nothing to do.
 std::optional<ContainerTree> open_tree(const Options& options, const MountOwners& owners,
                                        Report& report) {
   const auto problem = [&report](std::string text) { report.problems.push_back(std::move(text)); };
@@ -49,7 +61,10 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
   if (report.id.empty()) {
     const auto id = read_link(all.get(), "pid:" + std::to_string(options.pid));
     if (!id) {
-      problem(id.error().code == ENOENT ? "it is not in a container" : explain(id.error().code));
+      const bool is_none = id.error().code == ENOENT;
+      // A runtime calls its hooks for all that it starts.
+      if (is_none && options.hook != Hook::kNone && has_host_pids(options.pid)) return std::nullopt;
+      problem(is_none ? "it is not in a container" : explain(id.error().code));
       return std::nullopt;
     }
     report.id = id.value();

@@ -14,9 +14,9 @@ import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { HookOutcome } from "../../src/attach/hooks.js";
 import { main } from "../../src/program.js";
-import { filesOf, helperPath, installedHooks, PLACES } from "../support/attach.js";
+import { attach, filesOf, helperPath, installedHooks, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { haveProgram, runSync } from "../support/command.js";
+import { background, haveProgram, runSync } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { collecting } from "../support/fake-binding.js";
@@ -368,6 +368,19 @@ exec /sbin/init
       const input = '{"id": "x", "status": "stopped"}';
       const result = runSync([helperPath(), "--hook", "oci"], { input });
       expect([result.status, result.stderr]).toEqual([0, ""]);
+    });
+
+    it("a container with the node's PID namespace is none, which is no mistake", async () => {
+      const own = testScope();
+      const script = "echo ready; exec sleep 1000000";
+      const child = background(own, ["unshare", "--mount", "--cgroup", "sh", "-c", script]);
+      await new Promise((ready) => child.stdout?.once("data", ready));
+      const input = JSON.stringify({ id: "x", pid: child.pid });
+      const hook = ["--mountpoint", daemon.mountpoint, "--hook", "oci", "--strict"];
+      const { status, stderr } = runSync([helperPath(), ...hook], { input });
+      expect([status, stderr]).toEqual([0, ""]);
+      expect(filesOf(child.pid ?? 0)).toEqual([]);
+      expect((await attach(daemon, child.pid ?? 0)).stderr).toContain("it is not in a container");
     });
 
     it("LXC's hook without a PID", () => {
