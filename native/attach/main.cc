@@ -81,6 +81,11 @@ int work(Options options) {
       return status_of(options, true);
     }
     if (!wanted.value()) return 0;
+    // As root of a user namespace (rootless podman): whom to leave alone is for the watcher to say.
+    if (options.settings_denied) {
+      if (options.strict) say("its settings must not be read");
+      return status_of(options, true);
+    }
   }
   if (options.hook == Hook::kLxc) leave_lxc_profile();
   limit_self();

@@ -133,7 +133,10 @@ Result<Options> parse_arguments(int argc, char** argv) {
 
 bool read_settings(const std::string& path, Options& options) {
   const auto text = read_file(AT_FDCWD, path);
-  if (!text) return false;
+  if (!text) {
+    options.settings_denied = text.error().code == EACCES;
+    return false;
+  }
   Options read = options;
   bool whole = false;
   bool valid = true;

@@ -36,12 +36,13 @@ struct Options {
   /// The files of every container's tree; empty: the tree is listed. The `source` of one that is
   /// polled is used where there is no mount of files that are polled.
   std::vector<TreeFile> files;
-  bool copies = true;          ///< mount clean copies for user namespaces, see clean.h
-  bool replace_lxcfs = false;  ///< also where another LXCFS serves
-  bool only_logs = false;      ///< detach only kernel logs
-  bool strict = false;         ///< exit status 1 when something could not be done
-  bool json = false;           ///< a report on stdout
-  uint64_t tenant = 0;         ///< at most one run for it at a time, see lock_tenant(); 0: no limit
+  bool copies = true;            ///< mount clean copies for user namespaces, see clean.h
+  bool replace_lxcfs = false;    ///< also where another LXCFS serves
+  bool only_logs = false;        ///< detach only kernel logs
+  bool settings_denied = false;  ///< the settings file is there, and not for us to read
+  bool strict = false;           ///< exit status 1 when something could not be done
+  bool json = false;             ///< a report on stdout
+  uint64_t tenant = 0;  ///< at most one run for it at a time, see lock_tenant(); 0: no limit
   uint32_t timeout_ms = 10000;  ///< past which it gives up
 };
 

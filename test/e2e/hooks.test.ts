@@ -2,6 +2,8 @@
 // own figures.
 
 import {
+  chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -446,6 +448,28 @@ for text in sys.argv[2:]:
       expect(bad).toMatch(/^0 b'' <28>.* vprocfs-attach\[\d+\]: .*not the JSON state/);
       expect(partly).toMatch(/^0 b'' <28>.*: x: \/proc\/pressure\/cpu: not on a procfs/);
       expect(filesOf(container.init)).toContain("/proc/meminfo");
+    });
+
+    it("settings that it may not read: leaves the container to the watcher", async () => {
+      const own = testScope();
+      const directory = temporaryDirectory(own, "settings");
+      const file = join(directory, "x.attach");
+      writeFileSync(file, `mountpoint ${daemon.mountpoint}\nskip proc/uptime\nend\n`);
+      const container = await Container.start(own, { memory: 64 * MIB });
+      const input = JSON.stringify({ id: "x", pid: container.init });
+      const places = ["--mountpoint", daemon.mountpoint, "--settings", file];
+      const argv = [helperPath(), ...places, "--hook", "oci", "--strict"];
+      // Without the right to read everything, as root of a user namespace has none.
+      const denied = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--", ...argv];
+      chownSync(directory, 65_534, 65_534);
+      chmodSync(directory, 0o700);
+      const { status, stderr } = runSync(denied, { input });
+      expect([status, stderr]).toEqual([1, "vprocfs-attach: its settings must not be read\n"]);
+      expect(runSync(denied.slice(0, -1), { input })).toMatchObject({ status: 0, stderr: "" });
+      expect(filesOf(container.init)).toEqual([]);
+      expect(runSync(argv, { input })).toMatchObject({ status: 0, stderr: "" });
+      expect(filesOf(container.init)).toContain("/proc/meminfo");
+      expect(filesOf(container.init)).not.toContain("/proc/uptime");
     });
 
     it("half-written settings count for nothing", async () => {
