@@ -128,7 +128,7 @@ export const lifecycle = [
         node=$(dpkg-query -W -f '\${Package}' vprocfs-node 2>/dev/null || true)
         apt-get purge -y vprocfs $node >/tmp/apt.log 2>&1 || fail "apt purge: $(tail -n 1 /tmp/apt.log)"
         [ "$(mounts_left)" = 0 ] || fail "$(mounts_left) processes still see our mounts after purge"
-        left=$(find /etc /run /usr /var/lib -xdev -name '*vprocfs*' -not -path '/etc/systemd/system/vprocfs.service.d' -not -path '/var/lib/systemd/*' | head -n 3 | tr '\\n' ' ')
+        left=$(find /etc /run /usr /var/lib -xdev -name '*vprocfs*' -not -path '/etc/systemd/system/vprocfs.service.d' -not -path '/var/lib/systemd/*' -not -path /usr/libexec/vprocfs-hook | head -n 3 | tr '\\n' ' ')
         [ -z "$left" ] || fail "left after purge: $left"
         ! pgrep -x vprocfs-keeper || fail "a keeper is left"
         install_package old
