@@ -112,7 +112,7 @@ bool Planner::is_place(const std::string& path, const Directory& parent, bool in
     return false;
   }
   if (owners_.is_shared_with_host(*on)) {
-    note(path, FileState::kFailed, "the host would see it too");
+    note(path, FileState::kLeft, "the host would see it too");
     return false;
   }
   place_ = parent;
@@ -184,7 +184,7 @@ void Planner::plan_log_node(const std::string& root, const std::string& path,
   const MountEntry* dev = target_.mounts().at(root + "/dev");
   if (dev == nullptr || (dev->type != "tmpfs" && dev->type != "devtmpfs")) return;
   if (owners_.is_shared_with_host(*dev)) {
-    return note(path, FileState::kFailed, "the host would see it too");
+    return note(path, FileState::kLeft, "the host would see it too");
   }
   const uint64_t dev_id = dev->id;
   Step step;

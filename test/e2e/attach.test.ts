@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LeftAlone } from "../../src/attach/left-alone.js";
 import { loadAddon } from "../../src/native/addon.js";
+import { polledMountpointOf } from "../../src/polled.js";
 import {
   attach,
   filesOf,
@@ -322,6 +323,34 @@ describeLive("attach", ["unshare"], () => {
       const cpu = files.find(({ path }) => path.endsWith("system/cpu"));
       expect(cpu).toMatchObject({ state: "failed", reason: "not on a sysfs" });
       expect(files.filter(({ state }) => state === "attached")).toHaveLength(IN_PROC + 1);
+    });
+
+    it("its /sys and /dev are the host's own: leaves what the host would see too", async () => {
+      const own = testScope();
+      const { cgroup } = await Container.start(own, { memory: MEMORY });
+      const setup = cgroup.directories.map((at) => `echo $$ >${at}/cgroup.procs`).join(" && ");
+      const inside = "mount -t proc proc /proc && exec sleep 1000000";
+      const shared = "mount --make-shared /sys && mount --make-shared /dev";
+      const apart = ["unshare", "--fork", "--kill-child", "--mount"];
+      const start = `${apart.join(" ")} -C -p --propagation unchanged sh -c '${inside}'`;
+      const script = `${shared} && ${setup} && exec ${start}`;
+      const child = background(own, [...apart, "/bin/sh", "-c", script]);
+      const procs = join(cgroup.directory("memory"), "cgroup.procs");
+      const pid = await until("it sleeps", () =>
+        readFileSync(procs, "utf8")
+          .split("\n")
+          .find((one) => one !== "" && commOf(one) === "sleep"),
+      );
+      const polled = polledMountpointOf(daemon.mountpoint);
+      const places = ["--mountpoint", daemon.mountpoint, "--polled", polled];
+      const argv = ["nsenter", "-t", `${child.pid}`, "-m", helperPath(), "--strict", "--json"];
+      const done = JSON.parse(await output([...argv, ...places, pid]));
+      const why = (path: string) => done.files.find((one: { path: string }) => one.path === path);
+      for (const path of ["/dev/kmsg", "/sys/devices/system/cpu"]) {
+        expect(why(path)).toEqual({ path, state: "left", reason: "the host would see it too" });
+      }
+      expect(filesOf(Number(pid))).toContain("/proc/meminfo");
+      expect(filesOf(child.pid ?? 0)).toEqual([]);
     });
 
     it("a file is not there: does without it", async () => {
