@@ -450,6 +450,39 @@ for text in sys.argv[2:]:
       expect(filesOf(container.init)).toContain("/proc/meminfo");
     });
 
+    it("osctl's post-mount mounts nothing over files that are there", async () => {
+      const own = testScope();
+      const container = await Container.start(own, { memory: 64 * MIB });
+      const directory = temporaryDirectory(own, "programs");
+      // In the place of the node's, which would mount here.
+      const told = join(directory, "told");
+      const mount = `#!/bin/sh\necho "$*" >>${told}\n`;
+      writeFileSync(join(directory, "mount"), mount, { mode: 0o755 });
+      const mountedBy = (pid: number): string => {
+        writeFileSync(told, "");
+        const env = {
+          PATH: `${directory}:${process.env.PATH}`,
+          OSCTL_CT_ID: "x",
+          OSCTL_CT_NS_PID: `${pid}`,
+          OSCTL_CT_ROOTFS_MOUNT: `/proc/${container.init}/root`,
+          VPROCFS_ATTACH: helperPath(),
+          VPROCFS_MOUNTPOINT: daemon.mountpoint,
+        };
+        const script = join(project, "packaging/osctl/post-mount");
+        expect(runSync(["unshare", "--mount", script], { env }).status).toBe(0);
+        return readFileSync(told, "utf8");
+      };
+      const gone = 4_194_300;
+      expect(mountedBy(gone)).toContain("/root/proc/meminfo");
+      const other = temporaryDirectory(own, "pressure");
+      writeFileSync(join(other, "cpu"), "");
+      await container.shell(`mount --bind ${other} /proc/pressure`);
+      for (let times = 0; times < 2; times += 1) {
+        expect(mountedBy(container.init)).toBe("");
+        expect(filesOf(container.init)).toContain("/proc/meminfo");
+      }
+    });
+
     it("settings that it may not read: leaves the container to the watcher", async () => {
       const own = testScope();
       const directory = temporaryDirectory(own, "settings");
