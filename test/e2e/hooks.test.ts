@@ -280,6 +280,15 @@ exec /sbin/init
       expect(filesOf(container.init)).toEqual([]);
     });
 
+    it("starts with a hook of another version", async () => {
+      const own = testScope();
+      const { hook } = JSON.parse(readFileSync(hooks.oci, "utf8"));
+      const its = { ...hook, args: [...hook.args, "--of-tomorrow"] };
+      const variant = { plain: true, hooks: { createRuntime: [its] } };
+      const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
+      expect(filesOf(container.init)).toEqual([]);
+    });
+
     it("starts without vprocfs", async () => {
       const own = testScope();
       const { oci } = installedHooks(own, temporaryDirectory(own, "nothing"));
