@@ -16,15 +16,15 @@ import { join } from "node:path";
 import { allLinters, bin, LINTER_SECONDS, quickLinters } from "./lanes/linters.mjs";
 import { otherNodes } from "./lanes/nodes.mjs";
 import { Programs } from "./lanes/processes.mjs";
-import { filesLeft, hasEnded, Results } from "./lanes/results.mjs";
+import { filesLeft, hasEnded, hasFailures, Results } from "./lanes/results.mjs";
 
 const INTERRUPTED = 130;
 /** Vitest for a Node.js that is not ours. */
 const VITEST = "node_modules/vitest/vitest.mjs";
 const SMOKE = ["test/e2e/daemon.test.ts"];
 /**
- * How long the tests of a kind may take, in seconds, so that the whole run says within 85 minutes what
- * does not end. On a quiet machine they take a fifth of it. What computes is tried a second time: the
+ * How long the tests of a kind may take, in seconds, so that the whole run says in time what does not
+ * end. On a quiet machine they take a fifth of it. What computes is tried a second time: the
  * last lines say which files, and what hung.
  */
 const SECONDS = { e2e: 3600, unit: 600, vm: 1200, node: 1200, tests: 3600 };
@@ -71,7 +71,8 @@ async function test(name, projects, options = {}, more = []) {
   const seconds = secondsOf(options.kind ?? name);
   const isOver = () => hasEnded(report);
   const end = await programs.run(name, argv, { ...options, seconds, env, isOver });
-  note(name, end);
+  const isFine = end.passed && (end.reason === "" || !hasFailures(report));
+  note(name, { ...end, passed: isFine });
   const again = options.isRepeated && end.isLate ? filesLeft(report, "planned") : [];
   results.addTests(report, end, again);
   if (again.length > 0) {

@@ -6,7 +6,7 @@ import { describeProcesses, processesWith } from "./processes-of.mjs";
 /** What is asked to end cleans up: mounts, containers, machines. */
 const PATIENCE_MS = 40_000;
 /** How long something may hold the output of a program that has ended. */
-const OUTPUT_MS = 60_000;
+const OUTPUT_MS = 120_000;
 /** How long a program may take to end after all that it was for. */
 const FAREWELL_MS = 60_000;
 const POLL_MS = 1000;
@@ -69,16 +69,19 @@ export async function whenEnded(child, { lane, seconds, isOver = () => false }) 
     }
   };
   const late = setTimeout(() => {
-    giveUp(`not done after ${seconds} s`, () => end(child), { isLate: true });
+    if (!isOver()) {
+      giveUp(`not done after ${seconds} s`, () => end(child), { isLate: true });
+    }
   }, seconds * 1000);
   const stopWaiting = afterFarewell(isOver, () => {
     giveUp("ended by us after all its tests", () => child.kill("SIGKILL"), { passed: true });
   });
   let held;
-  child.once("exit", () => {
+  child.once("exit", (status) => {
+    clearTimeout(late);
     stopWaiting();
     held = setTimeout(() => {
-      giveUp("over, but others hold its output", () => {});
+      giveUp("over, but others hold its output", () => {}, { passed: status === 0 });
       child.stdout.destroy();
       child.stderr.destroy();
     }, OUTPUT_MS);

@@ -45,7 +45,8 @@ export class Results {
     this.#left.push(...left);
     this.#processes.push(...processes.slice(0, PROCESS_LINES));
     const how = again.length > 0 ? " (run again)" : "";
-    this.#unfinished.push(...filesLeft(report, "begun").map((file) => `${file}${how}`));
+    const unfinished = hasEnded(report) ? [] : filesLeft(report, "begun");
+    this.#unfinished.push(...unfinished.map((file) => `${file}${how}`));
   }
 
   get failed() {
@@ -89,15 +90,23 @@ function linesOf(report) {
   return text.split("\n").filter(Boolean).map(parsed);
 }
 
+/** Whether any test has failed, or anything beside the tests. */
+export function hasFailures(report) {
+  return linesOf(report).some((line) => line.state === "failed" || (line.ended && line.errors > 0));
+}
+
 /** Whether all tests have ended. */
 export function hasEnded(report) {
   return linesOf(report).some((line) => line.ended === true);
 }
 
-/** Files whose tests have not all ended: all that were `planned`, or those of them that had `begun`. */
+/**
+ * Files whose tests have not all ended, or that failed outside of any test: of all that were `planned`, or
+ * of those that had `begun`.
+ */
 export function filesLeft(report, kind) {
   const lines = linesOf(report);
-  const done = new Set(lines.map((line) => line.done));
+  const done = new Set(lines.filter((line) => !line.isBroken).map((line) => line.done));
   const files = lines.flatMap((line) => (line[kind] === undefined ? [] : [line[kind]]));
   return files.filter((file) => !done.has(file));
 }

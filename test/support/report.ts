@@ -22,7 +22,7 @@ export interface TestLine {
 export type FileLine =
   | { readonly planned: string }
   | { readonly begun: string }
-  | { readonly done: string };
+  | { readonly done: string; readonly isBroken: boolean };
 
 /** The last line. */
 export interface EndLine {
@@ -55,7 +55,7 @@ export class Report implements Reporter {
   }
 
   onTestModuleEnd(module: TestModule): void {
-    this.#write({ done: this.#nameOf(module) });
+    this.#write({ done: this.#nameOf(module), isBroken: isBroken(module) });
   }
 
   onTestCaseResult(test: TestCase): void {
