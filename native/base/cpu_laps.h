@@ -8,13 +8,13 @@
 namespace vprocfs {
 
 /// Measures the CPU time of pieces of a thread's work. Reading a thread's CPU clock takes as long
-/// as some pieces do, so of short pieces only one in sixteen is measured, at random, so that nobody
-/// can arrange that only cheap pieces are measured. All that take long are, which CLOCK_MONOTONIC
+/// as some pieces do, so of pieces of some µs only one in sixteen is measured, at random, so that
+/// nobody can arrange that only cheap pieces are measured. All others are, which CLOCK_MONOTONIC
 /// tells at next to no cost. Each thread has its own.
 class CpuLaps {
  public:
   /// What takes longer is charged as it is, whether it was sampled or not.
-  static constexpr uint64_t kLongUs = 500;
+  static constexpr uint64_t kShortUs = 60;
 
   /// A piece begins that is charged. `exactly`: it is measured, and not only perhaps. `since_ns`,
   /// CLOCK_MONOTONIC: when the work for it began, part of which was to find out who pays.
@@ -27,7 +27,7 @@ class CpuLaps {
     if (seen_ns_ == 0) see();
     if (!is_measured() || follows_) return;
     unseen_us_ = kUnseenUs;
-    if (const uint64_t passed_ns = passed(); passed_ns >= kLongNs) {
+    if (const uint64_t passed_ns = passed(); passed_ns >= kShortNs) {
       unseen_us_ += used(passed_ns) / 1000;
     } else {
       see();
@@ -40,9 +40,9 @@ class CpuLaps {
   /// piece, the time until the next one begins counts for the next one.
   uint64_t end_us() {
     const uint64_t passed_ns = passed();
-    follows_ = is_measured() || passed_ns >= kLongNs;
+    follows_ = is_measured() || passed_ns >= kShortNs;
     if (!follows_) {
-      pass_over(passed_ns);
+      others_ns_ += passed_ns;
       return 0;
     }
     if (is_measured()) {
@@ -52,7 +52,7 @@ class CpuLaps {
       took_us_ = std::max<uint64_t>(1, used(passed_ns) / 1000);
     }
     began_ns_ = seen_ns_;
-    return exactly_ || passed_ns >= kLongNs ? took_us_ : kEvery * took_us_;
+    return exactly_ || passed_ns >= kShortNs ? took_us_ : kEvery * took_us_;
   }
 
   /// What the piece took that was measured last, µs.
@@ -63,13 +63,17 @@ class CpuLaps {
   /// It has ended, and began at `since_ns`, CLOCK_MONOTONIC.
   void skip(uint64_t since_ns) {
     skip();
-    pass_over(clock_ns(CLOCK_MONOTONIC) - since_ns);
+    const uint64_t passed_ns = clock_ns(CLOCK_MONOTONIC) - since_ns;
+    if (passed_ns >= kShortNs) {
+      see();
+    } else {
+      others_ns_ += passed_ns;
+    }
   }
 
  private:
   static constexpr uint32_t kEvery = 16;
-  static constexpr uint64_t kLongNs = kLongUs * 1000;
-  static constexpr uint64_t kUsualNs = 60'000;
+  static constexpr uint64_t kShortNs = kShortUs * 1000;
   /// What it takes to get a request from the kernel, where that was not measured.
   static constexpr uint64_t kUnseenUs = 5;
 
@@ -81,10 +85,6 @@ class CpuLaps {
     seen_ns_ = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     others_ns_ = 0;
   }
-
-  /// A piece has ended that is not measured. While it waited it used nothing: what it counts for is
-  /// no more than such pieces take.
-  void pass_over(uint64_t passed_ns) { others_ns_ += std::min(passed_ns, kUsualNs); }
 
   /// What the thread has used in the last `passed_ns`: all since its CPU clock was read, less the
   /// pieces that were not measured since then.

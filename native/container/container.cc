@@ -76,6 +76,7 @@ bool Container::close_idle_source() {
   shared_.clear();
   call_facts_.reset();
   shown_.reset();
+  cpu_limit_writes_.reset();
   return true;
 }
 

@@ -112,7 +112,11 @@ void Life::join(const ContainerDescription& description) {
   const auto is_it = [&](const Init& one) {
     return one.start_us == init.start_us && one.pid == init.pid;
   };
-  if (std::any_of(inits_.begin(), inits_.end(), is_it)) return;
+  if (std::any_of(inits_.begin(), inits_.end(), is_it)) {
+    // There may have been no room.
+    if (record_ == 0) save();
+    return;
+  }
   if (inits_.size() >= kMaxInits) {
     const auto has_ended = [this](const Init& one) { return !lives(one); };
     inits_.erase(std::remove_if(inits_.begin(), inits_.end(), has_ended), inits_.end());

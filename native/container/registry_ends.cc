@@ -12,8 +12,33 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kLookForOthersIn = 32;
-constexpr int kLookAgainAfterMs = 100;
 constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
+
+/// When to look once more at what limits changed, because some containers were busy: less and less
+/// often, and not for ever. One whose source blocks looks when it goes on.
+class LookAgain {
+ public:
+  /// As of epoll_wait(2).
+  int wait_ms() const {
+    if (due_us_ == 0) return -1;
+    const uint64_t now_us = boottime_us();
+    return due_us_ <= now_us ? 0 : static_cast<int>((due_us_ - now_us) / 1000 + 1);
+  }
+  bool is_due() const { return due_us_ != 0 && due_us_ <= boottime_us(); }
+  /// It is being looked at.
+  void begin() { due_us_ = 0; }
+  void plan() {
+    if (times_ == kTimes) return;
+    due_us_ = boottime_us() + (kFirstUs << times_++);
+  }
+
+ private:
+  static constexpr int kTimes = 6;
+  static constexpr uint64_t kFirstUs = 100'000;
+
+  int times_ = 0;
+  uint64_t due_us_ = 0;  ///< CLOCK_BOOTTIME; 0: never
+};
 
 }  // namespace
 
@@ -117,40 +142,41 @@ Result<bool> Registry::start(std::function<bool()> limits_changed) {
   stop_ = Wake::open();
   if (!epoll_ || !stop_) return Error{errno, "epoll"};
   epoll_.add(stop_.fd(), kStop, EPOLLIN);
-  if (services_.notifier != nullptr && services_.notifier->poll_fd() >= 0) {
-    // Edge-triggered: readings drain it too, and what they took in is looked at here all the same.
-    epoll_.add(services_.notifier->poll_fd(), kLimitsChanged, EPOLLIN | EPOLLET);
+  if (services_.notifier != nullptr) {
+    for (const int fd : services_.notifier->poll_fds()) epoll_.add(fd, kLimitsChanged, EPOLLIN);
   }
   return watcher_.start([this] { watch(); });
 }
 
 bool Registry::pace_limits_changed() {
-  services_.notifier->drain();
+  services_.notifier->notice();
   const uint64_t begun = boottime_us();
   const bool all = limits_changed_();
   // Containers may write limits of cgroups of their own as often as they like: looking at what
   // changed is kept to a tenth of this thread's time.
   const uint64_t rest_us = std::min<uint64_t>(1000000, 9 * (boottime_us() - begun));
   pollfd p{stop_.fd(), POLLIN, 0};
-  ::poll(&p, 1, static_cast<int>(rest_us / 1000));
+  ::poll(&p, 1, static_cast<int>((rest_us + 999) / 1000));
   return all;
 }
 
 void Registry::watch() {
   epoll_event events[64];
-  bool looked_at_all = true;
+  LookAgain again;
   for (;;) {
-    const int n = epoll_.wait(events, looked_at_all ? -1 : kLookAgainAfterMs);
+    const int n = epoll_.wait(events, again.wait_ms());
     if (n < 0 && errno != EINTR) return;
-    if (n == 0) looked_at_all = pace_limits_changed();
+    bool is_due = again.is_due();
+    if (is_due) again.begin();
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kStop) return;
-      if (events[i].data.u64 == kLimitsChanged) {
-        looked_at_all = pace_limits_changed();
-        continue;
+      if (events[i].data.u64 != kLimitsChanged) {
+        forget_dead(ContainerId::from_packed(events[i].data.u64));
+      } else if (!std::exchange(is_due, true)) {
+        again = LookAgain();
       }
-      forget_dead(ContainerId::from_packed(events[i].data.u64));
     }
+    if (is_due && !pace_limits_changed()) again.plan();
   }
 }
 

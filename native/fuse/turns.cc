@@ -1,8 +1,6 @@
 #include "fuse/turns.h"
 
 #include <cerrno>
-#include <chrono>
-#include <thread>
 #include <utility>
 
 #include "base/clock.h"
@@ -13,17 +11,13 @@ namespace {
 /// How often one that has waited does so once more: by then it is known what its kind takes.
 constexpr uint32_t kMaxRepeatWaits = 3;
 
-/// Whether nothing is being made for a container, now or soon. Longer than sources take, and short
-/// for whoever waits for a directory because one blocks.
-bool is_idle_soon(Container& container) {
-  constexpr int kTries = 100;
-  constexpr std::chrono::milliseconds kPause{1};
-  for (int i = 0; i < kTries; ++i) {
-    if (!container.busy()) return true;
-    std::this_thread::sleep_for(kPause);
-  }
-  return false;
-}
+/// How often at_once() looks whether a container is still busy, each time after twice as long, 127
+/// ms in all: longer than sources take, and short for whoever waits for a directory because one
+/// blocks.
+constexpr uint32_t kLooks = 7;
+constexpr uint64_t kFirstLookUs = 1000;
+/// Requests of one tenant that may wait when at_once() lets one more wait.
+constexpr uint64_t kFewWaiting = 64;
 
 }  // namespace
 
@@ -125,13 +119,21 @@ Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, con
 Answer Turns::at_once(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
+  return unless_busy(r, container, work, 0);
+}
+
+Answer Turns::unless_busy(const Request& r, const ContainerPtr& container, const Work& work,
+                          uint32_t looks) {
   if (!container->busy()) return work(r);
-  const auto unless_busy = [container, work](const Request& request) {
-    return is_idle_soon(*container) ? work(request) : Answer::error(EAGAIN);
-  };
-  if (r.is_on_shared_thread()) return unless_busy(r);
-  const Loan nothing{&container->tenant().cpu()};
-  return later(spare_, r, container, nothing, unless_busy);
+  Tenant& tenant = container->tenant();
+  const bool may_wait = tenant.resources().used(Resource::kWaiting) < kFewWaiting;
+  if (looks == kLooks || !may_wait) return Answer::error(EAGAIN);
+  Loan nothing{&tenant.cpu(), kFirstLookUs << looks};
+  nothing.is_paced = false;
+  return later(spare_, r, container, nothing,
+               [this, container, work, looks](const Request& request) {
+                 return unless_busy(request, container, work, looks + 1);
+               });
 }
 
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
@@ -186,7 +188,7 @@ Answer Turns::later(DelayedWork& queue, const Request& r, const ContainerPtr& co
     if (loan.has_render) container->tenant().renders().give_back();
     return Answer::error(ENOMEM);
   }
-  if (loan.wait_us + loan.lent_us != 0) {
+  if (loan.is_paced && loan.wait_us + loan.lent_us != 0) {
     answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   }
   wait_for_turn(r, container);

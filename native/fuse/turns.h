@@ -46,8 +46,8 @@ class Turns {
   Answer in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work);
   /// For requests during which the kernel holds the lock of a directory that others share, so that
   /// they must wait for nothing that a tenant can make long: neither for its turn nor for its
-  /// budget of renders. While something else is made for the container, `work` runs on a spare
-  /// thread, and the answer is EAGAIN if that takes too long.
+  /// budget of renders. While something else is made for the container it waits, and holds no
+  /// thread; the answer is EAGAIN if that takes too long, or others of the tenant wait already.
   Answer at_once(const Request& r, const ContainerPtr& container, const Work& work);
   /// in_turn() for what makes nothing anew: it takes its turn, and counts against no budget.
   Answer at_gate(const Request& r, const ContainerPtr& container, const Work& work);
@@ -84,6 +84,7 @@ class Turns {
     uint64_t lent_us = 0;     ///< to be given back when it has waited
     uint32_t again = 0;       ///< how often it may have to wait once more
     bool has_render = false;  ///< one of the budget of renders, to be given back if it is refused
+    bool is_paced = true;     ///< it waits for a budget
   };
   /// For its next request. With nothing to wait for nothing is lent.
   Loan borrow(Tenant& tenant);
@@ -91,6 +92,9 @@ class Turns {
   /// then.
   Answer later(DelayedWork& queue, const Request& r, const ContainerPtr& container,
                const Loan& loan, Work work);
+  /// at_once() after so many `looks`.
+  Answer unless_busy(const Request& r, const ContainerPtr& container, const Work& work,
+                     uint32_t looks);
   /// What is done once a request has waited.
   DelayedWork::Work when_due(std::shared_ptr<WaitingRequest> waiting, const Loan& loan);
   /// Has one that has waited do so once more if those before it have taken too much.

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "base/fd.h"
+#include "base/wake.h"
 
 namespace vprocfs {
 namespace {
@@ -38,17 +39,17 @@ class Watches : public std::enable_shared_from_this<Watches> {
   int fd() const { return inotify_.get(); }
 
   ChangeNotifier::Watched add(const std::string& path) {
-    std::shared_ptr<Watch> watch;  // declared before the lock: dropping it takes the lock
+    // Declared before the lock: dropping them takes it.
+    std::shared_ptr<Watch> watch, before;
     const std::lock_guard<std::mutex> lock(mutex_);
     const int wd = ::inotify_add_watch(fd(), path.c_str(), kEvents);
     if (wd < 0) return nullptr;
     // The kernel gives one descriptor per inode: whoever watches the same file shares the watch.
     Entry& entry = entries_[wd];
-    watch = entry.shared.lock();
-    if (!watch || watch->changed) {
-      watch = std::make_shared<Watch>(shared_from_this(), wd);
-      entry = {watch, watch.get()};
-    }
+    before = entry.shared.lock();
+    if (before && !before->changed) return before;
+    watch = std::make_shared<Watch>(shared_from_this(), wd);
+    entry = {watch, watch.get()};
     return watch;
   }
 
@@ -61,15 +62,18 @@ class Watches : public std::enable_shared_from_this<Watches> {
     ::inotify_rm_watch(fd(), watch->wd);
   }
 
-  void drain() {
+  /// False: nothing has changed.
+  bool drain() {
     // Held while reading too: whoever finds the queue empty must find `changed` up to date.
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!take_some()) return;
+    const ssize_t taken = take_some();
+    if (taken < kBytesAtOnce) return taken > 0;
     // What is queued by now, and no more: writers may be as fast as this.
     int queued = std::numeric_limits<int>::max();
     ::ioctl(fd(), FIONREAD, &queued);
-    for (; queued > 0 && take_some(); queued -= kBytesAtOnce) {
+    for (; queued > 0 && take_some() == kBytesAtOnce; queued -= kBytesAtOnce) {
     }
+    return true;
   }
 
  private:
@@ -81,18 +85,18 @@ class Watches : public std::enable_shared_from_this<Watches> {
   };
 
   static constexpr uint32_t kEvents = IN_MODIFY | IN_DELETE_SELF | IN_ONESHOT;
+  /// All events are of one size: those of watched files have no names.
   static constexpr int kBytesAtOnce = 256 * sizeof(inotify_event);
 
-  /// Takes in as many events as fit. False: no more were queued.
-  bool take_some() {
+  /// Takes in as many events as fit. Returns their bytes; less than fit: no more were queued.
+  ssize_t take_some() {
     alignas(inotify_event) char events[kBytesAtOnce];
     ssize_t n = 0;
     do {
       n = ::read(fd(), events, sizeof events);
     } while (n < 0 && errno == EINTR);
     if (n > 0) take(events, static_cast<size_t>(n));
-    // All are of one size: those of watched files have no names.
-    return n == kBytesAtOnce;
+    return n;
   }
 
   void take(const char* events, size_t size) {
@@ -127,24 +131,33 @@ Watch::~Watch() { watches->remove(this); }
 
 class InotifyNotifier : public ChangeNotifier {
  public:
-  explicit InotifyNotifier(Fd inotify) : watches_(std::make_shared<Watches>(std::move(inotify))) {}
+  InotifyNotifier(Fd inotify, Wake taken)
+      : watches_(std::make_shared<Watches>(std::move(inotify))), taken_(std::move(taken)) {}
 
   Watched watch(int dir_fd, const char* name) override {
     return watches_->add("/proc/self/fd/" + std::to_string(dir_fd) + "/" + name);
   }
-  void drain() override { watches_->drain(); }
-  int poll_fd() const override { return watches_->fd(); }
+  void drain() override {
+    if (watches_->drain()) taken_.ring();
+  }
+  std::array<int, 2> poll_fds() const override { return {watches_->fd(), taken_.fd()}; }
+  void notice() override {
+    taken_.drain();
+    watches_->drain();
+  }
 
  private:
   const std::shared_ptr<Watches> watches_;
+  const Wake taken_;
 };
 
 }  // namespace
 
 std::unique_ptr<ChangeNotifier> make_inotify_notifier() {
   Fd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!inotify) return nullptr;
-  return std::make_unique<InotifyNotifier>(std::move(inotify));
+  Wake taken = Wake::open();
+  if (!inotify || !taken) return nullptr;
+  return std::make_unique<InotifyNotifier>(std::move(inotify), std::move(taken));
 }
 
 }  // namespace vprocfs

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -34,8 +35,11 @@ class ChangeNotifier {
   /// returned before it was called.
   virtual void drain() = 0;
 
-  /// A descriptor that becomes readable when there is something to drain, or -1.
-  virtual int poll_fd() const = 0;
+  /// Descriptors of which one becomes readable when files have changed: there is something to
+  /// drain, or somebody else's drain() has taken it in. Until notice().
+  virtual std::array<int, 2> poll_fds() const = 0;
+  /// drain() for whoever waits for these.
+  virtual void notice() = 0;
 };
 
 /// The inotify implementation; nullptr where inotify cannot be had (then nothing is cached).

@@ -62,8 +62,8 @@ std::optional<Error> LimitChain::refresh(ReadBuffer& buffer, const Take& take) {
     take(texts, level);
     return std::nullopt;
   };
+  if (stale()) ++refreshed_;
   watched_ = false;
-  ++refreshed_;
   if (auto error = reach_ == Reach::kSelf ? visit(dir_->fd(), 0) : dir_->climb(visit)) return error;
   watches_ = std::move(watches);
   watched_ = watched;

@@ -80,10 +80,10 @@ class Tenant {
     charged_us_.fetch_add(took_us, std::memory_order_relaxed);
     if (!is_usual) return;
     const uint64_t before_us = usual_lap_us_.load(std::memory_order_relaxed);
-    const uint64_t usual_us = (7 * before_us + std::min(laps.took_us(), CpuLaps::kLongUs) + 7) / 8;
+    const uint64_t usual_us = (7 * before_us + std::min(laps.took_us(), kMostUsualUs) + 7) / 8;
     usual_lap_us_.store(usual_us, std::memory_order_relaxed);
   }
-  /// What a piece of work for it took lately, µs, at most CpuLaps::kLongUs.
+  /// What a piece of work for it took lately, µs, at most kMostUsualUs.
   uint64_t usual_lap_us() const { return usual_lap_us_.load(std::memory_order_relaxed); }
 
   /// Its part of the shared resources.
@@ -100,6 +100,7 @@ class Tenant {
 
  private:
   static constexpr int64_t kContendedDebtUs = 20'000;
+  static constexpr uint64_t kMostUsualUs = 500;
 
   bool is_measured_exactly() const {
     // If CPU time is scaled up, a sampled piece, which is charged for sixteen, would be a long
