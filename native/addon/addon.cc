@@ -60,6 +60,13 @@ JsObject identity(Napi::Env env, const ContainerDescription& d) {
       .set("init", d.init);
 }
 
+/// The same, and where its cgroups are. Reads nothing either.
+JsObject located(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
+  return identity(env, d).set("cgroups", cgroups_of(env, d, *around.mounts));
+}
+
+/// The same with figures: to read those flushes the counters of the container's whole subtree,
+/// whose size the container decides, and waits for files that may not answer.
 Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
   Container container(d, around);
   auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
@@ -69,8 +76,7 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedSer
     quota =
         static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
   }
-  return identity(env, d)
-      .set("cgroups", cgroups_of(env, d, *around.mounts))
+  return located(env, d, around)
       .set("memoryLimit", f.memory.limit_bytes)
       .set("swapLimit", f.memory.swap.limit_bytes)
       .set("cpus", f.shown_cpus.size())
@@ -109,6 +115,15 @@ Result<Napi::Value> scan_containers(Napi::Env env) {
   return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
 }
 
+Result<Napi::Value> locate_containers(Napi::Env env) {
+  const auto tools = Tools::of(env);
+  if (!tools) return tools.error();
+  const auto make = [&](const auto& found) {
+    return Napi::Object(located(env, found, tools.value()->around));
+  };
+  return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
+}
+
 template <typename Make>
 Result<Napi::Value> found_for(Napi::Env env, int32_t pid, Make make) {
   const auto tools = Tools::of(env);
@@ -125,8 +140,12 @@ Result<Napi::Value> container_of(Napi::Env env, int32_t pid) {
   });
 }
 
-/// The same without figures: to read those flushes the counters of the container's whole subtree,
-/// whose size the container decides.
+Result<Napi::Value> location_of(Napi::Env env, int32_t pid) {
+  return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices& around) {
+    return Napi::Object(located(env, d, around));
+  });
+}
+
 Result<Napi::Value> identity_of(Napi::Env env, int32_t pid) {
   return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices&) {
     return Napi::Object(identity(env, d));
@@ -201,6 +220,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Watch", WatchObject::define(env));
   exports.Set("Renderer", RenderObject::define(env));
   add<scan_containers>(exports, "scanContainers");
+  add<locate_containers>(exports, "locateContainers");
+  add<location_of>(exports, "locationOf");
   add<container_of>(exports, "containerOf");
   add<identity_of>(exports, "identityOf");
   add<list_views>(exports, "views");

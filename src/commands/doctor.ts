@@ -72,7 +72,7 @@ async function laterFigures(
 async function examine(context: Context, command: Command, word: string | undefined) {
   const config = servingConfigFor(context, command);
   const binding = context.addon();
-  const all = binding.scanContainers();
+  const all = binding.locateContainers();
   const selected = word === undefined ? undefined : findContainer(binding, word).id;
   const surveys = new Surveys(binding, config.fsType, config.source);
   const survey = await surveys.takeWithin(SURVEY_WITHIN_MS);

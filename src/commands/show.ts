@@ -5,7 +5,7 @@ import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
-import type { ContainerInfo } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
 import { serviceAt } from "../service.js";
 import { didYouMean, printable } from "../text.js";
 import { requireSight, servedUnseen } from "../unseen.js";
@@ -53,7 +53,7 @@ export async function requireMount(config: Config): Promise<string> {
 /** The text of a file; undefined if it is `optional` and the kernel has no such figures for the container. */
 function readView(
   mountpoint: string,
-  container: ContainerInfo,
+  container: ContainerIdentity,
   path: string,
   optional: boolean,
 ): string | undefined {
@@ -97,7 +97,9 @@ export function addShow(program: Command, context: Context): void {
         return text === undefined ? [] : [[path, text] as const];
       });
       if (options.json === true) {
-        context.print(toJson({ container, files: Object.fromEntries(files) }));
+        const { id } = container;
+        const full = binding.scanContainers().find((one) => one.id === id) ?? container;
+        context.print(toJson({ container: full, files: Object.fromEntries(files) }));
       } else {
         const text =
           file === undefined ? withHeaders(files) : files.map(([, body]) => body).join("");

@@ -1,10 +1,10 @@
 import { errnoOf, VprocfsError } from "../errors.js";
-import type { ContainerInfo, NativeBinding } from "../native/binding.js";
+import type { LocatedContainer, NativeBinding } from "../native/binding.js";
 import { isRoot } from "../root.js";
 import { didYouMean, isShortFor, printable } from "../text.js";
 import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
 
-type Finder = Pick<NativeBinding, "containerOf" | "scanContainers">;
+type Finder = Pick<NativeBinding, "locationOf" | "locateContainers">;
 
 /** The kernel's largest PID is 2^22. */
 const PID = /^[1-9]\d{0,6}$/;
@@ -12,9 +12,9 @@ const PID = /^[1-9]\d{0,6}$/;
 /** How many candidates an error lists. */
 const MAX_CANDIDATES = 20;
 
-function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
+function byPid(finder: Finder, pid: number): LocatedContainer | undefined {
   try {
-    const container = finder.containerOf(pid);
+    const container = finder.locationOf(pid);
     if (container === null) {
       throw new VprocfsError("CONTAINER", `process ${pid} is not in a container`);
     }
@@ -49,18 +49,18 @@ function isBeginning(word: string, name: string): boolean {
 
 /** A container and all its names. */
 interface Known {
-  readonly container: ContainerInfo;
+  readonly container: LocatedContainer;
   /** The name of its cgroup, and those that people gave it. */
   readonly names: readonly string[];
   /** The name that people are most likely to know. */
   readonly best: string;
 }
 
-function isInner({ name }: ContainerInfo): boolean {
+function isInner({ name }: LocatedContainer): boolean {
   return name.includes("/");
 }
 
-function known(containers: readonly ContainerInfo[], namesOf: RuntimeNames): Known[] {
+function known(containers: readonly LocatedContainer[], namesOf: RuntimeNames): Known[] {
   const byId = new Map(
     containers.filter((one) => !isInner(one)).map((one) => [one.id, namesOf(one)] as const),
   );
@@ -78,7 +78,7 @@ function candidate({ container, best }: Known): string {
 }
 
 /** The only one found; throws if there are several. */
-function only(found: readonly Known[], how: string, word: string): ContainerInfo | undefined {
+function only(found: readonly Known[], how: string, word: string): LocatedContainer | undefined {
   if (found.length > 1) {
     const list = found.slice(0, MAX_CANDIDATES).map(candidate).join(", ");
     const rest = found.length > MAX_CANDIDATES ? ", ..." : "";
@@ -103,8 +103,8 @@ export function findContainer(
   finder: Finder,
   word: string,
   namesOf: RuntimeNames = runtimeNames(),
-): ContainerInfo {
-  const containers = finder.scanContainers();
+): LocatedContainer {
+  const containers = finder.locateContainers();
   const exact = containers.find((container) => container.id === word);
   if (exact !== undefined) {
     return exact;
@@ -113,13 +113,13 @@ export function findContainer(
   const inner = all.filter(({ container }) => isInner(container));
   const outer = all.filter(({ container }) => !isInner(container));
   const isPid = PID.test(word);
-  const named = (among: readonly Known[]): ContainerInfo | undefined =>
+  const named = (among: readonly Known[]): LocatedContainer | undefined =>
     only(
       among.filter(({ names }) => names.includes(word)),
       NAMED,
       word,
     );
-  const begun = (among: readonly Known[]): ContainerInfo | undefined =>
+  const begun = (among: readonly Known[]): LocatedContainer | undefined =>
     only(
       among.filter(({ names }) => !isPid && names.some((name) => isBeginning(word, name))),
       BEGUN,

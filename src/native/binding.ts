@@ -58,10 +58,14 @@ export interface ContainerIdentity {
   readonly init: number;
 }
 
-/** A container as found on the host. */
-export interface ContainerInfo extends ContainerIdentity {
+/** A container, and where to read its figures. */
+export interface LocatedContainer extends ContainerIdentity {
   /** Where its cgroups are, by controller: cpu, cpuacct, cpuset, memory, io, pids. */
   readonly cgroups: Readonly<Partial<Record<ControllerName, CgroupPlace>>>;
+}
+
+/** A container as found on the host. */
+export interface ContainerInfo extends LocatedContainer {
   /** Bytes; null: unlimited. */
   readonly memoryLimit: number | null;
   /** Bytes; null: unlimited. */
@@ -189,17 +193,21 @@ export interface NativeBinding {
   readonly Session: new (
     options: SessionOptions,
   ) => NativeSession;
-  /** Scans the host for containers. */
+  /** Scans the host for containers. Does not return while a file of a cgroup does not answer. */
   scanContainers(): ContainerInfo[];
   /** The container of a process; null: a process of the host. Throws ESRCH if the process has ended. */
   containerOf(pid: number): ContainerInfo | null;
-  /** The same without what costs more the more cgroups the container has. */
+  /** The same without figures: reads no file of its cgroups. */
+  locationOf(pid: number): LocatedContainer | null;
+  /** The same without its cgroups. */
   identityOf(pid: number): ContainerIdentity | null;
   /** Constructs a renderer, which reuses figures of the host for `tickMs`. */
   readonly Renderer: new (
     tickMs: number,
     bpf: "auto" | "off",
   ) => Renderer;
+  /** The same without figures: reads no file of a cgroup. */
+  locateContainers(): LocatedContainer[];
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
    * Takes surveys. `fsType` and `source` identify our mounts in containers. Counts that the kernel does not

@@ -5,7 +5,7 @@ import type { Config } from "../config.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, readMounts } from "../mountinfo.js";
 import { isLxcfs } from "../mountpoint.js";
-import type { ContainerInfo } from "../native/binding.js";
+import type { LocatedContainer } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
 import { formatBytes } from "../text.js";
 import { readFigure } from "./cgroup-files.js";
@@ -77,7 +77,7 @@ function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
 /** Whether swap is accounted in the cgroups of containers. */
 export function checkSwap(
   findings: Findings,
-  containers: readonly Pick<ContainerInfo, "cgroups">[],
+  containers: readonly Pick<LocatedContainer, "cgroups">[],
 ): void {
   // One may have ended since they were listed.
   const places = containers
@@ -99,7 +99,20 @@ export function checkSwap(
   }
 }
 
-function checkKernel(findings: Findings, { containers, readsLog }: Containers): void {
+/** Whether kills are dated. undefined: no survey says. */
+function checkLog(findings: Findings, readsLog: boolean | undefined): void {
+  if (readsLog !== undefined) {
+    findings.add(
+      readsLog ? "ok" : "warning",
+      readsLog
+        ? "the kernel's log can be read: it has the times of OOM kills"
+        : "the kernel's log cannot be read: an OOM kill gets the time at which it is noticed, and containers' kernel logs get no events",
+      readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
+    );
+  }
+}
+
+function checkKernel(findings: Findings, containers: number, readsLog: boolean | undefined): void {
   const resend = isAtLeast(6, 9);
   findings.add(
     resend ? "ok" : "info",
@@ -120,13 +133,7 @@ function checkKernel(findings: Findings, { containers, readsLog }: Containers): 
       ? "the kernel has type information: load is counted by a BPF program"
       : "the kernel has no type information (BTF): load is counted by reading files",
   );
-  findings.add(
-    readsLog ? "ok" : "warning",
-    readsLog
-      ? "the kernel's log can be read: it has the times of OOM kills"
-      : "the kernel's log cannot be read: an OOM kill gets the time at which it is noticed, and containers' kernel logs get no events",
-    readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
-  );
+  checkLog(findings, readsLog);
   // syslog(2) then gives every container the whole host's log, unless its runtime hands the call over.
   if (readFigure("/proc/sys/kernel/dmesg_restrict") === "0") {
     findings.add(
@@ -136,11 +143,11 @@ function checkKernel(findings: Findings, { containers, readsLog }: Containers): 
     );
   }
   const watches = Number(readFigure("/proc/sys/fs/inotify/max_user_watches"));
-  if (containers.length * WATCHES_PER_CONTAINER > watches) {
+  if (containers * WATCHES_PER_CONTAINER > watches) {
     findings.add(
       "warning",
-      `${watches} inotify watches are not enough for ${containers.length} containers: limits are re-read every time`,
-      `sysctl fs.inotify.max_user_watches=${containers.length * WATCHES_PER_CONTAINER * 4}`,
+      `${watches} inotify watches are not enough for ${containers} containers: limits are re-read every time`,
+      `sysctl fs.inotify.max_user_watches=${containers * WATCHES_PER_CONTAINER * 4}`,
     );
   }
   if (existsSync("/proc/vpsadminos")) {
@@ -211,15 +218,13 @@ export function checkSurvey(survey: Containers | undefined): Finding[] {
 export function checkHost(
   survey: Containers | undefined,
   meminfo: string,
-  containers: readonly ContainerInfo[],
+  containers: readonly LocatedContainer[],
   config: Parameters<typeof checkLxcfs>[2],
   flags: string,
 ): Finding[] {
   const findings = new Findings("host");
   const mounts = readMounts();
-  if (survey !== undefined) {
-    checkKernel(findings, survey);
-  }
+  checkKernel(findings, containers.length, survey?.readsLog);
   checkNodeMemory(findings, meminfo);
   checkControllers(findings, mounts);
   checkSwap(findings, containers);

@@ -45,11 +45,17 @@ describeLive("a tenant", ["busybox"], () => {
   it("is the outermost container", async () => {
     const scope = testScope();
     const chain = await nest(scope, "outer", 2);
-    const { containerOf, identityOf } = loadAddon();
+    const { containerOf, identityOf, locateContainers, locationOf } = loadAddon();
     const found = chain.map(({ init }) => containerOf(init));
     const identities = chain.map(({ init }) => identityOf(init));
     expect(found).toMatchObject(identities);
     expect(Object.keys(identities[0] ?? {})).not.toContain("memoryLimit");
+    for (const [index, { init }] of chain.entries()) {
+      const location = locationOf(init);
+      expect(found[index]).toMatchObject(location ?? {});
+      expect(Object.keys(location ?? {})).toEqual([...Object.keys(identities[0] ?? {}), "cgroups"]);
+      expect(locateContainers()).toContainEqual(location);
+    }
     expect(new Set(found.map((container) => container?.id)).size).toBe(3);
     expect(found.map((container) => container?.tenant)).toEqual(Array(3).fill(found[0]?.id));
     // Nobody inside takes another's name.

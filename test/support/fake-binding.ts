@@ -134,7 +134,9 @@ export function fakeBinding(
     },
     Watch: FakeWatch,
     scanContainers: () => [...containers],
+    locateContainers: () => [...containers],
     containerOf: byPid,
+    locationOf: byPid,
     identityOf: byPid,
     views: () =>
       ["proc/meminfo", "proc/stat", "sys/devices/system/cpu/online"].map((path, index) => ({

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { parseMountinfo } from "../../src/mountinfo.js";
 import { Findings } from "../../src/tools/findings.js";
-import { checkLxcfs, checkSwap } from "../../src/tools/host-checks.js";
+import { checkHost, checkLxcfs, checkSwap } from "../../src/tools/host-checks.js";
 
 const LXCFS = "1 0 0:31 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw";
 const OURS = "2 0 0:30 / /var/lib/vprocfs rw - fuse.lxcfs vprocfs rw";
@@ -27,6 +27,13 @@ it.each([
     ]);
   },
 );
+
+it("what needs no survey is checked without one", () => {
+  const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs: "off" } as const;
+  const texts = checkHost(undefined, "", [], config, "").map(({ what }) => what);
+  expect(texts).toContainEqual(expect.stringMatching(/^Linux /));
+  expect(texts).not.toContainEqual(expect.stringMatching(/^the kernel's log/));
+});
 
 it.each([
   ["accounted", ["memory.swap.current"], ["ok", undefined]],

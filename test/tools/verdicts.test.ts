@@ -64,7 +64,13 @@ function nodeWith(survey: Awaited<ReturnType<InstanceType<NativeBinding["Surveyo
     take = () => Promise.resolve(survey);
     readInside = () => Promise.reject(new Error("nobody is asked"));
   }
-  return { ...fakeBinding([container()]), Surveyor };
+  return {
+    ...fakeBinding([container()]),
+    Surveyor,
+    scanContainers: () => {
+      throw new Error("a file of a cgroup does not answer");
+    },
+  };
 }
 
 it.runIf(process.getuid?.() === 0).each([

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { CgroupPlace, ContainerInfo } from "../../native/binding.js";
+import type { CgroupPlace, LocatedContainer } from "../../native/binding.js";
 import { chainOf, limitOf, readFigure, valueIn } from "../cgroup-files.js";
 
 /** A file that goes into a figure, and its value now. */
@@ -14,7 +14,7 @@ export interface SourceValue {
 
 /** The container, and how to read its files. */
 export interface Inputs {
-  readonly container: ContainerInfo;
+  readonly container: LocatedContainer;
   /** The bytes of a file of the container, such as proc/meminfo. */
   readonly read: (path: string) => string;
 }
