@@ -23,6 +23,7 @@
 #include "container/container.h"
 #include "container/name.h"
 #include "fuse/mount.h"
+#include "view/memory_model.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -124,6 +125,23 @@ Result<Napi::Value> locate_containers(Napi::Env env) {
   return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
 }
 
+/// The memory of the node, bytes.
+Result<Napi::Value> node_memory(Napi::Env env) {
+  const auto tools = Tools::of(env);
+  if (!tools) return tools.error();
+  const auto host = tools.value()->source->meminfo(boottime_us());
+  if (!host) return host.error();
+  const HostMeminfo& meminfo = *host.value();
+  const auto bytes = [](uint64_t kb) { return static_cast<double>(kb) * 1024; };
+  const auto total = meminfo.value("MemTotal");
+  const auto available = available_on(meminfo);
+  if (!total || !available) return env.Null();
+  return Napi::Value(JsObject(env)
+                         .set("total", bytes(*total))
+                         .set("available", bytes(*available))
+                         .set("arc", bytes(meminfo.arc_kb)));
+}
+
 template <typename Make>
 Result<Napi::Value> found_for(Napi::Env env, int32_t pid, Make make) {
   const auto tools = Tools::of(env);
@@ -221,6 +239,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Renderer", RenderObject::define(env));
   add<scan_containers>(exports, "scanContainers");
   add<locate_containers>(exports, "locateContainers");
+  add<node_memory>(exports, "nodeMemory");
   add<location_of>(exports, "locationOf");
   add<container_of>(exports, "containerOf");
   add<identity_of>(exports, "identityOf");

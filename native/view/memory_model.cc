@@ -56,13 +56,6 @@ struct Cache {
   }
 };
 
-/// The node's MemAvailable, and what ZFS would give back: Linux knows nothing of that.
-std::optional<uint64_t> available_on(const HostMeminfo& host) {
-  const auto available = host.value("MemAvailable");
-  if (!available) return std::nullopt;
-  return saturating_add(*available, host.arc_kb);
-}
-
 /// What the node leaves for one container: its free memory and what others and ZFS have cached of
 /// it, at most what is available. A node that has run for a while has hardly any free memory,
 /// because all of it is cache; tools that compute used = total - free - cached would count that as
@@ -210,6 +203,12 @@ HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t h
   const uint64_t unused = saturating_sub(pool.pages, limit.used_bytes / 1024 / limit.page_kb);
   pool.free = std::min({unused, room, host_free});
   return pool;
+}
+
+std::optional<uint64_t> available_on(const HostMeminfo& host) {
+  const auto available = host.value("MemAvailable");
+  if (!available) return std::nullopt;
+  return saturating_add(*available, host.arc_kb);
 }
 
 MemoryModel memory_model(const Facts& facts) {

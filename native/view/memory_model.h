@@ -63,6 +63,10 @@ struct HugePool {
 };
 HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t host_free);
 
+/// The node's MemAvailable and what ZFS would give back, of which Linux knows nothing, kB. Nothing:
+/// the kernel does not say.
+std::optional<uint64_t> available_on(const HostMeminfo& host);
+
 /// Everything that /proc/meminfo says, from `facts.memory` and `facts.host_meminfo` (not null).
 MemoryModel memory_model(const Facts& facts);
 

@@ -7,7 +7,6 @@ import { Surveys } from "../metrics/survey.js";
 import { canonicalPath, type Identity, stateOfMount } from "../mountpoint.js";
 import { requireRoot } from "../root.js";
 import { counted, shortName } from "../text.js";
-import { readFigure } from "../tools/cgroup-files.js";
 import { type PluginLevel, PluginStatus, pluginLine, uniqueLabels } from "../tools/nagios.js";
 import {
   type Called,
@@ -111,7 +110,7 @@ async function check(context: Context, command: Command, word: string | undefine
   };
   const verdicts = [
     daemon,
-    ...(id === undefined ? [judgeNode(readFigure("/proc/meminfo") ?? "", limits)] : []),
+    ...(id === undefined ? [judgeNode(binding.nodeMemory(), limits)] : []),
     ...selected.map((container, index) => judgeContainer(calledAt(index), container, limits)),
   ];
   const unread = gapsOf(survey);

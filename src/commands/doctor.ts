@@ -102,7 +102,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     hostMeminfo,
   };
   const findings = [
-    ...(selected === undefined ? checkHost(survey, hostMeminfo, all, config, flags) : []),
+    ...(selected === undefined ? checkHost(survey, binding.nodeMemory(), all, config, flags) : []),
     ...(selected === undefined || containers.length === 0 ? checkSurvey(survey) : []),
     ...(await checkDaemon(config, { mountpoint, state, flags }, binding.version)),
     ...(await checkSight(mountpoint)),

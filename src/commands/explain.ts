@@ -56,12 +56,13 @@ export function addExplain(program: Command, context: Context): void {
       const container = findContainer(binding, word);
       const isLive = (await stateOfMount(mountpoint, config)) === "live";
       const renderer = isLive ? undefined : new binding.Renderer(config.tickMs, config.bpf);
+      const arc = binding.nodeMemory()?.arc ?? 0;
       try {
         const read = (path: string): string =>
           renderer === undefined
             ? readFileSync(join(mountpoint, "containers", container.id, path), "utf8")
             : renderer.render(container.id, path).toString();
-        const explanation = explain({ container, read }, name);
+        const explanation = explain({ container, read, arc }, name);
         if (explanation !== undefined) {
           context.print(
             options.json === true ? toJson(explanation) : asText(container.name, explanation),

@@ -14,6 +14,7 @@ const EXPORTS = [
   "containerOf",
   "locationOf",
   "identityOf",
+  "nodeMemory",
   "views",
   "run",
   "unmount",

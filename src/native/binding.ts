@@ -76,6 +76,15 @@ export interface ContainerInfo extends LocatedContainer {
   readonly cpuQuota: number | null;
 }
 
+/** The memory of the node, in bytes. */
+export interface NodeMemory {
+  readonly total: number;
+  /** What programs could still get: MemAvailable and `arc`. */
+  readonly available: number;
+  /** What ZFS's cache would give back. */
+  readonly arc: number;
+}
+
 /** A file that every container has. */
 export interface ViewInfo {
   readonly index: number;
@@ -195,6 +204,8 @@ export interface NativeBinding {
   ) => NativeSession;
   /** Scans the host for containers. Does not return while a file of a cgroup does not answer. */
   scanContainers(): ContainerInfo[];
+  /** The same without figures: reads no file of a cgroup. */
+  locateContainers(): LocatedContainer[];
   /** The container of a process; null: a process of the host. Throws ESRCH if the process has ended. */
   containerOf(pid: number): ContainerInfo | null;
   /** The same without figures: reads no file of its cgroups. */
@@ -206,8 +217,6 @@ export interface NativeBinding {
     tickMs: number,
     bpf: "auto" | "off",
   ) => Renderer;
-  /** The same without figures: reads no file of a cgroup. */
-  locateContainers(): LocatedContainer[];
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
    * Takes surveys. `fsType` and `source` identify our mounts in containers. Counts that the kernel does not
@@ -235,6 +244,8 @@ export interface NativeBinding {
     /** Names of the columns of a survey: native/survey/figures.def. */
     readonly figures: readonly string[];
   };
+  /** The memory of the node; null: the kernel does not say. */
+  nodeMemory(): NodeMemory | null;
   /** The files that every container of this host has. */
   views(): ViewInfo[];
   /** Replaces this process by another program. Returns only by throwing. */

@@ -5,7 +5,7 @@ import type { Config } from "../config.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, readMounts } from "../mountinfo.js";
 import { isLxcfs } from "../mountpoint.js";
-import type { LocatedContainer } from "../native/binding.js";
+import type { LocatedContainer, NodeMemory } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
 import { formatBytes } from "../text.js";
 import { readFigure } from "./cgroup-files.js";
@@ -188,8 +188,8 @@ export function checkLxcfs(
 }
 
 /** Whether the node itself is short of memory, which is no container's limit. */
-export function checkNodeMemory(findings: Findings, meminfo: string): void {
-  const use = memoryUseOfNode(meminfo);
+export function checkNodeMemory(findings: Findings, memory: NodeMemory | null): void {
+  const use = memoryUseOfNode(memory);
   if (use !== undefined && use.used / use.total > NEAR_LIMIT) {
     findings.add(
       "warning",
@@ -217,7 +217,7 @@ export function checkSurvey(survey: Containers | undefined): Finding[] {
 /** Checks the kernel, the controllers and other programs of the node. For `flags` see checkLxcfs(). */
 export function checkHost(
   survey: Containers | undefined,
-  meminfo: string,
+  memory: NodeMemory | null,
   containers: readonly LocatedContainer[],
   config: Parameters<typeof checkLxcfs>[2],
   flags: string,
@@ -225,7 +225,7 @@ export function checkHost(
   const findings = new Findings("host");
   const mounts = readMounts();
   checkKernel(findings, containers.length, survey?.readsLog);
-  checkNodeMemory(findings, meminfo);
+  checkNodeMemory(findings, memory);
   checkControllers(findings, mounts);
   checkSwap(findings, containers);
   checkLxcfs(findings, mounts, config, flags);

@@ -1,4 +1,5 @@
 import type { Figures } from "../metrics/survey.js";
+import type { NodeMemory } from "../native/binding.js";
 
 /** Memory in use that cannot be dropped, in bytes. */
 export interface MemoryUse {
@@ -19,12 +20,9 @@ export function memoryUse(figures: Figures): MemoryUse | undefined {
   return { used: Math.min(total - available, usage), total };
 }
 
-/** The same of the node, from its /proc/meminfo; undefined if that does not say. */
-export function memoryUseOfNode(meminfo: string): MemoryUse | undefined {
-  const bytesOf = (label: string): number | undefined => {
-    const digits = new RegExp(`^${label}: +(\\d+) kB$`, "m").exec(meminfo)?.[1];
-    return digits === undefined ? undefined : Number(digits) * 1024;
-  };
-  const [total, available] = [bytesOf("MemTotal"), bytesOf("MemAvailable")];
-  return !total || available === undefined ? undefined : { used: total - available, total };
+/** What is in use of the node's memory; undefined: the node does not say. */
+export function memoryUseOfNode(memory: NodeMemory | null): MemoryUse | undefined {
+  return memory === null || memory.total === 0
+    ? undefined
+    : { used: Math.max(memory.total - memory.available, 0), total: memory.total };
 }

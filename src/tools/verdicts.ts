@@ -1,4 +1,5 @@
 import type { Containers, Figures, Surveyed } from "../metrics/survey.js";
+import type { NodeMemory } from "../native/binding.js";
 import { counted } from "../text.js";
 import { type MemoryUse, memoryUse, memoryUseOfNode } from "./memory-use.js";
 import { type PerformanceValue, type PluginLevel, worst } from "./nagios.js";
@@ -78,9 +79,9 @@ export function judgeContainer(
   };
 }
 
-/** Judges the memory of the node, by its /proc/meminfo. */
-export function judgeNode(meminfo: string, limits: Thresholds): Verdict {
-  const verdict = judgeMemory(memoryUseOfNode(meminfo), "memory", limits);
+/** Judges the memory of the node. */
+export function judgeNode(memory: NodeMemory | null, limits: Thresholds): Verdict {
+  const verdict = judgeMemory(memoryUseOfNode(memory), "memory", limits);
   return { ...verdict, text: verdict.text === "" ? "" : `node: ${verdict.text}` };
 }
 

@@ -1,8 +1,9 @@
 // What other monitoring is fed with.
 
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { loadAddon } from "../../src/native/addon.js";
 import { MIB } from "../support/cgroups.js";
 import { output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
@@ -32,6 +33,18 @@ describeLive("vprocfs check", [], () => {
     const nowhere = temporaryDirectory(own, "nowhere");
     const unmounted = await vprocfs("check", id, "--mountpoint", nowhere);
     expect(unmounted.status).toBe(2);
+  });
+
+  it("counts what ZFS's cache would give back as the node's", () => {
+    const { nodeMemory } = loadAddon();
+    const meminfo = readFileSync("/proc/meminfo", "utf8");
+    const total = Number(/^MemTotal: +(\d+) kB$/m.exec(meminfo)?.[1]);
+    const found = nodeMemory();
+    expect(found?.total).toBe(total * 1024);
+    expect(found?.available).toBeGreaterThanOrEqual(found?.arc ?? Number.NaN);
+    if (!existsSync("/proc/spl/kstat/zfs/arcstats")) {
+      expect(found?.arc).toBe(0);
+    }
   });
 
   it.each([

@@ -135,6 +135,7 @@ export function fakeBinding(
     Watch: FakeWatch,
     scanContainers: () => [...containers],
     locateContainers: () => [...containers],
+    nodeMemory: () => ({ total: 2 ** 34, available: 2 ** 33, arc: 0 }),
     containerOf: byPid,
     locationOf: byPid,
     identityOf: byPid,

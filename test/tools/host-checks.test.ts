@@ -30,7 +30,7 @@ it.each([
 
 it("what needs no survey is checked without one", () => {
   const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs: "off" } as const;
-  const texts = checkHost(undefined, "", [], config, "").map(({ what }) => what);
+  const texts = checkHost(undefined, null, [], config, "").map(({ what }) => what);
   expect(texts).toContainEqual(expect.stringMatching(/^Linux /));
   expect(texts).not.toContainEqual(expect.stringMatching(/^the kernel's log/));
 });

@@ -33,14 +33,13 @@ it("memory is short near the limit", () => {
 });
 
 it("the node's memory is the node's", () => {
-  const foundFor = (meminfo: string) => {
+  const foundFor = (available: number) => {
     const findings = new Findings("host");
-    checkNodeMemory(findings, meminfo);
+    checkNodeMemory(findings, { total: 64 * GIB, available, arc: 0 });
     return findings.list.map(({ what }) => what);
   };
-  const full = "MemTotal:       67108864 kB\nMemFree:  0 kB\nMemAvailable:    1342177 kB\n";
-  expect(foundFor(full)).toEqual(["98 % of the node's 64 GiB memory is in use"]);
-  expect(foundFor(full.replace("1342177", "33554432"))).toEqual([]);
+  expect(foundFor(1.25 * GIB)).toEqual(["98 % of the node's 64 GiB memory is in use"]);
+  expect(foundFor(32 * GIB)).toEqual([]);
 });
 
 it.each([

@@ -33,14 +33,14 @@ it.each([
 );
 
 it("a full node is judged once", () => {
-  const meminfo = (available: number) => `MemTotal:  1000 kB\nMemAvailable: ${available} kB\n`;
-  expect(judgeNode(meminfo(40), LIMITS)).toMatchObject({
+  const memory = (available: number) => ({ total: 1000, available, arc: 0 });
+  expect(judgeNode(memory(40), LIMITS)).toMatchObject({
     level: "critical",
     text: "node: memory 96%",
     values: [{ label: "memory", value: 96 }],
   });
-  expect(judgeNode(meminfo(500), LIMITS)).toMatchObject({ level: "ok", text: "" });
-  expect(judgeNode("", LIMITS)).toEqual({ level: "ok", text: "", values: [] });
+  expect(judgeNode(memory(500), LIMITS)).toMatchObject({ level: "ok", text: "" });
+  expect(judgeNode(null, LIMITS)).toEqual({ level: "ok", text: "", values: [] });
 });
 
 it("what was not seen is unknown, unless what was seen is not ok", () => {

@@ -12,6 +12,7 @@ import {
   type Part,
   type SourceValue,
   source,
+  zfsCache,
 } from "./parts.js";
 
 const MEMINFO = "proc/meminfo";
@@ -125,7 +126,7 @@ function room(inputs: Inputs, reclaimable: boolean): Part {
     const left = found.length === 0 ? host : Math.max(limit + back - Number(used ?? 0), 0);
     return [{ directory, sources, left: Math.min(left, both?.left ?? host) }];
   });
-  const hostLeft = hostBytes("MemAvailable");
+  const hostLeft = hostBytes("MemAvailable") + inputs.arc;
   const lower = levels.filter(({ left }) => left < hostLeft);
   return {
     sources: levels.flatMap(({ sources }) => sources),
@@ -172,10 +173,11 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["MemFree"],
     file: MEMINFO,
     formula:
-      "the least of limit - charged of the cgroup and of every one above that has a limit (v1: also that of memory and swap together), and what the host has free and others have cached, at most its MemAvailable",
+      "the least of limit - charged of the cgroup and of every one above that has a limit (v1: also that of memory and swap together), and what the host has free and others and ZFS have cached, at most its MemAvailable and what ZFS's cache would give back",
     parts: (inputs) => [
       hostMeminfo("MemFree", "what the host has free"),
       hostMeminfo("MemAvailable", "what the host could provide"),
+      zfsCache(inputs),
       room(inputs, false),
     ],
     result: meminfo("MemFree"),
@@ -184,9 +186,10 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["MemAvailable"],
     file: MEMINFO,
     formula:
-      "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one; v1: also that of memory and swap together), and the host's MemAvailable",
+      "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one; v1: also that of memory and swap together), and the host's MemAvailable with what ZFS's cache would give back",
     parts: (inputs) => [
       hostMeminfo("MemAvailable", "what the host could provide"),
+      zfsCache(inputs),
       room(inputs, true),
     ],
     result: meminfo("MemAvailable"),

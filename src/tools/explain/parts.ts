@@ -17,6 +17,8 @@ export interface Inputs {
   readonly container: LocatedContainer;
   /** The bytes of a file of the container, such as proc/meminfo. */
   readonly read: (path: string) => string;
+  /** What ZFS's cache would give back, bytes. */
+  readonly arc: number;
 }
 
 /** Some of the files that go into a figure. */
@@ -52,6 +54,12 @@ export function meminfoValue(text: string | undefined, label: string): string | 
 export function hostMeminfo(label: string, means: string): Part {
   const value = meminfoValue(readFigure(HOST_MEMINFO), label);
   return { sources: [source(HOST_MEMINFO, label, value, means)] };
+}
+
+/** What ZFS's cache would give back; nothing on a host without ZFS. */
+export function zfsCache({ arc }: Inputs): Part {
+  const means = "what ZFS's cache would give back, bytes";
+  return { sources: arc === 0 ? [] : [source("/proc/spl/kstat/zfs/arcstats", "", arc, means)] };
 }
 
 /** Bytes of a line of the host's meminfo; infinite if there is no such line. */
