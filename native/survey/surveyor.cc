@@ -206,6 +206,9 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
     out.set(Figure::kMemoryAvailable, static_cast<double>(model.available) * kKb);
     out.set(Figure::kMemoryHeadroom, facts.memory.headroom.available_bytes);
     out.set(Figure::kMemoryUsage, facts.memory.usage_bytes);
+    out.set(Figure::kMemoryReclaimable,
+            static_cast<double>(model.inactive_file + model.active_file + model.slab_reclaimable) *
+                kKb);
     out.set(Figure::kMemoryCache, static_cast<double>(model.cached) * kKb);
   }
   auto cpus = sources_.host->cpus(now_us);

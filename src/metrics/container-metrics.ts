@@ -52,6 +52,12 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
     figures: [["memoryUsage"]],
   },
   {
+    name: "memory_reclaimable_bytes",
+    help: "Memory charged to the container that can be dropped: page cache and slab",
+    kind: "gauge",
+    figures: [["memoryReclaimable"]],
+  },
+  {
     name: "memory_cache_bytes",
     help: "Page cache charged to the container",
     kind: "gauge",

@@ -8,16 +8,23 @@ export interface MemoryUse {
 }
 
 /**
- * What a container uses of its memory limit; undefined: it has none, or its memory is not accounted. MemAvailable is
- * also bounded by what the node has left, which says nothing of the container: it never uses more than it is charged.
+ * What is used up of the memory that a container's limits allow, by itself or by others below the same limit;
+ * memory.high counts. undefined: no limit is below the node's memory, or its memory is not accounted. What the node has
+ * left says nothing of a container. The alert VprocfsContainerMemoryNearLimit computes the same.
  */
 export function memoryUse(figures: Figures): MemoryUse | undefined {
   const [limit, total] = [figures.get("memoryLimit"), figures.get("memoryTotal")];
-  const [available, usage] = [figures.get("memoryAvailable"), figures.get("memoryUsage")];
-  if (limit === undefined || available === undefined || usage === undefined || !total) {
+  const headroom = figures.get("memoryHeadroom");
+  if (limit === undefined || headroom === undefined || !total) {
     return undefined;
   }
-  return { used: Math.min(total - available, usage), total };
+  return { used: Math.max(total - headroom, 0), total };
+}
+
+/** What a container itself holds and cannot be dropped, in bytes; undefined: its memory is not accounted. */
+export function ownMemory(figures: Figures): number | undefined {
+  const [usage, reclaimable] = [figures.get("memoryUsage"), figures.get("memoryReclaimable")];
+  return usage === undefined ? undefined : Math.max(usage - (reclaimable ?? 0), 0);
 }
 
 /** What is in use of the node's memory; undefined: the node does not say. */

@@ -1,4 +1,5 @@
 import type { Figures, Surveyed } from "../metrics/survey.js";
+import { memoryUse, ownMemory } from "./memory-use.js";
 
 /** What a container did between two surveys; undefined: not known. */
 export interface Activity {
@@ -9,8 +10,9 @@ export interface Activity {
   readonly cpu: number | undefined;
   /** CPU time that quotas kept from it, per second; 1 is one whole CPU. */
   readonly throttled: number | undefined;
-  /** Share of memory in use that cannot be dropped, 0 to 1. */
+  /** Share of memory in use that cannot be dropped, 0 to 1: of what its limits allow, else its own of the node's. */
   readonly memory: number | undefined;
+  /** Its own use that cannot be dropped. */
   readonly memoryUsed: number | undefined;
   readonly memoryTotal: number | undefined;
   readonly swapUsed: number | undefined;
@@ -77,8 +79,8 @@ function activityOf(
   const rateOf = (names: readonly string[]) =>
     perSecond(sumOf(earlier, names), sumOf(figures, names), seconds);
   const total = figures.get("memoryTotal");
-  const available = figures.get("memoryAvailable");
-  const used = total === undefined || available === undefined ? undefined : total - available;
+  const used = ownMemory(figures);
+  const { used: taken = used } = memoryUse(figures) ?? {};
   const lastOom = figures.get("lastOomTime");
   const pressures = PRESSURES.map((name) => figures.get(name)).filter((one) => one !== undefined);
   return {
@@ -86,7 +88,7 @@ function activityOf(
     givenName: now.givenNames.get(id),
     cpu: rateOf(CPU),
     throttled: rateOf(["throttled"]),
-    memory: ratio(used, total),
+    memory: ratio(taken, total),
     memoryUsed: used,
     memoryTotal: total,
     swapUsed: figures.get("swapUsage"),

@@ -29,8 +29,8 @@ function checkMemory(findings: Findings, figures: Figures): void {
   if (use !== undefined && use.used / use.total > NEAR_LIMIT) {
     findings.add(
       "warning",
-      `${Math.round((100 * use.used) / use.total)} % of ${formatBytes(use.total)} memory is in use`,
-      "raise its memory limit, or find what grows ('vprocfs explain', 'vprocfs top')",
+      `${Math.round((100 * use.used) / use.total)} % of the ${formatBytes(use.total)} memory that its limits allow is in use`,
+      "raise the limit, or find what grows below it ('vprocfs explain', 'vprocfs top --sort used')",
     );
   }
 }

@@ -4,14 +4,16 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
-import { MIB } from "../support/cgroups.js";
+import { Cgroup, MIB } from "../support/cgroups.js";
 import { output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 
 describeLive("vprocfs check", [], () => {
   it("is ok, warns, and is critical, with performance data", async () => {
@@ -33,6 +35,29 @@ describeLive("vprocfs check", [], () => {
     const nowhere = temporaryDirectory(own, "nowhere");
     const unmounted = await vprocfs("check", id, "--mountpoint", nowhere);
     expect(unmounted.status).toBe(2);
+  });
+
+  it("judges what an ancestor's limit leaves, whoever uses it", async () => {
+    const own = testScope();
+    const { daemon } = await serveMetrics(own);
+    const tenant = Cgroup.create(own, testName("tenant"));
+    tenant.limit({ memory: 64 * MIB });
+    const start = (name: string) =>
+      Container.start(own, { cgroup: tenant.child(own, testName(name)) });
+    const [idle, busy] = [await start("idle"), await start("busy")];
+    const hold = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 100; : $x";
+    busy.start(own, ["sh", "-c", hold]);
+    const place = ["--mountpoint", daemon.mountpoint];
+    const id = await idle.id(daemon);
+    await until(
+      "it is used up",
+      async () => (await vprocfs("check", id, "-w", "25", "-C", "100", ...place)).status === 1,
+    );
+    const [row] = JSON.parse(
+      `${(await vprocfs("top", "--json", "--interval", "0.1", "--filter", id, ...place)).stdout}`,
+    );
+    expect(row.memory).toBeGreaterThan(0.25);
+    expect(row.memoryUsed).toBeLessThan(16 * MIB);
   });
 
   it("counts what ZFS's cache would give back as the node's", () => {

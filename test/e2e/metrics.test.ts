@@ -79,6 +79,10 @@ describeLive("metrics", [], () => {
     const headroom = figureOf(text, "memory_headroom_bytes", id) ?? 0;
     expect(headroom).toBeGreaterThan(32 * MIB);
     expect(headroom).toBeLessThan(64 * MIB);
+    // Its own use and what its limits leave are the whole.
+    const usage = figureOf(text, "memory_usage_bytes", id) ?? 0;
+    const held = usage - (figureOf(text, "memory_reclaimable_bytes", id) ?? 0);
+    expect(Math.abs(64 * MIB - headroom - held)).toBeLessThanOrEqual(MIB);
     expect(figureOf(text, "pids", id)).toBeGreaterThanOrEqual(1);
     expect(figureOf(text, "oom_kills_total", id)).toBe(0);
     const started = figureOf(text, "start_time_seconds", id) ?? 0;

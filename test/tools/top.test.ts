@@ -38,6 +38,10 @@ const NOW = moment(
       throttled: 6,
       memoryTotal: GIB,
       memoryAvailable: GIB / 4,
+      memoryLimit: GIB,
+      memoryHeadroom: GIB / 4,
+      memoryUsage: GIB / 2,
+      memoryReclaimable: GIB / 8,
       swapUsage: 2 ** 20,
       swapTotal: GIB,
       oomKills: 2,
@@ -59,7 +63,7 @@ describe("activities", () => {
       cpu: 1.5,
       throttled: 0.5,
       memory: 0.75,
-      memoryUsed: 0.75 * GIB,
+      memoryUsed: 0.375 * GIB,
       oomKills: 2,
       oomAgo: 301,
       pressure: 0.4,
@@ -67,6 +71,16 @@ describe("activities", () => {
       requests: 15,
       read: 1024,
     });
+  });
+
+  it("have the memory that a container without a limit holds itself, on a full node too", () => {
+    const full = { memoryTotal: 16 * GIB, memoryAvailable: 0, memoryReclaimable: GIB };
+    const of = (memoryUsage: number) => container("1", "web1", { ...full, memoryUsage });
+    const found = activities(undefined, moment(0, [of(9 * GIB), of(2 * GIB)]));
+    expect(found).toMatchObject([
+      { memory: 0.5, memoryUsed: 8 * GIB },
+      { memory: 1 / 16, memoryUsed: GIB },
+    ]);
   });
 
   it("are not told for counters that began anew, for newcomers, and at first", () => {
@@ -121,7 +135,7 @@ describe("topTable", () => {
   it("shows all columns where there is room", () => {
     const [head, first] = topTable(rows, 200);
     expect(head).toMatch(/^NAME +CPU +THROTTLED +MEM +USED +SWAP +PSI +LOAD +OOM +REQ\/S/);
-    expect(first).toMatch(/^web1 +150% +50% +75% +768M\/1G +1M\/1G +40% +0\.50 +2 5m +15 +1K/);
+    expect(first).toMatch(/^web1 +150% +50% +75% +384M\/1G +1M\/1G +40% +0\.50 +2 5m +15 +1K/);
   });
 
   it.each([40, 60, 80, 120])("fits into %d columns", (width) => {

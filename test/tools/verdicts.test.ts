@@ -15,22 +15,27 @@ function judged(figures: Readonly<Record<string, number>>) {
 }
 
 it.each([
-  ["its own use", { usage: 15.5, available: 0.5, limit: 16 }, "critical", "web1: memory 97%"],
-  ["less on a full node", { usage: 2, available: 0.5, limit: 16 }, "ok", ""],
-  ["use that is mostly cache", { usage: 16, available: 14, limit: 16 }, "ok", ""],
-  ["no limit on a full node", { usage: 2, available: 0.5 }, "ok", ""],
-] as const)(
-  "memory is judged by its limit: %s",
-  (_, { usage, available, ...rest }, level, text) => {
-    const limit = "limit" in rest ? { memoryLimit: rest.limit * GIB } : {};
-    const figures = { memoryTotal: 16 * GIB, memoryUsage: usage * GIB, ...limit };
-    const verdict = judged({ ...figures, memoryAvailable: available * GIB });
-    expect(verdict).toMatchObject({ level, text });
-    expect(verdict.values.map(({ label }) => label)).toEqual(
-      "limit" in rest ? ["web1 memory"] : [],
-    );
-  },
-);
+  ["its own use", { usage: 15.5, headroom: 0.5, limit: 16 }, "critical", "web1: memory 97%"],
+  ["a sibling's below the same limit", { usage: 1, headroom: 0, limit: 16 }, "critical", "100%"],
+  ["less on a full node", { usage: 2, headroom: 14, limit: 16 }, "ok", ""],
+  ["use that is mostly cache", { usage: 16, headroom: 14, limit: 16 }, "ok", ""],
+  ["no limit on a full node", { usage: 2 }, "ok", ""],
+  ["memory.high without a limit", { usage: 2, headroom: 0 }, "ok", ""],
+  ["a limit above the node's memory", { usage: 2, limit: 64 }, "ok", ""],
+] as const)("memory is judged by what limits leave: %s", (_, gib, level, text) => {
+  const { usage, headroom, limit } = { headroom: undefined, limit: undefined, ...gib };
+  const figures = {
+    memoryTotal: 16 * GIB,
+    memoryAvailable: GIB / 2,
+    memoryUsage: usage * GIB,
+    ...(headroom === undefined ? {} : { memoryHeadroom: headroom * GIB }),
+    ...(limit === undefined ? {} : { memoryLimit: limit * GIB }),
+  };
+  const verdict = judged(figures);
+  expect(verdict).toMatchObject({ level, text: expect.stringContaining(text) });
+  const isJudged = headroom !== undefined && limit !== undefined;
+  expect(verdict.values.map(({ label }) => label)).toEqual(isJudged ? ["web1 memory"] : []);
+});
 
 it("a full node is judged once", () => {
   const memory = (available: number) => ({ total: 1000, available, arc: 0 });
