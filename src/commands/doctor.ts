@@ -84,6 +84,9 @@ async function examine(context: Context, command: Command, word: string | undefi
   const deviceAt = (path: string): string | undefined =>
     state === "dead" ? undefined : mountAt(mounts, path)?.device;
   const [device, polledDevice] = [deviceAt(mountpoint), deviceAt(polledMountpointOf(mountpoint))];
+  // A dead mount of this vprocfs stays in the table until somebody unmounts it.
+  const places = [mountpoint, polledMountpointOf(mountpoint)];
+  const standing = mounts.filter((mount) => state !== "dead" || !places.includes(mount.mountpoint));
   const flags = namingFlags(command);
   const hostMeminfo = readFigure("/proc/meminfo") ?? "";
   // The daemon may have been started with other settings than those in the file now.
@@ -95,7 +98,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     config,
     device,
     polledDevice,
-    devices: new Set(mounts.map((mount) => mount.device)),
+    devices: new Set(standing.map((mount) => mount.device)),
     exclusionReason: exclusionReason(binding, config),
     paths: [...binding.views().map(({ path }) => path), ...(hasLogs ? LOG_FILES : [])],
     later: await laterFigures(surveys, containers),

@@ -192,19 +192,19 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "mounted_files",
-    help: "Files of a running vprocfs mounted in the container; counted at most once a minute",
+    help: "Files in the container of a vprocfs that is mounted on the host; counted at most once a minute",
     kind: "gauge",
     figures: [["mountedFiles"]],
   },
   {
     name: "lxcfs_files",
-    help: "Files that a running LXCFS has mounted at the paths of vprocfs's files; absent if there are none",
+    help: "Files in the container, at the paths of vprocfs's files, of an LXCFS that is mounted on the host; absent if there are none",
     kind: "gauge",
     figures: [["lxcfsFiles"]],
   },
   {
     name: "dead_files",
-    help: "Files of a vprocfs or LXCFS that has ended, which the container cannot read; absent if there are none",
+    help: "Files in the container of a vprocfs or LXCFS that is no longer mounted on the host: reading them fails; absent if there are none",
     kind: "gauge",
     figures: [["deadFiles"]],
   },

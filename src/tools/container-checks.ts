@@ -18,7 +18,7 @@ export interface ContainerInputs {
   readonly device: string | undefined;
   /** The same of the second mount, for files that can be polled. */
   readonly polledDevice?: string | undefined;
-  /** The devices of all mounts of the host. */
+  /** The devices of all mounts of the host but dead ones of this vprocfs. */
   readonly devices: ReadonlySet<string>;
   /** Why the watcher leaves a container alone. */
   readonly exclusionReason: ExclusionReason;
@@ -56,6 +56,8 @@ interface Mounted {
   readonly dead: readonly string[];
   /** Ours, with something else mounted on top. */
   readonly shadowed: readonly string[];
+  /** Of another vprocfs that is mounted on the host. */
+  readonly others: readonly string[];
   /** Mounted by an LXCFS that is running. */
   readonly lxcfs: readonly string[];
 }
@@ -76,6 +78,7 @@ export function sortMounts(
     foreign: [] as string[],
     dead: [] as string[],
     shadowed: [] as string[],
+    others: [] as string[],
     lxcfs: [] as string[],
   };
   for (const path of paths) {
@@ -87,7 +90,8 @@ export function sortMounts(
       (mount) => targets.includes(mount.mountpoint) && isOurs(mount, config),
     );
     if (top !== undefined && isOurs(top, config)) {
-      (live.includes(top.device) ? found.live : found.dead).push(path);
+      const other = devices.has(top.device) ? found.others : found.dead;
+      (live.includes(top.device) ? found.live : other).push(path);
     } else if (top !== undefined && isLxcfs(top, config)) {
       (devices.has(top.device) ? found.lxcfs : found.dead).push(path);
     } else if (ours.length > 0) {
@@ -113,8 +117,8 @@ function checkMounts(
   attach: string | undefined,
   exclusionReason: string | undefined,
 ): void {
-  const { live, missing, foreign, dead, shadowed, lxcfs } = mounted;
-  const hasNone = live.length + dead.length + lxcfs.length === 0;
+  const { live, missing, foreign, dead, shadowed, others, lxcfs } = mounted;
+  const hasNone = live.length + dead.length + others.length + lxcfs.length === 0;
   if (dead.length > 0) {
     const ended =
       attach !== undefined ? "has ended" : "has ended, or is not mounted on the host any more";
@@ -126,6 +130,9 @@ function checkMounts(
       `something is mounted over: ${few(shadowed)}`,
       "see /proc/self/mountinfo inside; systemd's sandboxing does this",
     );
+  }
+  if (others.length > 0) {
+    findings.add("info", `mounted from another vprocfs: ${few(others)}`);
   }
   if (lxcfs.length > 0 && live.length > 0) {
     findings.add(

@@ -115,6 +115,18 @@ describeLive("vprocfs doctor", [], () => {
     expect(`${text.stdout}`).toContain(` serves, metrics on ${address}\n`);
   });
 
+  it("takes files of a second vprocfs that lives for what they are", async () => {
+    const own = testScope();
+    const second = await Daemon.start(own);
+    const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(second) });
+    const { daemon, address } = await serveMetrics(own);
+    const findings = await findingsOf(daemon, address, `${container.init}`);
+    expect(findings.filter(({ level }) => level === "problem")).toEqual([]);
+    expect(findings.map(({ what }) => what)).toContainEqual(
+      expect.stringMatching(/^mounted from another vprocfs: /),
+    );
+  });
+
   it("advises no start of one that runs and has been unmounted, and no attach before", async () => {
     const own = testScope();
     const { daemon, address } = await serveMetrics(own);

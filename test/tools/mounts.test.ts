@@ -46,16 +46,26 @@ describe("sortMounts", () => {
         shadowed: ["proc/vmstat"],
         missing: ["proc/swaps"],
         foreign: ["proc/kmsg"],
+        others: [],
         lxcfs: ["proc/uptime"],
       },
     );
   });
 
   it("takes all for dead when nothing is mounted on the host", () => {
-    const host = { config: CONFIG, device: undefined, devices: DEVICES };
+    const host = { config: CONFIG, device: undefined, devices: new Set(["0:31"]) };
     const { live, dead } = sortMounts(MOUNTS, PATHS, host);
     expect(live).toEqual([]);
     expect(dead).toHaveLength(3);
+  });
+
+  it("takes files of another vprocfs for what they are, while that is mounted", () => {
+    const host = { config: CONFIG, device: "0:30", devices: new Set([...DEVICES, "0:29"]) };
+    expect(sortMounts(MOUNTS, PATHS, host)).toMatchObject({
+      live: ["proc/meminfo", "sys/devices/system/cpu/online"],
+      others: ["proc/stat"],
+      dead: [],
+    });
   });
 
   it("takes an LXCFS's files for what they are, while it lives", () => {
