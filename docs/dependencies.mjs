@@ -14,7 +14,7 @@ import {
 const PURPOSES = {
   "ansi-escapes": "`top` on a terminal",
   bcryptjs: "passwords of the metrics page",
-  "cli-table3": "tables of commands",
+  "cli-table3": "tables of the demo and of the tests",
   commander: "the command line",
   "fastest-levenshtein": '"did you mean"',
   pino: "logs",

@@ -12,6 +12,7 @@ import { defaultOf } from "./config.js";
 import { errnoOf, messageOf, VprocfsError } from "./errors.js";
 import { type Mount, mountAt, readMounts } from "./mountinfo.js";
 import { printable } from "./text.js";
+import { within } from "./within.js";
 
 /** How our own mounts look in mount tables. */
 export interface Identity {
@@ -150,18 +151,10 @@ export function checkPrivileges(system: MountpointSystem): void {
 type Answer = { readonly entries: string[] } | { readonly errno: string };
 
 async function ask(system: MountpointSystem, path: string): Promise<Answer> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Answer>((done) => {
-    timer = setTimeout(() => done({ errno: "ETIMEDOUT" }), ANSWER_WITHIN_MS);
-  });
-  const answer = system.entries(path).then(
-    (entries) => ({ entries }),
-    (error: unknown) => ({ errno: errnoOf(error) ?? messageOf(error) }),
-  );
   try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
+    return { entries: await within(system.entries(path), ANSWER_WITHIN_MS, "ETIMEDOUT") };
+  } catch (error) {
+    return { errno: errnoOf(error) ?? messageOf(error) };
   }
 }
 

@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { messageOf } from "../errors.js";
+import { within } from "../within.js";
 
 /** <linux/magic.h> */
 const FUSE_SUPER_MAGIC = 0x65735546;
@@ -28,10 +29,10 @@ export class Readiness {
   /** Undefined: it answers; else the reason why it is not ready. */
   async unready(): Promise<string | undefined> {
     this.#check ??= this.#ask();
-    const late = new Promise<string>((resolve) => {
-      const timer = setTimeout(resolve, WITHIN_MS, `${this.#mountpoint}: does not answer`);
-      timer.unref();
-    });
-    return await Promise.race([this.#check, late]);
+    try {
+      return await within(this.#check, WITHIN_MS, "does not answer");
+    } catch (error) {
+      return `${this.#mountpoint}: ${messageOf(error)}`;
+    }
   }
 }

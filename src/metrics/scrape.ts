@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ExclusionReason } from "../attach/selection.js";
 import type { WatcherState } from "../attach/watcher.js";
 import type { Engine } from "../engine/engine.js";
 import type { Status } from "../keeper-status.js";
+import { within } from "../within.js";
 import { type ContainerSheet, containerMetrics, containerSheet } from "./container-metrics.js";
 import { Exposition, type Format } from "./exposition.js";
 import { selfMetrics } from "./self-metrics.js";
@@ -36,14 +36,10 @@ type Writer = (format: Format) => Promise<Buffer>;
 
 /** The result of a promise; undefined if it takes longer or fails. */
 async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  const end = new AbortController();
   try {
-    const late = sleep(ms, undefined, { signal: end.signal, ref: false }).catch(() => undefined);
-    return await Promise.race([promise, late]);
+    return await within(promise, ms, "late");
   } catch {
     return undefined;
-  } finally {
-    end.abort();
   }
 }
 
