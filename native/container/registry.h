@@ -57,8 +57,8 @@ class Registry {
   size_t size() const;
 
   /// Watches for the end of containers on a thread of its own.
-  /// `limits_changed` is called from it when somebody wrote to a limit of any container, and once
-  /// more a little later if it returns false.
+  /// `limits_changed` is called from it when somebody wrote to a limit of any container, and again
+  /// a little later as long as it returns false.
   Result<bool> start(std::function<bool()> limits_changed);
   void stop();
 

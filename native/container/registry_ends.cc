@@ -15,7 +15,7 @@ constexpr size_t kLookForOthersIn = 32;
 constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
 
 /// When to look once more at what limits changed, because some containers were busy: less and less
-/// often, and not for ever. One whose source blocks looks when it goes on.
+/// often, as long as a source blocks.
 class LookAgain {
  public:
   /// As of epoll_wait(2).
@@ -28,15 +28,14 @@ class LookAgain {
   /// It is being looked at.
   void begin() { due_us_ = 0; }
   void plan() {
-    if (times_ == kTimes) return;
-    due_us_ = boottime_us() + (kFirstUs << times_++);
+    due_us_ = boottime_us() + wait_us_;
+    wait_us_ = std::min(2 * wait_us_, kLongestUs);
   }
 
  private:
-  static constexpr int kTimes = 6;
-  static constexpr uint64_t kFirstUs = 100'000;
+  static constexpr uint64_t kFirstUs = 100'000, kLongestUs = 5'000'000;
 
-  int times_ = 0;
+  uint64_t wait_us_ = kFirstUs;
   uint64_t due_us_ = 0;  ///< CLOCK_BOOTTIME; 0: never
 };
 
@@ -166,17 +165,19 @@ void Registry::watch() {
   for (;;) {
     const int n = epoll_.wait(events, again.wait_ms());
     if (n < 0 && errno != EINTR) return;
-    bool is_due = again.is_due();
-    if (is_due) again.begin();
+    bool have_changed = false;
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kStop) return;
-      if (events[i].data.u64 != kLimitsChanged) {
+      if (events[i].data.u64 == kLimitsChanged) {
+        have_changed = true;
+      } else {
         forget_dead(ContainerId::from_packed(events[i].data.u64));
-      } else if (!std::exchange(is_due, true)) {
-        again = LookAgain();
       }
     }
-    if (is_due && !pace_limits_changed()) again.plan();
+    if (have_changed) again = LookAgain();
+    if (!have_changed && !again.is_due()) continue;
+    again.begin();
+    if (!pace_limits_changed()) again.plan();
   }
 }
 

@@ -1,5 +1,6 @@
 #include "fuse/turns.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -11,10 +12,10 @@ namespace {
 /// How often one that has waited does so once more: by then it is known what its kind takes.
 constexpr uint32_t kMaxRepeatWaits = 3;
 
-/// How often at_once() looks whether a container is still busy, each time after twice as long, 127
-/// ms in all: longer than sources take, and short for whoever waits for a directory because one
-/// blocks.
-constexpr uint32_t kLooks = 7;
+/// How often at_once() looks whether a container is still busy, after 1, 2, 4, 4, ... ms: an eighth
+/// of a second in all, longer than sources take, and short for whoever waits for a directory
+/// because one blocks.
+constexpr uint32_t kLooks = 33, kLongestShift = 2;
 constexpr uint64_t kFirstLookUs = 1000;
 /// Requests of one tenant that may wait when at_once() lets one more wait.
 constexpr uint64_t kFewWaiting = 64;
@@ -128,7 +129,7 @@ Answer Turns::unless_busy(const Request& r, const ContainerPtr& container, const
   Tenant& tenant = container->tenant();
   const bool may_wait = tenant.resources().used(Resource::kWaiting) < kFewWaiting;
   if (looks == kLooks || !may_wait) return Answer::error(EAGAIN);
-  Loan nothing{&tenant.cpu(), kFirstLookUs << looks};
+  Loan nothing{&tenant.cpu(), kFirstLookUs << std::min(looks, kLongestShift)};
   nothing.is_paced = false;
   return later(spare_, r, container, nothing,
                [this, container, work, looks](const Request& request) {

@@ -62,9 +62,11 @@ std::optional<Error> LimitChain::refresh(ReadBuffer& buffer, const Take& take) {
     take(texts, level);
     return std::nullopt;
   };
-  if (stale()) ++refreshed_;
+  const bool was_stale = stale();
   watched_ = false;
   if (auto error = reach_ == Reach::kSelf ? visit(dir_->fd(), 0) : dir_->climb(visit)) return error;
+  // What was written after the notifier was drained, and is told of no more.
+  if (was_stale || watches != watches_) ++refreshed_;
   watches_ = std::move(watches);
   watched_ = watched;
   return std::nullopt;

@@ -98,7 +98,8 @@ export function addShow(program: Command, context: Context): void {
       });
       if (options.json === true) {
         const { id } = container;
-        const full = binding.scanContainers().find((one) => one.id === id) ?? container;
+        const found = binding.containerOf(container.init);
+        const full = found?.id === id ? found : container;
         context.print(toJson({ container: full, files: Object.fromEntries(files) }));
       } else {
         const text =
