@@ -47,6 +47,7 @@ struct MemoryHeadroom {
   /// The lower of limit and memory.high - usage + what of it can be reclaimed. Beyond memory.high,
   /// allocations stand still.
   std::optional<uint64_t> available_bytes;
+  uint64_t ceiling_bytes = 0;          ///< the limit or memory.high that available_bytes is of
   std::optional<uint64_t> swap_bytes;  ///< of the cgroups above it only: limit - usage of swap
 };
 

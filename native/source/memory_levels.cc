@@ -38,6 +38,13 @@ uint64_t left_when_reclaimed(uint64_t ceiling, uint64_t usage, const MemoryStat&
   return saturating_sub(saturating_add(ceiling, reclaimable_bytes(stat)), usage);
 }
 
+/// A limit or memory.high leaves `left`.
+void note_available(MemoryHeadroom& headroom, uint64_t ceiling, uint64_t left) {
+  if (headroom.available_bytes && left >= *headroom.available_bytes) return;
+  headroom.available_bytes = left;
+  headroom.ceiling_bytes = ceiling;
+}
+
 }  // namespace
 
 void MemoryLevels::clear() {
@@ -101,7 +108,7 @@ std::optional<Error> MemoryLevels::take_available(Level& at, ReadBuffer& buffer,
   const auto stat = read_file(at, at.stat, files_.stat, buffer);
   if (!stat) return stat.error();
   const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
-  take_lower(headroom.available_bytes, left_when_reclaimed(ceiling, usage, its));
+  note_available(headroom, ceiling, left_when_reclaimed(ceiling, usage, its));
   return std::nullopt;
 }
 
@@ -156,12 +163,12 @@ Result<MemoryHeadroom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts&
   if (ceiling) headroom.free_bytes = saturating_sub(*ceiling, used);
   take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
   if (ceiling) {
-    headroom.available_bytes = left_when_reclaimed(*ceiling, used, own.stat);
+    note_available(headroom, *ceiling, left_when_reclaimed(*ceiling, used, own.stat));
   }
   if (const auto both = below(own_.both_bytes, capacity_of_both(host))) {
     const uint64_t used_of_both = saturating_add(used, own.swap.used_bytes.value_or(0));
     take_lower(headroom.free_bytes, saturating_sub(*both, used_of_both));
-    take_lower(headroom.available_bytes, left_when_reclaimed(*both, used_of_both, own.stat));
+    note_available(headroom, *both, left_when_reclaimed(*both, used_of_both, own.stat));
   }
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, headroom)) return *error;

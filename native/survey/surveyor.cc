@@ -205,6 +205,9 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   if (model.accounted) {
     out.set(Figure::kMemoryAvailable, static_cast<double>(model.available) * kKb);
     out.set(Figure::kMemoryHeadroom, facts.memory.headroom.available_bytes);
+    if (facts.memory.headroom.available_bytes) {
+      out.set(Figure::kMemoryCeiling, static_cast<double>(facts.memory.headroom.ceiling_bytes));
+    }
     out.set(Figure::kMemoryUsage, facts.memory.usage_bytes);
     out.set(Figure::kMemoryReclaimable,
             static_cast<double>(model.inactive_file + model.active_file + model.slab_reclaimable) *

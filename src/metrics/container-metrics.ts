@@ -46,6 +46,12 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
     figures: [["memoryHeadroom"]],
   },
   {
+    name: "memory_ceiling_bytes",
+    help: "The limit or memory.high, of its cgroup or of an ancestor, that leaves the least: memory_headroom_bytes is what it leaves",
+    kind: "gauge",
+    figures: [["memoryCeiling"]],
+  },
+  {
     name: "memory_usage_bytes",
     help: "Memory charged to the container, page cache included",
     kind: "gauge",

@@ -13,7 +13,7 @@ export interface MemoryUse {
  * left says nothing of a container. The alert VprocfsContainerMemoryNearLimit computes the same.
  */
 export function memoryUse(figures: Figures): MemoryUse | undefined {
-  const [limit, total] = [figures.get("memoryLimit"), figures.get("memoryTotal")];
+  const [limit, total] = [figures.get("memoryLimit"), figures.get("memoryCeiling")];
   const headroom = figures.get("memoryHeadroom");
   if (limit === undefined || headroom === undefined || !total) {
     return undefined;

@@ -80,7 +80,7 @@ function activityOf(
     perSecond(sumOf(earlier, names), sumOf(figures, names), seconds);
   const total = figures.get("memoryTotal");
   const used = ownMemory(figures);
-  const { used: taken = used } = memoryUse(figures) ?? {};
+  const use = memoryUse(figures) ?? { used, total };
   const lastOom = figures.get("lastOomTime");
   const pressures = PRESSURES.map((name) => figures.get(name)).filter((one) => one !== undefined);
   return {
@@ -88,7 +88,7 @@ function activityOf(
     givenName: now.givenNames.get(id),
     cpu: rateOf(CPU),
     throttled: rateOf(["throttled"]),
-    memory: ratio(taken, total),
+    memory: ratio(use.used, use.total),
     memoryUsed: used,
     memoryTotal: total,
     swapUsed: figures.get("swapUsage"),

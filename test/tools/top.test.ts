@@ -40,6 +40,7 @@ const NOW = moment(
       memoryAvailable: GIB / 4,
       memoryLimit: GIB,
       memoryHeadroom: GIB / 4,
+      memoryCeiling: GIB,
       memoryUsage: GIB / 2,
       memoryReclaimable: GIB / 8,
       swapUsage: 2 ** 20,

@@ -29,7 +29,9 @@ it.each([
 it("memory is short near the limit", () => {
   const text = "97 % of the 16 GiB memory that its limits allow is in use";
   const todo = expect.stringContaining("raise the limit");
-  expect(found({ ...LIMITED, memoryHeadroom: GIB / 2 })).toEqual([["warning", text, todo]]);
+  expect(found({ ...LIMITED, memoryHeadroom: GIB / 2, memoryCeiling: 16 * GIB })).toEqual([
+    ["warning", text, todo],
+  ]);
 });
 
 it("the node's memory is the node's", () => {

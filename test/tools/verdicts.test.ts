@@ -20,15 +20,26 @@ it.each([
   ["less on a full node", { usage: 2, headroom: 14, limit: 16 }, "ok", ""],
   ["use that is mostly cache", { usage: 16, headroom: 14, limit: 16 }, "ok", ""],
   ["no limit on a full node", { usage: 2 }, "ok", ""],
+  [
+    "memory.high far below a limit",
+    { usage: 0.1, headroom: 0.4, ceiling: 0.5, limit: 16 },
+    "ok",
+    "",
+  ],
   ["memory.high without a limit", { usage: 2, headroom: 0 }, "ok", ""],
   ["a limit above the node's memory", { usage: 2, limit: 64 }, "ok", ""],
 ] as const)("memory is judged by what limits leave: %s", (_, gib, level, text) => {
-  const { usage, headroom, limit } = { headroom: undefined, limit: undefined, ...gib };
+  const { usage, headroom, limit, ceiling } = {
+    ...{ headroom: undefined, limit: undefined, ceiling: 16 },
+    ...gib,
+  };
   const figures = {
     memoryTotal: 16 * GIB,
     memoryAvailable: GIB / 2,
     memoryUsage: usage * GIB,
-    ...(headroom === undefined ? {} : { memoryHeadroom: headroom * GIB }),
+    ...(headroom === undefined
+      ? {}
+      : { memoryHeadroom: headroom * GIB, memoryCeiling: ceiling * GIB }),
     ...(limit === undefined ? {} : { memoryLimit: limit * GIB }),
   };
   const verdict = judged(figures);
