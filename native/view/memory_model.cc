@@ -80,12 +80,15 @@ void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& he
     return;
   }
   m.buffers = buffers;
+  // Pages of block devices are files to the cgroup, and Buffers to the node.
+  cache.file = std::min(cache.file, cached);
   m.free = std::min(left_by_node(host, m.total, cached, cache), m.total);
   cache.cap(saturating_sub(m.total, saturating_add(m.free, m.buffers)));
 }
 
 /// After all that it is made of. Lowers MemFree to MemAvailable if that is less.
-void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom) {
+void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory) {
+  const MemoryHeadroom& headroom = memory.headroom;
   const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
   const uint64_t own = saturating_add(m.free, reclaimable);
   m.available = available_on(host).value_or(own);
@@ -95,7 +98,9 @@ void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroo
     m.available = std::min(m.available, own);
   }
   m.available = std::min(m.available, m.total);
-  m.free = std::min(m.free, m.available);
+  // What can be reclaimed is in no line of a container whose memory only the cgroups above it
+  // count: it would seem to be in use.
+  m.free = memory.usage_bytes ? std::min(m.free, m.available) : m.available;
 }
 
 void fill_user_pages(MemoryModel& m, const MemoryStat& stat, const Cache& cache) {
@@ -221,7 +226,7 @@ MemoryModel memory_model(const Facts& facts) {
   fill_free(m, host, memory.headroom, cache);
   fill_user_pages(m, memory.stat, cache);
   fill_kernel_pages(m, memory.stat, cache);
-  fill_available(m, host, memory.headroom);
+  fill_available(m, host, memory);
   fill_swap(m, facts);
   m.file_pages = saturating_add(saturating_add(m.cached, m.swap_cached), m.buffers);
   fill_hugetlb(m, facts);

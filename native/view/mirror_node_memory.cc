@@ -51,6 +51,10 @@ class NodeMemory {
   /// An amount of vmstat, in the kernel's unit.
   uint64_t amount(std::string_view name, const Facts& facts) const {
     if (name == "nr_file_pages") return file_pages() / facts.page_kb;
+    if (name == "nr_hugetlb") {
+      const HugePool pool = huge_pages();
+      return (pool.pages - pool.free) * page_kb_ / facts.page_kb;
+    }
     const VmAmount* amount = find_vm_amount(name);
     return amount == nullptr ? 0 : amount->of(facts, [this](auto label) { return line(label); });
   }

@@ -83,6 +83,10 @@ uint64_t VmFigures::amount(std::string_view key) const {
   if (key == "nr_dirty_threshold" || key == "nr_dirty_background_threshold") {
     return dirty_threshold(facts_, model_, key);
   }
+  if (key == "nr_hugetlb") {
+    const uint64_t page_kb = facts_.host_meminfo->value("Hugepagesize").value_or(0);
+    return (model_.huge_pages - model_.huge_pages_free) * page_kb / facts_.page_kb;
+  }
   const VmAmount* amount = find_vm_amount(key);
   if (amount == nullptr) return 0;
   return amount->of(facts_, [this](std::string_view label) {

@@ -282,6 +282,11 @@ describe("room", () => {
       { MemTotal: 4096n, MemAvailable: 2048n, Buffers: 1024n },
     ],
     [
+      "pages of block devices, which are Buffers, are among its files",
+      [{ ...FREE, usage: 2048n * MIB, files: 2000n * MIB }],
+      { MemTotal: 4096n, MemFree: 1024n, Buffers: 1024n, Cached: 1024n },
+    ],
+    [
       "a parent's swap is used by a sibling",
       [
         { ...child, limit: 128n * MIB, swapLimit: 256n * MIB },
@@ -297,6 +302,20 @@ describe("room", () => {
     expect(Object.fromEntries(labels.map((label) => [label, value(label) / 1024n]))).toEqual(
       expected,
     );
+  });
+
+  it("what a parent could give back is free without a controller of its own", () => {
+    const parent = { ...FREE, limit: 256n * MIB, usage: 200n * MIB, files: 150n * MIB };
+    const chain = [FREE, parent];
+    write({ version: 2, host: HOST, chain });
+    const [own = "", above = ""] = pathsOf(chain).map((path) => join(dir, "cgroup", path));
+    for (const name of Object.keys(filesOf({ version: 2, host: HOST, chain }, FREE))) {
+      rmSync(join(own, name));
+    }
+    writeFileSync(join(above, "cgroup.subtree_control"), "\n");
+    const value = read();
+    const figures = ["MemTotal", "MemFree", "MemAvailable"].map((label) => value(label) / 1024n);
+    expect(figures).toEqual([256n, 206n, 206n]);
   });
 
   it("counts what others have cached as free where there is no limit", () => {
