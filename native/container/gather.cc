@@ -74,9 +74,21 @@ bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts&
   return true;
 }
 
+/// A cpuset may allow some of the host's memory nodes only: to the container the host is as large
+/// as these.
+bool gather_host_memory(HostSource& host, ContainerSource& source, uint64_t now, Facts& facts,
+                        Error& error) {
+  std::shared_ptr<const std::vector<HostNode>> nodes;
+  if (!take(host.nodes(now), nodes, error)) return false;
+  std::optional<CpuSet> allowed;
+  if (nodes->size() > 1 && !take(source.allowed_nodes(), allowed, error)) return false;
+  return take(allowed ? host.meminfo_of(*allowed, now) : host.meminfo(now), facts.host_meminfo,
+              error);
+}
+
 bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, uint64_t now,
                    Facts& facts, Error& error) {
-  if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return false;
+  if (!gather_host_memory(host, source, now, facts, error)) return false;
   if (!take(source.memory(events_of(needs), memory_size(*facts.host_meminfo)), facts.memory,
             error)) {
     return false;
@@ -165,7 +177,10 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   Error error;
   const uint64_t now = clock.now_us;
   uint64_t uptime = uptime_of(clock);
-  if (needs & kNeedHostMeminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
+  if ((needs & (kNeedHostMeminfo | kAnyMemory)) == kNeedHostMeminfo &&
+      !take(host.meminfo(now), facts.host_meminfo, error)) {
+    return error;
+  }
   if (needs & kNeedHostStat && !take(host.stat(now), facts.host_stat, error)) return error;
   if (needs & kNeedHostCpuinfo && !take(host.cpuinfo(now), facts.host_cpuinfo, error)) return error;
   if (const auto resource = pressure_needed(needs)) {
@@ -178,9 +193,10 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   }
   if (!gather_shapes(needs, host, now, facts, error)) return error;
   if (needs & kNeedPageSize) {
-    if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
-    facts.page_kb = host.page_kb(*facts.host_meminfo, now);
-    facts.thp_kb = host.thp_kb(*facts.host_meminfo);
+    std::shared_ptr<const HostMeminfo> meminfo;
+    if (!take(host.meminfo(now), meminfo, error)) return error;
+    facts.page_kb = host.page_kb(*meminfo, now);
+    facts.thp_kb = host.thp_kb(*meminfo);
   }
   const bool with_requests = (needs & kNeedIo) != 0;
   if (needs & kAnyIo && !take(source.io(with_requests), facts.io, error)) return error;

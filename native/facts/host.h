@@ -24,6 +24,8 @@ struct HostMeminfo {
   std::vector<HostMeminfoLine> lines;
   /// What ZFS's cache (ARC) would give back, which no line counts as free, cached or available, kB.
   uint64_t arc_kb = 0;
+  /// It is of some of the host's memory nodes only: see meminfo_of_nodes().
+  bool is_part = false;
 
   /// The value of `label` as printed, or nothing where the kernel has no such line.
   std::optional<uint64_t> value(std::string_view label) const {

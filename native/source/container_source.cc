@@ -271,6 +271,7 @@ std::optional<uint64_t> ContainerSource::limit_writes(uint32_t needs) const {
   if (needs & kAnyMemory) {
     add(p.memory.get());
     add(p.hugetlb.get());
+    add(p.allowed_nodes.source.get());  // read where the host has several
   }
   if (needs & kAnyCpus) {
     add(p.bandwidth.get());

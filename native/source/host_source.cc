@@ -16,6 +16,7 @@
 #include "base/wide.h"
 #include "source/host_file.h"
 #include "source/host_parse.h"
+#include "source/node_meminfo.h"
 #include "source/parse.h"
 #include "source/read_file.h"
 #include "source/shape_parse.h"
@@ -65,16 +66,8 @@ class CpuLists {
   bool known_ = false;
 };
 
-/// The number after "MemTotal:" in a node's meminfo (drivers/base/node.c), kB.
-uint64_t node_total_kb(std::string_view text) {
-  uint64_t total = 0;
-  for_each_line(text, [&](std::string_view line) {
-    while (!line.empty() && take_word(line) != "MemTotal:") {
-    }
-    const std::string_view value = take_word(line);
-    if (!value.empty()) total = parse_u64(value).value_or(0);
-  });
-  return total;
+std::string node_directory(uint32_t id) {
+  return std::string(SysfsTree::kNodeRoot) + "/node" + std::to_string(id) + "/";
 }
 
 /// A host without NUMA has no nodes, which is no error; nor is a node that goes while it is read.
@@ -89,14 +82,14 @@ Result<std::vector<HostNode>> read_nodes(int sysfs_fd) {
   const auto ids = parse_cpu_list(online.value());
   if (!ids) return nodes;
   for (const uint32_t id : ids->ids()) {
-    const std::string directory = root + "node" + std::to_string(id) + "/";
+    const std::string directory = node_directory(id);
     const auto cpus = read_file(sysfs_fd, directory + "cpulist");
     const auto meminfo = read_file(sysfs_fd, directory + "meminfo");
     if (!cpus || !meminfo) continue;
     HostNode node;
     node.id = id;
     node.cpus = parse_cpu_list(cpus.value()).value_or(CpuSet());
-    node.total_kb = node_total_kb(meminfo.value());
+    node.total_kb = parse_node_meminfo(meminfo.value()).value("MemTotal").value_or(0);
     nodes.push_back(std::move(node));
   }
   return nodes;
@@ -129,8 +122,7 @@ constexpr const char* kHugePages = "kernel/mm/hugepages";
 /// A host without huge pages has no pools, which is no error.
 Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd,
                                                   const std::vector<HostNode>& nodes) {
-  const std::string root = std::string(SysfsTree::kNodeRoot) + "/node";
-  const auto of_node = [&](uint32_t id) { return root + std::to_string(id) + "/hugepages"; };
+  const auto of_node = [](uint32_t id) { return node_directory(id) + "hugepages"; };
   std::vector<uint64_t> sizes = sizes_in(sysfs_fd, kHugePages);
   for (const HostNode& node : nodes) {
     for (const uint64_t kb : sizes_in(sysfs_fd, of_node(node.id))) sizes.push_back(kb);
@@ -222,6 +214,26 @@ Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo(uint64_t now_us) 
                             });
 }
 
+Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo_of(const CpuSet& allowed_nodes,
+                                                                  uint64_t now_us) {
+  auto all = meminfo(now_us);
+  if (!all) return all;
+  const auto found = nodes(now_us);
+  if (!found) return found.error();
+  bool is_all = true;
+  std::vector<HostMeminfo> allowed;
+  for (const HostNode& node : *found.value()) {
+    if (node.total_kb == 0) continue;
+    if (!allowed_nodes.contains(node.id)) {
+      is_all = false;
+    } else if (const auto text = read_file(impl_->sysfs_fd, node_directory(node.id) + "meminfo")) {
+      allowed.push_back(parse_node_meminfo(text.value()));
+    }
+  }
+  if (is_all) return all;
+  return std::make_shared<const HostMeminfo>(meminfo_of_nodes(*all.value(), allowed));
+}
+
 Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
   constexpr int64_t kSetUs = 100;
   // Both clocks are slewed alike.
@@ -251,6 +263,11 @@ Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) 
 uint64_t HostSource::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
   constexpr uint64_t kUsual = 4, kLargest = 1024;
   if (const uint64_t known = impl_->page_kb.load(std::memory_order_relaxed)) return known;
+  if (impl_->is_live) {
+    const auto own_kb = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+    impl_->page_kb.store(own_kb, std::memory_order_relaxed);
+    return own_kb;
+  }
   const auto figures = vmstat(now_us);
   if (!figures) return kUsual;
   uint64_t pages = 0;

@@ -21,6 +21,10 @@ class HostSource {
   ~HostSource();
 
   Result<std::shared_ptr<const HostMeminfo>> meminfo(uint64_t now_us);
+  /// That of the memory nodes that are allowed. All of it where that is every node with memory, or
+  /// none that there is.
+  Result<std::shared_ptr<const HostMeminfo>> meminfo_of(const CpuSet& allowed_nodes,
+                                                        uint64_t now_us);
   /// Expensive, because the kernel sums up all interrupts for it: read again after one second, and
   /// by the tick when somebody has set the clock, which moves the time of boot.
   Result<std::shared_ptr<const HostStat>> stat(uint64_t now_us);
@@ -36,7 +40,7 @@ class HostSource {
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
 
-  /// The host's page size in kB, so that it is right for recorded trees of other architectures too:
+  /// The host's page size in kB. That of a recorded tree, which may be of another architecture, is
   /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal
   /// by the zones' pages it is not: a balloon takes pages from zones and leaves MemTotal as it was.
   /// 4 where that cannot be told. Looked up once.

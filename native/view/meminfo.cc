@@ -24,13 +24,14 @@ bool host_line_stands(const MemoryModel& m, Part part) {
   return true;
 }
 
-uint64_t value_of(const HostMeminfoLine& line, const MemoryModel& m, const DirectMap& direct_map) {
+uint64_t value_of(const HostMeminfoLine& line, const MemoryModel& m, const DirectMap& direct_map,
+                  bool is_part) {
   const MemoryLine* rule = find_memory_line(line.label);
   if (host_line_stands(m, rule ? rule->part : Part::kMemory)) return line.value;
   if (rule) return rule->figure ? m.*rule->figure : 0;
   const uint64_t page_kb = DirectMap::page_kb(line.label);
   if (page_kb == 0) return 0;
-  return m.limited ? direct_map.mapped_kb(page_kb) : line.value;
+  return is_part ? direct_map.mapped_kb(page_kb) : line.value;
 }
 
 /// Where a value stands: after `label` columns, right-aligned in `value` more. Long values push.
@@ -63,8 +64,9 @@ void render_meminfo(const Facts& facts, Writer& writer) {
   const HostMeminfo& host = *facts.host_meminfo;
   const MemoryModel model = memory_model(facts);
   const DirectMap direct_map(host, model.total);
+  const bool is_part = model.limited || host.is_part;
   for (const HostMeminfoLine& line : host.lines) {
-    write_line(line, value_of(line, model, direct_map), writer);
+    write_line(line, value_of(line, model, direct_map, is_part), writer);
   }
 }
 

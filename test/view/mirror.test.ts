@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -300,6 +301,35 @@ describe("memory of nodes", () => {
     check(found);
     // Node 0 has the CPUs, and no memory.
     expect(found.nodes.map((node) => node.get("MemTotal"))).toEqual([0, found.all.get("MemTotal")]);
+  });
+
+  it("is no more than the nodes have that may be used", () => {
+    const chain = [OWN, dirname(OWN), dirname(dirname(OWN)), "cgroup/kubepods.slice"];
+    const unlimited = Object.fromEntries(chain.map((at) => [`${at}/memory.max`, "max\n"]));
+    const on = (allowed: string): ReturnType<typeof sums> =>
+      sums({ ...unlimited, [`${OWN}/cpuset.mems.effective`]: allowed });
+    const host = nodeMeminfo(readFileSync(join(RECORDED, `${NODE}/node1/meminfo`), "utf8"));
+    const both = on("0-1\n");
+    const { all, nodes } = on("1\n");
+    expect(all.get("MemTotal")).toBe(host.get("MemTotal"));
+    expect(all.get("MemFree")).toBeLessThanOrEqual(host.get("MemFree") ?? 0);
+    for (const label of ["MemTotal", "MemFree"]) {
+      // Node 0 has the CPUs, and no memory.
+      expect(nodes.map((node) => node.get(label))).toEqual([0, all.get(label)]);
+    }
+    for (const label of ["MemTotal", "MemFree", "MemAvailable"]) {
+      const of = both.all.get(label) ?? Number.NaN;
+      expect(all.get(label), label).toBeGreaterThan(0.4 * of);
+      expect(all.get(label), label).toBeLessThan(0.7 * of);
+    }
+    const mapped = [...all].filter(([label]) => label.startsWith("DirectMap"));
+    expect(mapped.reduce((sum, [, kb]) => sum + kb, 0)).toBe(all.get("MemTotal"));
+    expect(all.get("SwapTotal")).toBe(both.all.get("SwapTotal"));
+    const committable = (of: typeof all): number =>
+      (of.get("CommitLimit") ?? Number.NaN) - (of.get("SwapTotal") ?? Number.NaN);
+    expect(committable(all) / committable(both.all)).toBeCloseTo(2_040_824 / 3_977_160, 2);
+    // Such nodes are gone.
+    expect(on("7\n").all).toEqual(both.all);
   });
 
   it("is in zones of the nodes that may be used, as in /proc/zoneinfo", () => {

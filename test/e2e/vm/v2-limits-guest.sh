@@ -97,8 +97,8 @@ is "packages of CPUs" "$(run "cat /sys/devices/system/cpu/cpu1/topology/core_sib
 is "lscpu" "$(run "lscpu -p=CPU | grep -v ^#")" 1
 is "writing" "$(run "echo 0 >/sys/devices/system/cpu/cpu1/online" 2>&1 | grep -c 'Read-only file system')" 1
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
-node=$(run "cat /sys/devices/system/node/node0/meminfo")
-is "memory of the node" "$(echo "$node" | awk '$3 == "MemTotal:" { print $4 }')" 262144
+shown=$(run "cat /sys/devices/system/node/node*/meminfo")
+is "memory of all nodes" "$(echo "$shown" | awk '$3 == "MemTotal:" { sum += $4 } END { print sum }')" 262144
 is "memory blocks" "$(run "ls /sys/devices/system/node/node0" | grep -c ^memory)" 0
 
 # Disks: none until one is used or limited, then its own figures.
@@ -123,6 +123,18 @@ is "CPUs of zoneinfo" "$(run "grep -h cpu: /proc/zoneinfo | sort -u" | tr -d ' '
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
 is "zones" "$(run "awk '\$1 == \"managed\" { sum += \$2 } END { print sum * 4 }' /proc/zoneinfo")" 262144
 is "slabs" "$(run "wc -l </proc/slabinfo")" 4
+
+# Without a limit a container has what the memory nodes have that its cpuset allows.
+nodes=/sys/devices/system/node
+total_of() { awk '$3 == "MemTotal:" { print $4 }' $nodes/node$1/meminfo; }
+for level in box box/inner; do echo max >$cgroups/$level/memory.max; done
+echo 1 >$cgroups/box/inner/cpuset.mems
+is "memory of one node" "$(run "cat /proc/meminfo" | kb MemTotal)" "$(total_of 1)"
+sizes=$(run "awk '\$3 == \"MemTotal:\" { print \$4 }' $nodes/node*/meminfo" | tr '\n' ' ')
+is "memory of each node" "$sizes" "0 $(total_of 1) "
+echo 0-1 >$cgroups/box/inner/cpuset.mems
+is "memory of both nodes" "$(run "cat /proc/meminfo" | kb MemTotal)" "$(kb MemTotal </proc/meminfo)"
+echo 256M >$cgroups/box/inner/memory.max
 
 # Throttled: two loops share half a CPU, and /proc/stat says that time was taken away.
 echo "50000 100000" >$cgroups/box/inner/cpu.max

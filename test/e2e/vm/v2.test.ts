@@ -27,7 +27,7 @@ describe.runIf(missing === undefined)(title, () => {
   let vm: Vm;
 
   beforeAll(() => {
-    vm = Vm.boot(scope);
+    vm = Vm.boot(scope, { kernelArguments: "numa=fake=2" });
   });
 
   function guest(name: string, ...args: readonly string[]): Promise<VmResult> {

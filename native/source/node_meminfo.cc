@@ -1,0 +1,106 @@
+#include "source/node_meminfo.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "base/wide.h"
+#include "source/host_parse.h"
+
+namespace vprocfs {
+namespace {
+
+/// What some nodes have of a host.
+class Nodes {
+ public:
+  Nodes(const HostMeminfo& host, const std::vector<HostMeminfo>& nodes)
+      : host_(host), nodes_(nodes), total_kb_(sum("MemTotal").value_or(0)) {}
+
+  uint64_t total_kb() const { return total_kb_; }
+
+  /// Nothing: nodes have no such line.
+  std::optional<uint64_t> sum(std::string_view label) const {
+    std::optional<uint64_t> sum;
+    for (const HostMeminfo& node : nodes_) {
+      if (const auto value = node.value(label)) sum = saturating_add(sum.value_or(0), *value);
+    }
+    return sum;
+  }
+
+  uint64_t by_size(uint64_t amount) const {
+    const uint64_t all = std::max(of_host("MemTotal"), total_kb_);
+    return all == 0 ? amount : mul_div(amount, total_kb_, all);
+  }
+
+  uint64_t line(const HostMeminfoLine& line) const {
+    const std::string_view label = line.label;
+    if (label == "MemAvailable") return available();
+    if (label == "Cached") return cached();
+    if (label == "HugePages_Rsvd") return std::min(line.value, sum("HugePages_Free").value_or(0));
+    if (label == "Hugetlb") return hugetlb(line.value);
+    if (label == "CommitLimit") {
+      const uint64_t swap = of_host("SwapTotal");
+      return saturating_add(by_size(saturating_sub(line.value, swap)), std::min(swap, line.value));
+    }
+    if (label == "Buffers" || label == "Percpu" || label == "VmallocUsed") {
+      return by_size(line.value);
+    }
+    return sum(label).value_or(line.value);
+  }
+
+ private:
+  uint64_t of_host(std::string_view label) const { return host_.value(label).value_or(0); }
+
+  /// fs/proc/meminfo.c takes buffers and the swap cache off all file pages.
+  uint64_t cached() const {
+    const uint64_t others =
+        saturating_add(by_size(of_host("Buffers")), sum("SwapCached").value_or(0));
+    return saturating_sub(sum("FilePages").value_or(by_size(of_host("Cached"))), others);
+  }
+
+  /// What the kernel keeps of free and reclaimable memory (mm/show_mem.c, si_mem_available) follows
+  /// the sizes of the zones.
+  uint64_t available() const {
+    uint64_t host = 0, own = 0;
+    for (const std::string_view label :
+         {"MemFree", "Active(file)", "Inactive(file)", "KReclaimable"}) {
+      host = saturating_add(host, of_host(label));
+      own = saturating_add(own, sum(label).value_or(by_size(of_host(label))));
+    }
+    return saturating_sub(own, by_size(saturating_sub(host, of_host("MemAvailable"))));
+  }
+
+  /// Pages of the default size are known by node.
+  uint64_t hugetlb(uint64_t all) const {
+    const uint64_t elsewhere =
+        saturating_sub(of_host("HugePages_Total"), sum("HugePages_Total").value_or(UINT64_MAX));
+    return saturating_sub(all, elsewhere * of_host("Hugepagesize"));
+  }
+
+  const HostMeminfo& host_;
+  const std::vector<HostMeminfo>& nodes_;
+  const uint64_t total_kb_;
+};
+
+}  // namespace
+
+HostMeminfo parse_node_meminfo(std::string_view text) {
+  HostMeminfo info = parse_meminfo(text);
+  for (HostMeminfoLine& line : info.lines) {
+    line.label.erase(0, line.label.rfind(' ') + 1);  // "Node 0 MemTotal"
+  }
+  return info;
+}
+
+HostMeminfo meminfo_of_nodes(const HostMeminfo& host, const std::vector<HostMeminfo>& nodes) {
+  const Nodes own(host, nodes);
+  HostMeminfo info = host;
+  if (own.total_kb() == 0) return info;
+  for (HostMeminfoLine& line : info.lines) line.value = own.line(line);
+  info.arc_kb = own.by_size(host.arc_kb);
+  info.is_part = true;
+  return info;
+}
+
+}  // namespace vprocfs
