@@ -1,15 +1,23 @@
 #include "survey/mounted.h"
 
-#include <functional>
+#include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "base/affix.h"
+#include "base/fnv.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
 
+/// A container may have mounts at any number of longer paths.
+constexpr size_t kMaxPath = 255;
+
 bool is_place_of_files(std::string_view path) {
+  if (path.size() > kMaxPath) return false;
   return starts_with(path, "/proc/") || starts_with(path, "/sys/") || path == "/dev/kmsg";
 }
 
@@ -30,27 +38,61 @@ class Count {
   void take(std::string_view line) {
     if (!is_of_kernel_tree(line)) return;
     const auto mount = parse_mount(line);
-    if (!mount || !is_place_of_files(mount->path)) return;
+    if (!mount) return;
+    places_[mount->id] = {mount->parent, mount->path.size()};
+    taken_.insert(key_of(mount->parent, mount->path));
+    if (!is_place_of_files(mount->path)) return;
     const bool ours = is_ours(*mount, identity_);
     if (!ours && !is_lxcfs(*mount, identity_)) return;
-    const size_t path = std::hash<std::string>{}(mount->path);
-    const auto below = dead_.find(mount->parent);
-    if (below != dead_.end() && below->second == path) dead_.erase(below);
     if (live_.count(mount->device) == 0) {
-      dead_[mount->id] = path;
+      dead_.emplace_back(mount->id, mount->path);
     } else {
       ++(ours ? out_.ours : out_.lxcfs);
     }
   }
 
-  Mounted result() const { return {out_.ours, out_.lxcfs, dead_.size()}; }
+  Mounted result() const {
+    Mounted out = out_;
+    for (const auto& [id, path] : dead_) out.dead += is_covered(id, path) ? 0 : 1;
+    return out;
+  }
 
  private:
+  struct Place {
+    uint64_t parent = 0;
+    size_t length = 0;  ///< of the path
+  };
+
+  static uint64_t key_of(uint64_t parent, std::string_view path) {
+    return fnv(kFnvSeed ^ parent, path);
+  }
+
+  /// Whether anything is mounted on it, or on a directory above it in the same mount, or in one in
+  /// which that is mounted.
+  bool is_covered(uint64_t id, std::string_view path) const {
+    if (taken_.count(key_of(id, path)) != 0) return true;
+    for (size_t depth = 0; depth < kMaxDepth; ++depth) {
+      const auto place = places_.find(id);
+      if (place == places_.end()) return false;
+      id = place->second.parent;
+      std::string_view above = path.substr(0, place->second.length);
+      while (above.size() > 1) {
+        above = above.substr(0, std::max<size_t>(above.rfind('/'), 1));
+        if (taken_.count(key_of(id, above)) != 0) return true;
+      }
+    }
+    return false;
+  }
+
+  /// A container may stack any number of mounts.
+  static constexpr size_t kMaxDepth = 16;
+
   const MountIdentity& identity_;
   const Devices& live_;
   Mounted out_;
-  /// Mounts by id, with a hash of the path: a container may have many, at long ones.
-  std::unordered_map<uint64_t, size_t> dead_;
+  std::unordered_map<uint64_t, Place> places_;  ///< mounts by id
+  std::unordered_set<uint64_t> taken_;          ///< key_of() all mounts
+  std::vector<std::pair<uint64_t, std::string>> dead_;
 };
 
 }  // namespace

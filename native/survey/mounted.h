@@ -13,8 +13,8 @@ namespace vprocfs {
 struct Mounted {
   size_t ours = 0;   ///< of a vprocfs that is mounted on the host
   size_t lxcfs = 0;  ///< of an LXCFS that is
-  /// Of a vprocfs or LXCFS that is not any more: reading them fails. Without those that a later
-  /// mount covers.
+  /// Of a vprocfs or LXCFS that is not any more: reading them fails. Without those that another
+  /// mount covers, whatever it is of.
   size_t dead = 0;
 };
 

@@ -99,4 +99,24 @@ describe("countMounted", () => {
     const below = `${mountinfo}\n8 3 0:5 /x /proc/meminfo/x ro - fuse.lxcfs vprocfs ro`;
     expect(counted(below, "0:5", "0:4")).toEqual({ ours: 1, lxcfs: 1, dead: 3 });
   });
+
+  it("does not count the dead that cannot be read because anything else covers them", () => {
+    const dead = (...covers: string[]): number =>
+      counted([mountinfo, ...covers].join("\n"), "0:8", "0:9").dead;
+    const onFile = "10 3 0:7 / /proc/meminfo rw - tmpfs tmpfs rw";
+    expect(dead(onFile)).toBe(3);
+    // On the root of proc itself, on a directory of sysfs, and on everything.
+    expect(dead("10 2 0:7 / /proc rw - tmpfs tmpfs rw")).toBe(1);
+    expect(dead("10 1 0:7 / /sys/devices/system rw - tmpfs tmpfs rw")).toBe(3);
+    expect(dead("10 1 0:7 / / rw - tmpfs tmpfs rw")).toBe(0);
+    // A dead one on a dead one below it, and one in what covers the others.
+    const again = "10 3 0:8 /x /proc/meminfo ro - fuse.lxcfs vprocfs ro";
+    const onProc = "11 2 0:7 / /proc rw - tmpfs tmpfs rw";
+    expect(counted(`${mountinfo}\n${again}\n${onProc}`, "0:1", "0:1").dead).toBe(1);
+    const inCover = "12 11 0:3 /x /proc/stat ro - fuse.lxcfs vprocfs ro";
+    expect(dead(onProc, inCover)).toBe(2);
+    // Beside it, or somewhere that only begins with the same letters.
+    expect(dead("10 2 0:7 / /proc/mem rw - tmpfs tmpfs rw")).toBe(4);
+    expect(dead("10 2 0:7 / /proc/sys rw - tmpfs tmpfs rw")).toBe(4);
+  });
 });
