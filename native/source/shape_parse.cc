@@ -182,6 +182,8 @@ std::optional<std::vector<HostDisk>> parse_diskstats(std::string_view text, uint
     const auto device = take_device(line);
     const std::string_view name = take_word(line);
     if (!device || name.empty()) return;
+    // A path of an NVMe disk that has several: nobody can open it (GENHD_FL_HIDDEN).
+    if (*device == DeviceNumber{}) return;
     disks.push_back({*device, std::string(name), count_words(line)});
   });
   return disks;

@@ -176,6 +176,17 @@ describe("io.stat", () => {
     expect(renderFixture(dir, "proc/vmstat")).toMatch(/^pgpgin 0$/m);
   });
 
+  it("is of no path of an NVMe disk, which has no number of its own", () => {
+    const dir = join(root, "io");
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, version: 2 });
+    rmSync(join(dir, "cgroup/outer/box/io.stat"));
+    const path = join(dir, "proc/diskstats");
+    writeFileSync(path, `   0       0 nvme0c0n1 ${none}\n${readFileSync(path, "utf8")}`);
+    expect(renderFixture(dir, "proc/diskstats")).toBe(sda(none));
+    writeFileSync(join(dir, "cgroup/outer/box/io.stat"), "0:0 rbytes=2048 rios=7\n");
+    expect(renderFixture(dir, "proc/diskstats")).toBe(sda(none));
+  });
+
   it("of the root is the node's: nobody in it sees figures of disks", () => {
     const dir = join(root, "io");
     writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, version: 1, io: [busy] });
