@@ -467,14 +467,14 @@ for text in sys.argv[2:]:
       const told = join(directory, "told");
       const mount = `#!/bin/sh\necho "$*" >>${told}\n`;
       writeFileSync(join(directory, "mount"), mount, { mode: 0o755 });
-      const mountedBy = (pid: number): string => {
+      const mountedBy = (pid: number, helper = helperPath()): string => {
         writeFileSync(told, "");
         const env = {
           PATH: `${directory}:${process.env.PATH}`,
           OSCTL_CT_ID: "x",
           OSCTL_CT_NS_PID: `${pid}`,
           OSCTL_CT_ROOTFS_MOUNT: `/proc/${container.init}/root`,
-          VPROCFS_ATTACH: helperPath(),
+          VPROCFS_ATTACH: helper,
           VPROCFS_MOUNTPOINT: daemon.mountpoint,
         };
         const script = join(project, "packaging/osctl/post-mount");
@@ -483,6 +483,12 @@ for text in sys.argv[2:]:
       };
       const gone = 4_194_300;
       expect(mountedBy(gone)).toContain("/root/proc/meminfo");
+      // One that is killed half-way, and what it leaves for mount(8).
+      const killed = join(directory, "killed");
+      const half = `#!/bin/sh\n${helperPath()} --skip proc/stat "$@" >/dev/null\nkill -KILL $$\n`;
+      writeFileSync(killed, half, { mode: 0o755 });
+      const stat = `${daemon.mountpoint}/proc/stat /proc/${container.init}/root/proc/stat`;
+      expect(mountedBy(container.init, killed)).toBe(`-n --bind ${stat}\n`);
       const other = temporaryDirectory(own, "pressure");
       writeFileSync(join(other, "cpu"), "");
       await container.shell(`mount --bind ${other} /proc/pressure`);
