@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf } from "../errors.js";
 import type { ContainerIdentity } from "../native/binding.js";
 import { allProcesses, knownStatField, statField } from "../processes.js";
 import {
@@ -25,12 +26,16 @@ function nameOf(init: number): string | undefined {
   return start === undefined ? undefined : `${init}-${start}`;
 }
 
+/** Throws if that is not known: a container that an operator has detached would be attached again. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
-  } catch {
+  } catch (error) {
     // No container was ever left alone.
-    return [];
+    if (errnoOf(error) === "ENOENT") {
+      return [];
+    }
+    throw error;
   }
 }
 
@@ -73,7 +78,7 @@ export class LeftAlone {
     return this.#namesOf(this.#byPlace(), container).length > 0;
   }
 
-  /** has() for many containers, as the directory is now: it is read once. */
+  /** has() for many containers, as the directory is now: it is read once, and this throws if it cannot be. */
   now(): (container: Container) => boolean {
     const names = this.#byPlace();
     return (container) => {

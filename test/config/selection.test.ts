@@ -76,6 +76,12 @@ describe("containers", () => {
     expect([isLeftAlone(), isLeftAlone(join(directory, "none"))]).toEqual([false, false]);
     writeFileSync(join(directory, `${process.pid}-1`), "");
     expect(isLeftAlone()).toBe(false);
+    // A directory that cannot be read says nothing about anybody.
+    const unread = join(directory, `${process.pid}-1`);
+    const leftAlone = new LeftAlone(addon.identityOf, unread);
+    expect(() => leftAlone.has({ id: "1a2b", init: process.pid })).toThrow("ENOTDIR");
+    expect(() => isLeftAlone(unread)).toThrow("ENOTDIR");
+    expect(() => forgetEnded(unread)).toThrow("ENOTDIR");
     const text = readFileSync("/proc/self/stat", "utf8");
     const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
     writeFileSync(join(directory, `${process.pid}-${start}`), "");
