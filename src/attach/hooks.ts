@@ -7,8 +7,13 @@ import { replaceFile } from "../replace-file.js";
 export const HOOK_KINDS = ["lxc", "oci", "nspawn"] as const;
 export type HookKind = (typeof HOOK_KINDS)[number];
 
-/** Marks our files. A file without it is never overwritten or removed. */
+/** Marks our files. A file with anything else in it is never overwritten or removed. */
 export const MARK = "managed by vprocfs install-hooks";
+
+/** An empty file is what a crash may leave of one, and podman starts no container while it is there. */
+function isForeign(present: string): boolean {
+  return present !== "" && !present.includes(MARK);
+}
 
 /** Exists if an operator wants no hooks: the package then installs none. */
 const NO_HOOKS = "/etc/vprocfs/no-hooks";
@@ -204,7 +209,7 @@ function installState(
   if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
     return "not needed";
   }
-  if (present !== undefined && !present.includes(MARK)) {
+  if (present !== undefined && isForeign(present)) {
     return "foreign";
   }
   const isAsked = options.kinds.includes(file.kind);
@@ -320,7 +325,7 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       if (present === undefined) {
         return "absent";
       }
-      if (!present.includes(MARK)) {
+      if (isForeign(present)) {
         return "foreign";
       }
       if (file.stays === true) {
