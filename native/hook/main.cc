@@ -7,7 +7,7 @@
 
 namespace {
 
-/// install-hooks recognises its own file by this text (MARK of src/attach/hooks.ts).
+/// install-hooks recognises its own file by this text (MARK of src/attach/hook-files.ts).
 [[gnu::used]] const char kMark[] = "managed by vprocfs install-hooks";
 
 #if defined(__x86_64__)

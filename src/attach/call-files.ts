@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod/mini";
 import { messageOf } from "../errors.js";
-import type { HookFile } from "./hooks.js";
+import type { HookFile } from "./hook-files.js";
 
 /** Which containers of LXC and podman hand system calls over: those configured to, or all new ones. */
 export const CALL_MODES = ["chosen", "all"] as const;

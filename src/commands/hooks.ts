@@ -12,14 +12,16 @@ import {
   HOOK_KINDS,
   type HookFile,
   type HookKind,
-  type HookOptions,
-  type HookOutcome,
   type HookPlaces,
   hookFiles,
+  MARK,
+} from "../attach/hook-files.js";
+import {
+  type HookOptions,
+  type HookOutcome,
   hooksAreUnwanted,
   installHooks,
   isInUse,
-  MARK,
   setHooksWanted,
   uninstallHooks,
 } from "../attach/hooks.js";

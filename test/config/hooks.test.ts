@@ -11,15 +11,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type CallMode, callFiles, usersLeftOut } from "../../src/attach/call-files.js";
-import {
-  checkPlaces,
-  type HookOptions,
-  hookFiles,
-  installHooks,
-  MARK,
-  STARTER,
-  uninstallHooks,
-} from "../../src/attach/hooks.js";
+import { checkPlaces, hookFiles, MARK, STARTER } from "../../src/attach/hook-files.js";
+import { type HookOptions, installHooks, uninstallHooks } from "../../src/attach/hooks.js";
 import { main } from "../../src/program.js";
 import { collecting, type Outcome } from "../support/fake-binding.js";
 

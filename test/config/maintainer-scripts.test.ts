@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { MARK } from "../../src/attach/hooks.js";
+import { MARK } from "../../src/attach/hook-files.js";
 import { haveProgram, output } from "../support/command.js";
 import { project } from "../support/project.js";
 

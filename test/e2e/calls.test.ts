@@ -16,7 +16,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { callFiles } from "../../src/attach/call-files.js";
-import { MARK } from "../../src/attach/hooks.js";
+import { MARK } from "../../src/attach/hook-files.js";
 import {
   CALL_KINDS,
   type CallNode,

@@ -4,7 +4,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { STARTER } from "../../src/attach/hooks.js";
+import { STARTER } from "../../src/attach/hook-files.js";
 import { filesOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, type Outcome, outputSync, run } from "../support/command.js";

@@ -3,7 +3,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type HelperReport, helperPath, starterProgram } from "../../src/attach/helper.js";
-import { hookFiles, installHooks, STARTER } from "../../src/attach/hooks.js";
+import { hookFiles, STARTER } from "../../src/attach/hook-files.js";
+import { installHooks } from "../../src/attach/hooks.js";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { type Mount, parseMountinfo } from "../../src/mountinfo.js";
 import { polledMountpointOf } from "../../src/polled.js";
