@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "base/descriptors.h"
@@ -48,12 +49,22 @@ void make_absolute(char** argv) {
   if (n > 0) argv[0] = path;
 }
 
+/// True: it is somebody who has found the program and asks what it is.
+bool tells_help(int argc, char** argv) {
+  if (argc != 2) return false;
+  if (std::strcmp(argv[1], "--help") != 0 && std::strcmp(argv[1], "-h") != 0) return false;
+  std::puts(
+      "vprocfs-keeper holds the mount of a running vprocfs, which starts it: see vprocfs --help");
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace vprocfs;
   KeeperOptions options;
   if (!occupy_standard_descriptors()) return 1;
+  if (tells_help(argc, argv)) return 0;
   make_absolute(argv);
   if (!parse_options(argc, argv, options)) return 2;
   if (options.launch) return launch(options);

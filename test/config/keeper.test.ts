@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { askSocket } from "../../src/keeper.js";
+import { nativeCandidates } from "../../src/layout.js";
+import { runSync } from "../support/command.js";
 import { testName } from "../support/names.js";
 
 /** A keeper that hangs up on so many who ask, and answers all later ones. */
@@ -42,4 +44,14 @@ describe("a command to the keeper", () => {
     );
     expect(asked()).toBe(5);
   });
+});
+
+it("the keeper tells who asks what it is where the command is", () => {
+  const path = nativeCandidates("vprocfs-keeper").find(existsSync) ?? "";
+  for (const word of ["--help", "-h"]) {
+    const { status, stdout, stderr } = runSync([path, word]);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^vprocfs-keeper holds the mount of .*: see vprocfs --help\n$/);
+  }
+  expect(runSync([path, "--help", "--type"]).status).toBe(2);
 });
