@@ -15,6 +15,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { MARK } from "../../src/attach/hook-files.js";
 import { haveProgram, output } from "../support/command.js";
+import { OWN_POLICY } from "../support/policy.js";
 import { project } from "../support/project.js";
 
 const lacking = ["dpkg", "dpkg-deb", "unshare"].filter((name) => !haveProgram(name));
@@ -124,6 +125,7 @@ async function administer(...steps: readonly string[]): Promise<string[]> {
   const script = `set -e
 for place in /run /etc /var; do mount -t tmpfs tmpfs $place; done
 [ ! -e /usr/lib/systemd/system ] || mount -t tmpfs tmpfs /usr/lib/systemd/system
+${OWN_POLICY}
 mkdir -p /run/systemd/system /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers
 touch /var/lib/dpkg/status
 package() { dpkg --force-not-root --force-unsafe-io --log=/dev/null "$@" >/run/out 2>&1 || { cat /run/out; exit 1; }; }
@@ -169,6 +171,39 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
         "package --remove vprocfs; install vprocfs-2; state",
       ),
     ).toEqual([none, none]);
+  });
+
+  it("start and restart nothing that policy-rc.d forbids, and forget nothing", async () => {
+    const policy = "/usr/sbin/policy-rc.d";
+    const forbid = `printf '#!/bin/sh\\necho "$2 $1" >>/run/asked\\nexit 101\\n' >${policy}; chmod 755 ${policy}`;
+    const asked = "sort -u /run/asked; rm /run/asked";
+    const changed = "grep -E '^(start|restart|reload)' /run/units /run/told || echo none";
+    const off = "enabled: vprocfs.service, active: ";
+    expect(
+      await administer(
+        `${forbid}; install vprocfs-1; state; ${asked}; grep -c 'vprocfs.service: no start' /run/out`,
+        `install vprocfs-lxcfs-compat-1; state; ${asked}; ${changed}`,
+        `package --remove vprocfs-lxcfs-compat; state; ${asked}; ${changed}`,
+        `systemctl start vprocfs.service; touch /run/NFileDescriptorStore; rm /run/units`,
+        `install vprocfs-2; ${asked}; ${changed}`,
+        // What only warns forbids nothing.
+        `sed -i s/101/105/ ${policy}; package --purge vprocfs; install vprocfs-1; state`,
+      ),
+    ).toEqual([
+      off,
+      "start vprocfs.service",
+      "1",
+      "enabled: lxcfs.service vprocfs.service, active: ",
+      "restart lxcfs.service",
+      "none",
+      "enabled: lxcfs.service vprocfs.service, active: ",
+      "start vprocfs.service",
+      "none",
+      "restart vprocfs.service",
+      "start vprocfs.service",
+      "none",
+      "enabled: lxcfs.service vprocfs.service, active: vprocfs.service",
+    ]);
   });
 
   it("enable the service where systemd does not run yet", async () => {

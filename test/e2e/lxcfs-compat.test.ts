@@ -12,6 +12,7 @@ import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, VIEWS } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
+import { OWN_POLICY } from "../support/policy.js";
 import { memTotalKb } from "../support/procfile.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
@@ -70,6 +71,7 @@ esac
   const script = `set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/system
+${OWN_POLICY}
 [ ! -d /var/lib/systemd ] || mount -t tmpfs tmpfs /var/lib/systemd
 touch /run/vprocfs.service.enabled /run/vprocfs.service.active
 ${before}
