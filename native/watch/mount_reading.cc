@@ -138,7 +138,8 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
   if (!whole) known.not_before = now + kRetryUs;
   if (!whole || reading.digest == known.digest) return;
   known.digest = reading.digest;
-  out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key, known.tenant, known.init});
+  out.push_back(
+      {WatchEvent::Kind::kMounts, known.pid, reading.key, known.tenant, known.ends_with_pid()});
 }
 
 /// A container may have any number of mounts: they are read piece by piece, and those of others in

@@ -16,9 +16,8 @@ namespace {
 
 constexpr size_t kMaxKnown = 65536;
 constexpr size_t kFdsPerKnown = 2;
-// Known namespaces take at most one part in kDescriptorShare of the descriptors that this process
-// may have, and one tenant's at most one part in kTenantShare of the known namespaces.
-constexpr size_t kDescriptorShare = 8, kTenantShare = 16, kMinPerTenant = 64, kMaxPerTenant = 1024;
+/// Known namespaces take at most one part in so many of the descriptors that this process may have.
+constexpr size_t kDescriptorShare = 8;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 
@@ -135,6 +134,7 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   const auto it = known_.find(key);
   if (it != known_.end() && it->second.mounts) return Follow::kFollowed;
   if (it == known_.end() && !has_room(known.tenant)) return Follow::kFull;
+  known.shared = it != known_.end() && it->second.shared;
   // take_out(), not drop(): its room is used again at once, so nothing that was refused has room
   // now.
   if (it != known_.end()) take_out(it);
@@ -144,73 +144,6 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   }
   due_.notify_all();
   return Follow::kFollowed;
-}
-
-uint64_t NamespaceWatch::tenant_of(pid_t pid) {
-  auto found = vprocfs::tenant_of(pid, own_pids_);
-  const std::lock_guard lock(mutex_);
-  const auto key = key_of(std::move(found));
-  if (key) return key.value();
-  // The caller takes the process for one that has ended, and does not ask again.
-  if (is_shortage(key.error().code)) note_shortage();
-  return 0;
-}
-
-Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
-  if (!tenant) return tenant.error();
-  const bool idle = tenants_.due_us() == 0;
-  const uint64_t key = tenants_.key_of(std::move(tenant.value()), monotonic_us());
-  // The loop waits without a timeout.
-  if (idle && tenants_.due_us() != 0) wake_.ring();
-  return key;
-}
-
-size_t NamespaceWatch::tenant_limit() const {
-  return std::clamp(limit_ / kTenantShare, kMinPerTenant, kMaxPerTenant);
-}
-
-bool NamespaceWatch::has_room(uint64_t tenant) {
-  const auto use = uses_.find(tenant);
-  const size_t count = use == uses_.end() ? 0 : use->second.count;
-  const bool full = known_.size() >= limit_;
-  // There is always room for the first namespace of a tenant.
-  if ((!full || count == 0) && count < tenant_limit()) return true;
-  ++state_.refused;
-  if (full) {
-    full_ = true;
-  } else {
-    use->second.refused = true;
-  }
-  return false;
-}
-
-/// Has everything looked at again soon, and with that what could not be done now.
-void NamespaceWatch::note_shortage() {
-  ++state_.shortages;
-  if (retry_us_ != 0) return;
-  retry_us_ = monotonic_us() + kRetryUs;
-  // The loop may wait without a timeout.
-  if (wake_) wake_.ring();
-}
-
-void NamespaceWatch::drop(Map::iterator it, Events& out) {
-  const auto use = uses_.find(it->second.tenant);
-  if (std::exchange(full_, false)) out.push_back({});
-  if (use != uses_.end() && std::exchange(use->second.refused, false)) out.push_back({});
-  take_out(it);
-}
-
-void NamespaceWatch::take_out(Map::iterator it) {
-  if (it->second.dirty) --dirty_;
-  const auto use = uses_.find(it->second.tenant);
-  if (it->second.mounts) {
-    closing_.push_back(std::move(it->second.mounts));
-    due_.notify_all();
-  }
-  known_.erase(it);
-  if (use == uses_.end() || --use->second.count > 0) return;
-  tenants_.leave(use->first, monotonic_us());
-  if (!use->second.reading) uses_.erase(use);
 }
 
 void NamespaceWatch::take_exec(pid_t pid, Events& out) {
@@ -242,7 +175,7 @@ bool NamespaceWatch::has_living_init(uint64_t key, Events& out) {
   };
   if (!is_past(it->second)) return it->second.init;
   const Known& past = it->second;
-  const bool init = past.init && has_ended(past.process);
+  const bool init = past.ends_with_pid() && has_ended(past.process);
   out.push_back({WatchEvent::Kind::kEnded, past.pid, key, past.tenant, init});
   drop(it, out);
   return false;
@@ -270,10 +203,12 @@ void NamespaceWatch::add_exec(pid_t pid, uint64_t key, uint64_t pids, uint64_t t
   known.pid = representative(pid, key);
   known.init = is_init(known.pid);
   if (it != known_.end() && !known.init) return;
-  if (it != known_.end()) drop(it, out);
+  known.shared = it != known_.end();
+  if (known.shared) drop(it, out);
   known.process = open_pidfd(known.pid);
   const bool shortage = !known.process && is_shortage(errno);
-  const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key, known.tenant, known.init};
+  const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key, known.tenant,
+                         known.ends_with_pid()};
   if (known.process && watch(key, std::move(known))) {
     out.push_back(event);
   } else if (shortage || is_shortage(errno)) {
@@ -302,7 +237,7 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
   if (process) {
     // The event may be about a process that was known before.
     if (!has_ended(known.process)) return;
-    out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant, known.init});
+    out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant, known.ends_with_pid()});
     drop(it, out);
   } else if (!known.dirty && known.mounts) {
     known.dirty = true;

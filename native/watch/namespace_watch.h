@@ -37,8 +37,8 @@ struct WatchEvent {
   pid_t pid = 0;
   uint64_t mount_namespace = 0;
   uint64_t tenant = 0;  ///< see Tenants
-  /// `pid` is the init of its PID namespace, whose processes end with it. kEnded: it was, and has
-  /// not just moved to another mount namespace.
+  /// `pid` is the init of the PID namespace of all in the mount namespace, who end with it. kEnded:
+  /// it was, and has not just moved to another mount namespace.
   bool init = false;
 };
 
@@ -94,6 +94,10 @@ class NamespaceWatch {
     uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when it may be read again
     bool dirty = false;       ///< its mounts have changed since they were read
     bool init = false;        ///< `pid` is the init of `pids`
+    bool shared = false;      ///< it was known through a process of another PID namespace before
+
+    /// Whether everybody in it ends with `pid`.
+    bool ends_with_pid() const { return init && !shared; }
   };
   /// What a tenant's namespaces take.
   struct Use {
@@ -138,16 +142,18 @@ class NamespaceWatch {
   size_t choose(const std::vector<std::unique_ptr<Reading>>& readings) const;
   void finish(Reading& reading, bool whole, Events& out);
 
+  Result<bool> listen();
+  bool watch(uint64_t key, Known known);
+
+  // namespace_room.cc: what each tenant may have
   size_t tenant_limit() const;
   bool has_room(uint64_t tenant);
   void note_shortage();
-  Result<bool> listen();
   Result<uint64_t> key_of(Result<TenantNamespace> tenant);
   /// Forgets a namespace, and reports that there is room if others were refused.
   void drop(Map::iterator it, Events& out);
   /// Forgets a namespace.
   void take_out(Map::iterator it);
-  bool watch(uint64_t key, Known known);
 
   static constexpr uint64_t kRetryUs = 1'000'000;
 

@@ -13,7 +13,7 @@ import {
   type RunHelper,
 } from "./helper.js";
 import { LeftAlone } from "./left-alone.js";
-import { containerOf, mountNamespaceOf } from "./namespaces.js";
+import { containerOf, mountNamespaceOf, pidNamespaceOf } from "./namespaces.js";
 import { Remounts } from "./remounts.js";
 import { type ExclusionReason, exclusionByName } from "./selection.js";
 import type { Shortages } from "./shortages.js";
@@ -150,9 +150,12 @@ export class Visits {
       return 0;
     }
     try {
-      const container = containerOf(this.#options.binding.identityOf, pid);
+      const earlier = this.#earlier(visit);
+      const container = containerOf(this.#options.binding.identityOf, earlier?.pid ?? pid);
       if (container !== undefined) {
-        return await this.#serve(visit, container, attempt);
+        return await (earlier === undefined
+          ? this.#serve(visit, container, attempt)
+          : this.#serve(earlier, container, attempt, visit));
       }
     } catch (error) {
       if (isShortage(messageOf(error))) {
@@ -183,10 +186,25 @@ export class Visits {
     return Math.min(PATIENT_MS.max, PATIENT_MS.first * 2 ** Math.min(attempt, 10));
   }
 
+  /**
+   * The process by which a namespace was served, if it lives there with other PIDs: the namespace's /proc may be
+   * for those (unshare --pid in a sidecar).
+   */
+  #earlier(visit: Visit): Visit | undefined {
+    const by = this.#options.tracked.doneBy(visit.namespace);
+    if (by === undefined || mountNamespaceOf(by) !== visit.namespace) {
+      return undefined;
+    }
+    const isOther = pidNamespaceOf(by) !== pidNamespaceOf(visit.pid);
+    return isOther ? { ...visit, pid: by, isInit: false } : undefined;
+  }
+
+  /** `other` is served if the /proc is none of the visit's. It is the one by which the namespace is known. */
   async #serve(
     visit: Visit,
     container: ContainerIdentity,
     attempt: number,
+    other?: Visit,
   ): Promise<number | undefined> {
     const { settings, passId, log } = this.#options;
     const { namespace, tenant } = visit;
@@ -198,14 +216,14 @@ export class Visits {
     const lasting = isMain ? { ...visit, pid: container.init, isInit: true } : visit;
     const { pid } = lasting;
     // Subscribe before the first read so that no change is missed.
-    const followed = this.#options.watch.follow(pid);
+    const followed = this.#options.watch.follow(other?.pid ?? pid);
     if (followed !== "followed") {
       log.debug({ pid, followed }, "cannot watch its mounts");
       if (followed === "shortage") {
         this.#options.shortages.note("not enough descriptors to watch the mounts of a container");
         this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
       } else if (followed === "ended") {
-        this.#giveUp(lasting);
+        this.#giveUp(other ?? lasting);
       }
       return undefined;
     }
@@ -227,6 +245,10 @@ export class Visits {
         this.#abort.signal,
       );
       return undefined;
+    }
+    if (other !== undefined && report.files.length === 0) {
+      const next = containerOf(this.#options.binding.identityOf, other.pid);
+      return next && (await this.#serve(other, next, attempt));
     }
     if (!this.#stopped) {
       this.#judge(lasting, tracked, report, attempt);

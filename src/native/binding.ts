@@ -139,7 +139,7 @@ export interface WatchEvent {
   readonly namespace: number;
   /** Number of the tenant: see tenantOf. */
   readonly tenant: number;
-  /** Whether the process is the init of its PID namespace, in which nobody outlives it. */
+  /** Whether the process is the init of the PID namespace of all in the mount namespace: nobody outlives it there. */
   readonly isInit: boolean;
 }
 

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, expect, it } from "vitest";
-import { mountNamespaceOf } from "../../src/attach/namespaces.js";
+import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { statField } from "../../src/processes.js";
 import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
@@ -190,6 +190,44 @@ describeLive("the watcher", ["unshare", "nsenter", "python3"], () => {
     expect(filesOf(app.init)).toEqual([]);
     await vprocfs("attach", "--mountpoint", mountpoint, id);
     expect(leftAlone()).not.toContain(app.init);
+    await served(app);
+  });
+
+  it("follows a container by what is left of it when a PID namespace nested in it ends", async () => {
+    const own = testScope();
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const inPod = (name: string, pidsOf?: Container): Promise<Container> =>
+      Container.start(own, {
+        cgroup: pod.child(own, name),
+        memory: MEMORY,
+        ...(pidsOf !== undefined && { pidsOf }),
+      });
+    const pause = await inPod("pause");
+    const app = await inPod("app", pause);
+    await Daemon.start(own, "--watch", "on", "--attach-only", `/${pod.name}/*`);
+    await Promise.all([pause, app].map(served));
+    // What the watcher has heard of before it serves this one.
+    const heard = async (name: string): Promise<void> => {
+      const probe = await inPod(name);
+      probe.start(own, ["sleep", "1000000"]);
+      await served(probe);
+    };
+    const unmount = (): Promise<string> =>
+      output(["nsenter", "-t", `${app.init}`, "-m", "python3", "-c", UNMOUNT]);
+    const script = ["/bin/sh", "-c", "echo runs; exec sleep 1000000"];
+    const nesting = app.start(own, ["unshare", "--pid", "--fork", ...script]);
+    await once(nesting.stdout ?? nesting, "data");
+    await heard("after-start");
+    await unmount();
+    await served(app);
+    const pids = app.cgroup.read("memory", "cgroup.procs").split("\n").filter(Boolean).map(Number);
+    const outer = [process.pid, app.init].map(pidNamespaceOf);
+    const init = pids.find((pid) => !outer.includes(pidNamespaceOf(pid))) ?? 0;
+    process.kill(init, "SIGKILL");
+    await once(nesting, "exit");
+    await heard("after-end");
+    await unmount();
     await served(app);
   });
 
