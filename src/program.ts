@@ -33,7 +33,7 @@ Examples:
   vprocfs attach --all            mount the files into every running container
   vprocfs bench --quick           measure reads here, beside LXCFS and the kernel
 
-Every option of run can also be set in /etc/vprocfs/vprocfs.toml (watch = "off") or in the
+Every setting of run can also be set in /etc/vprocfs/vprocfs.toml (watch = "off") or in the
 environment (VPROCFS_WATCH=off). Flags win over the environment, which wins over the file.`;
 
 /** The whole command line. Errors are thrown, never printed. */

@@ -69,7 +69,7 @@ export function serviceOf(mountpoint: string, keeper: number | undefined, root =
     return { start: `sv start ${name}`, restart, log: "the log of the system" };
   }
   const isDefault = mountpoint === defaultOf("mountpoint");
-  const start = `vprocfs run${isDefault ? "" : ` --mountpoint ${shellWord(mountpoint)}`}`;
+  const start = `vprocfs run${isDefault ? "" : ` ${shellWord(mountpoint)}`}`;
   const restart = `end it, and start it again with '${start}'`;
   return { start, restart, log: "the log of 'vprocfs run'" };
 }

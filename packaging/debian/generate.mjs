@@ -61,7 +61,8 @@ export async function manPages(version) {
     "man5/vprocfs.toml.5":
       `${head("VPROCFS.TOML", 5)}.SH NAME\nvprocfs.toml \\- configuration of vprocfs\n` +
       `.SH SYNOPSIS\n.I /etc/vprocfs/vprocfs.toml\n.SH DESCRIPTION\n` +
-      "Every key is also a flag of\n.B vprocfs run\nand an environment variable VPROCFS_KEY.\n" +
+      "Every key is also an environment variable VPROCFS_KEY, and a flag of\n.B vprocfs run\n" +
+      "except mountpoint, which is its argument.\n" +
       `.SH KEYS\n${keys.join("")}.SH SEE ALSO\n.BR vprocfs (8)\n`,
   };
 }

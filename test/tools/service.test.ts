@@ -46,7 +46,7 @@ it("names LXCFS's service where vprocfs serves in its place", () => {
   expect(serviceOf("/var/lib/lxcfs", undefined, compat).start).toBe("systemctl start lxcfs");
   expect(serviceOf("/var/lib/vprocfs", undefined, compat).start).toBe("systemctl start vprocfs");
   expect(serviceOf("/var/lib/lxcfs", undefined, node(systemd, unit, lxcfs)).start).toBe(
-    "vprocfs run --mountpoint /var/lib/lxcfs",
+    "vprocfs run /var/lib/lxcfs",
   );
 });
 
@@ -76,7 +76,7 @@ it.each([
   [
     "an instance started by hand",
     { "7/cgroup": "0::/user.slice/session-3.scope\n", "6/cmdline": "-bash\0" },
-    "'vprocfs run --mountpoint /srv/vprocfs'",
+    "'vprocfs run /srv/vprocfs'",
   ],
 ])("asks the keeper which service it is: %s", (_, files, restart) => {
   const { restart: found } = serviceOf("/srv/vprocfs", 7, nodeWithKeeper(files));
@@ -85,7 +85,7 @@ it.each([
 
 it("names no service for a place where that does not serve", () => {
   const { start } = serviceOf("/srv/vprocfs", undefined, node(systemd, unit));
-  expect(start).toBe("vprocfs run --mountpoint /srv/vprocfs");
+  expect(start).toBe("vprocfs run /srv/vprocfs");
 });
 
 it("asks the service's configuration where it serves", () => {
