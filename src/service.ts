@@ -9,6 +9,8 @@ import { shellWord } from "./text.js";
 
 /** Directories of units: an administrator's, packages', and packages' on older distributions. */
 const UNIT_PLACES = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+/** Where runit is told which services to run: Debian's, runit's own and Void's. */
+const RUNIT_PLACES = ["/etc/service", "/service", "/var/service"];
 /** Exists while vprocfs-lxcfs-compat is installed, whose unit serves in LXCFS's place. */
 const IN_PLACE_OF_LXCFS = "/usr/lib/vprocfs/in-place-of-lxcfs";
 
@@ -64,7 +66,7 @@ export function serviceOf(mountpoint: string, keeper: number | undefined, root =
     const restart = `restart it with 'systemctl restart ${name}'`;
     return { start: `systemctl start ${name}`, restart, log: `'journalctl -u ${name}'` };
   }
-  if (isIts && has(`/etc/service/${name}`)) {
+  if (isIts && RUNIT_PLACES.some((place) => has(join(place, name)))) {
     const restart = `restart it with 'sv restart ${name}'`;
     return { start: `sv start ${name}`, restart, log: "the log of the system" };
   }

@@ -26,6 +26,7 @@ it.each([
   ],
   ["a unit without systemd", [unit], "vprocfs run"],
   ["runit", ["/etc/service/vprocfs/run"], "sv start vprocfs"],
+  ["runit elsewhere", ["/var/service/vprocfs/run"], "sv start vprocfs"],
   ["nothing", [systemd], "vprocfs run"],
 ])("names how to start it: %s", (_, files, start) => {
   expect(serviceOf("/var/lib/vprocfs", undefined, node(...files)).start).toBe(start);
