@@ -89,7 +89,14 @@ export async function main(
   fail: (line: string) => void,
 ): Promise<void> {
   const program = createProgram(context);
+  const [word = ""] = argv;
   try {
+    if (["start", "stop", "restart"].includes(word)) {
+      throw new VprocfsError(
+        "USAGE",
+        `unknown command '${word}': use 'systemctl ${word} vprocfs', or the service manager that runs it`,
+      );
+    }
     if (argv.length === 0) {
       throw new VprocfsError(
         "USAGE",
@@ -102,7 +109,7 @@ export async function main(
       return;
     }
     const { line, status } = describeError(error);
-    if (argv[0] === "check") {
+    if (word === "check") {
       // Monitoring reads stdout, and takes 2 for critical.
       context.print(pluginLine("unknown", line));
       context.exit(PluginStatus.unknown);

@@ -112,6 +112,7 @@ describe("wrong command lines", () => {
   it.each([
     [[], "a command is needed"],
     [["rnu"], "unknown command 'rnu' (Did you mean run?)"],
+    [["stop"], "unknown command 'stop': use 'systemctl stop vprocfs', or the service manager that"],
     [["run", "--tik-ms", "3"], "unknown option '--tik-ms' (Did you mean --tick-ms?)"],
     [["run", "--tick-ms", "3x"], "option --tick-ms: expected an integer from 1 to 1000"],
     [["run", "--tick-ms"], "option '--tick-ms <MS>' argument missing"],
