@@ -241,7 +241,9 @@ export function askSocket(
         return;
       }
       const isAbsent = code === "ENOENT" || code === "ECONNREFUSED";
-      const reason = isAbsent ? "no keeper serves here" : `cannot ask its keeper (${code})`;
+      const reason = isAbsent
+        ? "no vprocfs with a keeper serves here: see 'vprocfs doctor'"
+        : `cannot ask its keeper (${code})`;
       fail(code === "EACCES" ? "must be run as root" : reason, error);
     });
   });

@@ -37,6 +37,12 @@ describe("a command to the keeper", () => {
     expect(asked()).toBe(4);
   });
 
+  it("says that nobody serves, and what tells more", async () => {
+    await expect(askSocket("/nonexistent/sock", "/mnt", "status")).rejects.toThrow(
+      "/mnt: no vprocfs with a keeper serves here: see 'vprocfs doctor'",
+    );
+  });
+
   it("is not said for ever", async () => {
     const { path, asked } = await keeper(1000);
     await expect(askSocket(path, "/mnt", "status", 5)).rejects.toThrow(
