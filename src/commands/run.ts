@@ -187,6 +187,9 @@ export function addRun(program: Command, context: Context): void {
       if (options.printConfig === true) {
         const named = CONFIG_KEYS.map((key) => [kebabOf(key), config[key]]);
         context.print(toJson(Object.fromEntries(named)));
+        for (const warning of warnings) {
+          context.warn?.(warning);
+        }
         // Scripts go by the status before they restart what serves.
         await checkServing(config);
         return;

@@ -186,7 +186,9 @@ describe("not run as root", () => {
 describe("run --print-config", () => {
   it("shows what would be used", async () => {
     const argv = ["run", "/mnt/x/../y", "--max-threads", "3", "--print-config", "--json"];
-    const { out } = await cli(argv, undefined, { VPROCFS_TICK_MS: "7", VPROCFS_MOUNTPOINT: "/z" });
+    const env = { VPROCFS_TICK_MS: "7", VPROCFS_MOUNTPOINT: "/z" };
+    const { out, err } = await cli(argv, undefined, env);
+    expect(err).toContain("option --json is now called '--log-format json'");
     expect(JSON.parse(out)).toMatchObject({
       mountpoint: "/mnt/y",
       "max-threads": 3,
