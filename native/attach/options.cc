@@ -14,6 +14,15 @@
 namespace vprocfs {
 namespace {
 
+/// "meminfo" and "/proc/meminfo" are "proc/meminfo" too, as for `vprocfs show`.
+std::string file_pattern(const std::string& text) {
+  const std::string path = text.substr(std::min(text.find_first_not_of('/'), text.size()));
+  for (const char* begin : {"proc", "sys", "dev", "*", "?", "["}) {
+    if (starts_with(path, begin)) return path;
+  }
+  return "proc/" + path;
+}
+
 /// Takes a setting of the settings file, which is an option of the command line too. False: it is
 /// unknown or invalid.
 bool take_setting(std::string_view name, const std::string& value, Options& o) {
@@ -22,7 +31,7 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
   if (name == "polled") return o.polled = value, value[0] == '/';
   if (name == "type") return o.type = value, true;
   if (name == "source") return o.source = value, true;
-  if (name == "skip") return o.skip.push_back(value), true;
+  if (name == "skip") return o.skip.push_back(file_pattern(value)), true;
   if (name == "exclude") return o.exclude.push_back(value), true;
   if (name == "only") return o.only.push_back(value), true;
   if (name == "copies") return o.copies = value == "on", true;
