@@ -164,7 +164,9 @@ bool lxc_config_excludes(std::string_view text) {
   return excludes;
 }
 
-Result<bool> read_hook(Options& options) {
+Result<bool> read_target(Options& options) {
+  // As the watcher names a container whose runtime it does not know.
+  if (options.hook == Hook::kNone) return !is_excluded(options, names_of(options, ""));
   return options.hook == Hook::kLxc ? read_lxc(options) : read_oci(options);
 }
 

@@ -9,10 +9,10 @@
 
 namespace vprocfs {
 
-/// Completes `options` from what the runtime gives the hook `options.hook`. False: there is nothing
-/// to do, which is no error (the container is excluded by a label or a pattern, or it has ended).
-/// Error: the runtime's input is invalid; the path of the error is the message.
-Result<bool> read_hook(Options& options);
+/// Completes `options` from what the runtime gives the hook `options.hook`, if it is one. False:
+/// there is nothing to do, which is no error (the container is excluded by a label or a pattern, or
+/// it has ended). Error: the runtime's input is invalid; the path of the error is the message.
+Result<bool> read_target(Options& options);
 
 /// Leaves the AppArmor profile of lxc-start, which its hooks inherit. That profile has no rule for
 /// mounts within containers, but allows a process to become unconfined. Does nothing if there is no

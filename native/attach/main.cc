@@ -74,18 +74,19 @@ int work(Options options) {
     say("must be run as root");
     return status_of(options, true);
   }
-  if (options.hook != Hook::kNone) {
-    const auto wanted = read_hook(options);
-    if (!wanted) {
-      say(wanted.error().path);
-      return status_of(options, true);
-    }
-    if (!wanted.value()) return 0;
-    // As root of a user namespace (rootless podman): whom to leave alone is for the watcher to say.
-    if (options.settings_denied) {
-      if (options.strict) say("its settings must not be read");
-      return status_of(options, true);
-    }
+  const auto wanted = read_target(options);
+  if (!wanted) {
+    say(wanted.error().path);
+    return status_of(options, true);
+  }
+  if (!wanted.value()) {
+    if (options.hook == Hook::kNone) say("left alone, as the patterns of containers say");
+    return 0;
+  }
+  // As root of a user namespace (rootless podman): whom to leave alone is for the watcher to say.
+  if (options.settings_denied) {
+    if (options.strict) say("its settings must not be read");
+    return status_of(options, true);
   }
   if (options.hook == Hook::kLxc) leave_lxc_profile();
   limit_self();

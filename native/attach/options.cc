@@ -98,6 +98,7 @@ const char kHelp[] =
     "  --skip PATTERN     leave these files, as in proc/uptime; may be repeated\n"
     "  --exclude PATTERN  leave these containers; may be repeated\n"
     "  --only PATTERN     touch no other containers; may be repeated\n"
+    "  --name NAME        what these patterns match, beside the container's cgroup\n"
     "  --leave PATH       do not touch this path in the container; may be repeated\n"
     "  --in-place-of DIR  replace the files of the vprocfs that is mounted there; may be repeated\n"
     "  --hook lxc|oci     take the PID from the runtime that calls this as its hook\n"

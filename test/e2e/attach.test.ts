@@ -152,6 +152,23 @@ describeLive("attach", ["unshare"], () => {
     expect(filesOf(container.init)).toEqual(left);
   });
 
+  it("leaves the containers that it is told to", async () => {
+    const container = await Container.start(testScope(), { memory: MEMORY });
+    const its = "*vprocfs-test-*";
+    for (const patterns of [
+      ["--exclude", its],
+      ["--name", "web1", "--exclude", "web?"],
+      ["--name", "web1", "--only", "db*"],
+    ]) {
+      const { status, stderr } = await attach(daemon, container.init, ["--strict", ...patterns]);
+      expect(stderr).toBe("vprocfs-attach: left alone, as the patterns of containers say\n");
+      expect(status).toBe(0);
+      expect(filesOf(container.init)).toEqual([]);
+    }
+    await report(daemon, container.init, ["--only", its, "--name", "web1", "--exclude", "db*"]);
+    expect(filesOf(container.init)).toEqual(PLACES);
+  });
+
   it("what a container mounts over its files does not come out of it", async () => {
     const container = await Container.start(testScope(), { memory: MEMORY });
     await report(daemon, container.init);

@@ -26,7 +26,7 @@ const WATCH = [
   "--watch",
   "on",
   "--attach-only",
-  `vprocfs-test-${process.pid}-*`,
+  `*vprocfs-test-${process.pid}-*`,
 ] as const;
 const WITHIN_MS = 1000 * SLOWNESS;
 /** Victims of each test, one after the other. */
