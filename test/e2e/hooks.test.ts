@@ -498,6 +498,26 @@ for text in sys.argv[2:]:
       }
     });
 
+    it.each([
+      ["--attach-exclude", "lxc:x", []],
+      ["--skip-files", "*/kmsg, sys/*", PLACES.filter((path) => /^\/proc\/(?!kmsg)/.test(path))],
+    ])("osctl's post-mount heeds %s", async (setting, value, files) => {
+      const own = testScope();
+      const { mountpoint } = await Daemon.start(own, setting, value);
+      const container = await Container.start(own, { memory: 64 * MIB });
+      const env = {
+        PATH: process.env.PATH,
+        OSCTL_CT_ID: "x",
+        OSCTL_CT_NS_PID: `${container.init}`,
+        OSCTL_CT_ROOTFS_MOUNT: `/proc/${container.init}/root`,
+        VPROCFS_ATTACH: helperPath(),
+        VPROCFS_MOUNTPOINT: mountpoint,
+      };
+      const script = join(project, "packaging/osctl/post-mount");
+      expect(runSync(["unshare", "--mount", script], { env }).status).toBe(0);
+      expect(filesOf(container.init)).toEqual(files);
+    });
+
     it("settings that it may not read: leaves the container to the watcher", async () => {
       const own = testScope();
       const directory = temporaryDirectory(own, "settings");
