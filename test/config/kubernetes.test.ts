@@ -119,6 +119,16 @@ describe("the manifest for Kubernetes", () => {
     expect(Object.keys(config.data)).toEqual(["vprocfs.toml"]);
   });
 
+  it("is made of the Node that the packages bring", () => {
+    const path = join(directory, "../debian/node.json");
+    const { version } = z
+      .object({ version: z.string() })
+      .parse(JSON.parse(readFileSync(path, "utf8")));
+    expect(readFileSync(join(directory, "Dockerfile"), "utf8")).toContain(
+      `FROM node:${version.split(".")[0]}-bookworm-slim\n`,
+    );
+  });
+
   it("runs the agent where the image has it", () => {
     const agent = "/usr/share/vprocfs/kubernetes/agent";
     const [container] = set.spec.template.spec.containers;
