@@ -50,7 +50,8 @@ export function addSleep(program: Command, context: Context): void {
     .description(
       "Run it with pre before the node suspends and with post afterwards; systemd does this " +
         "automatically. Containers that have the files are frozen in between, because programs " +
-        "in them that poll could keep the node from suspending.",
+        "in them that poll could keep the node from suspending. Without post they stay frozen " +
+        "until the node has been awake for two minutes.",
     )
     .argument("<WHEN>", "pre or post");
   addConfigFlags(command, ["mountpoint"])
