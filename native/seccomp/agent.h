@@ -98,9 +98,6 @@ class Agent {
     /// (CLOCK_BOOTTIME).
     uint64_t asked_id = 0, asked_us = 0;
     bool is_heard = false;  ///< kMonitor: we have answered a question of it
-    /// kMonitor: key of the kSideListener through which calls are answered that the monitor was
-    /// released from; 0: none.
-    uint64_t side_listener = 0;
     /// kMonitor: what was taken from a log for its present question, if that has to be answered
     /// again because its writer was killed; and the id of that question's call.
     LogSpan taken;
@@ -243,8 +240,9 @@ class Agent {
   // blocked_calls.cc: calls that wait for a log
   size_t count_blocked_locked(uint64_t tenant);
   bool block(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
-  bool block_beside_monitor(Source& monitor, const MonitorRequest& asked,
-                            const std::shared_ptr<Container>& who, size_t index);
+  SourcePtr side_listener(const MonitorRequest& asked, uint64_t tenant);
+  bool block_beside_monitor(const MonitorRequest& asked, const std::shared_ptr<Container>& who,
+                            size_t index);
   void adopt_blocked();
   void drop_idle_side_listeners();
   void resume_blocked(size_t index);

@@ -13,6 +13,10 @@ namespace {
 
 constexpr size_t kMaxBlockedPerTenant = 8;
 
+/// A container has one for each program that is executed in it from outside and that has waited for
+/// its log, for as long as that program runs.
+constexpr size_t kMaxSideListenersPerTenant = 64;
+
 /// After this time a call ends with EINTR, and its caller may call again. A runtime may have asked
 /// the kernel to let only fatal signals through to a waiting caller
 /// (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV); then this is how long other signals are held up.
@@ -68,15 +72,38 @@ bool Agent::block(const SourcePtr& source, const std::shared_ptr<Container>& who
   return true;
 }
 
+/// The side listener of the filter whose call a monitor asks about: one monitor has several, the
+/// container's own and one for each program that was executed in it from outside. Added if there is
+/// none yet. nullptr: the tenant has too many.
+Agent::SourcePtr Agent::side_listener(const MonitorRequest& asked, uint64_t tenant) {
+  const uint64_t id = asked.request.notification.id;
+  size_t count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, source] : sources_) {
+      // 0: an earlier worker's, of which no call was answered yet.
+      const uint64_t of = source->tenant;
+      if (source->kind != Kind::kSideListener || (of != tenant && of != 0)) continue;
+      if (still_waits(source->fd.get(), id)) return source;
+      if (of == tenant) ++count;
+    }
+  }
+  if (count >= kMaxSideListenersPerTenant) return nullptr;
+  Fd notify(::fcntl(asked.fds[MonitorRequest::kNotify].get(), F_DUPFD_CLOEXEC, 0));
+  SourcePtr added = notify ? find(add(Kind::kSideListener, std::move(notify), 0, false)) : nullptr;
+  if (added) added->tenant = tenant;
+  return added;
+}
+
 /// Has the call of a monitor's question wait among the blocked ones, to be answered through a side
 /// listener after the monitor was released from it. False: it may not wait.
-bool Agent::block_beside_monitor(Source& monitor, const MonitorRequest& asked,
-                                 const std::shared_ptr<Container>& who, size_t index) {
+bool Agent::block_beside_monitor(const MonitorRequest& asked, const std::shared_ptr<Container>& who,
+                                 size_t index) {
   const seccomp_notif& notification = asked.request.notification;
+  const uint64_t tenant = who->tenant().id().packed();
   {
     // An earlier worker may have blocked it and died before it released the monitor.
     const std::lock_guard lock(mutex_);
-    const uint64_t tenant = who->tenant().id().packed();
     const bool is_blocked =
         std::any_of(blocked_.begin(), blocked_.end(), [&](const BlockedCall& one) {
           const uint64_t id = pending_.blocked(one.place).notification.id;
@@ -84,14 +111,8 @@ bool Agent::block_beside_monitor(Source& monitor, const MonitorRequest& asked,
         });
     if (is_blocked) return true;
   }
-  SourcePtr listener = find(monitor.side_listener);
-  if (!listener) {
-    Fd notify(::fcntl(asked.fds[MonitorRequest::kNotify].get(), F_DUPFD_CLOEXEC, 0));
-    if (!notify) return false;
-    monitor.side_listener = add(Kind::kSideListener, std::move(notify), 0, false);
-    listener = find(monitor.side_listener);
-    if (!listener) return false;
-  }
+  const SourcePtr listener = side_listener(asked, tenant);
+  if (!listener) return false;
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   in_flight = PendingCalls::Entry{};
   in_flight.key = listener->key;

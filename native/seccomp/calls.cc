@@ -158,8 +158,7 @@ std::optional<Verdict> Agent::decide(const SourcePtr& source, const seccomp_noti
       if (asked) {
         // All other calls of the container wait for the monitor, so it must not wait for this one.
         const bool waits = still_waits(listener_fd, notification.id);
-        return waits && block_beside_monitor(*source, *asked, who, index) ? kReleaseFromMonitor
-                                                                          : kTooLate;
+        return waits && block_beside_monitor(*asked, who, index) ? kReleaseFromMonitor : kTooLate;
       }
       if (block(source, who, index)) return std::nullopt;
       return kTooLate;

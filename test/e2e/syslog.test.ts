@@ -15,13 +15,17 @@ import {
   watched,
 } from "../support/calls.js";
 import { haveProgram, output } from "../support/command.js";
+import { Container } from "../support/container.js";
 import { temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { replaceWorker, servingAfter, statusOf } from "./never-down-support.js";
 
 const READ = "2";
 const READ_ALL = "3";
@@ -384,6 +388,49 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
       await until("it ends", () => /^\d+ 0$/m.test(outputOf(flooding, path)));
     }
   });
+});
+
+/** The PIDs of a container's processes, by the numbers that they have inside. */
+function pidsIn(container: Container): Map<string, string> {
+  const pids = container.cgroup.read("memory", "cgroup.procs").split("\n");
+  const inside = (pid: string) =>
+    /^NSpid:.*\s(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
+  return new Map(pids.map((pid) => [inside(pid), pid]));
+}
+
+describeLive("calls of syslog(2) of one of LXC's monitors", ["python3"], () => {
+  it.runIf(process.arch === "x64")(
+    "that wait end, whichever filter they came through, also after the worker's",
+    async () => {
+      const scope = testScope();
+      const node = await startCallNode(scope);
+      const container = await Container.start(scope);
+      const script = join(project, "test/support/native/side_monitor.py");
+      const argv = ["python3", script, join(node.sockets, "lxc.sock")];
+      const monitor = follow(scope, container, argv);
+      const inner = await until("it has callers", () => /^\d+ \d+$/m.exec(monitor.text)?.[0]);
+      const pids = pidsIn(container);
+      const seen = inner.split(" ").map((pid) => pids.get(pid));
+      monitor.child.stdin?.write(`${seen.join(" ")}\n`);
+      const times = (line: string) => monitor.text.split(`${line}\n`).length - 1;
+      const held: number[] = [];
+      for (const [round, change] of [undefined, "kill", undefined].entries()) {
+        for (const number of [0, 1]) {
+          monitor.child.stdin?.write(`${number}\n`);
+          await until("it waits", () => times(`${number} waits`) === round + 1);
+        }
+        held.push((await statusOf(node.daemon)).descriptors);
+        if (change === "kill") await replaceWorker(node.daemon, change);
+        // What one of them reads the other one does not.
+        await until("both have read something", async () => {
+          await container.run([program("fault"), "waited", "segfault"]);
+          return times("0 has read") > round && times("1 has read") > round;
+        });
+      }
+      // One for each filter, however often they wait.
+      expect(held).toEqual([held[0], held[0], held[0]]);
+    },
+  );
 });
 
 describeLive("when vprocfs is stopped while no worker serves", ["runc", "lxc-create"], () => {

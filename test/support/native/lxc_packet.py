@@ -7,9 +7,13 @@ SYSINFO, X86_64 = 99, 0xC000003E
 
 
 def packet(identity, pid, number=SYSINFO):
-    header = struct.pack("<QiiHHHxxQ", 0, 1, 1, NOTIFICATION, RESPONSE, 64, 0)
     data = struct.pack("<iIQ6Q", number, X86_64, 0, 0, 0, 0, 0, 0, 0)
-    return header + struct.pack("<QII", identity, pid, 0) + data + bytes(RESPONSE)
+    return packet_of(struct.pack("<QII", identity, pid, 0) + data)
+
+
+def packet_of(notification):
+    header = struct.pack("<QiiHHHxxQ", 0, 1, 1, NOTIFICATION, RESPONSE, 64, 0)
+    return header + notification + bytes(RESPONSE)
 
 
 def response(answer):
