@@ -74,6 +74,11 @@ void LogReader::stop() {
 
 void LogReader::run() {
   if (sources_.logs != nullptr) {
+    {
+      // Before all that takes long: of what is logged from now on, the time is known.
+      const std::lock_guard lock(mutex_);
+      log_.read_some(kAtOnce * 100);
+    }
     find_printers();
     if (stopping_) return;
     {
@@ -83,6 +88,8 @@ void LogReader::run() {
       begun_us_ = boottime_us();
       owners_.look(begun_us_);
       forget_ended(begun_us_);
+      // Delivers what has been read.
+      pump(0);
     }
     if (sources_.on_begun) sources_.on_begun();
   }
@@ -231,9 +238,10 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
     found = owners_.of_process(*process, now_us);
     known_[group.pid] = std::move(process);
   }
-  // The name of a cgroup may be used again: a record older than a container is not its own.
+  // The name of a cgroup may be used again: a record that may be older than a container is not its
+  // own.
   const LogMoment moment = moment_of(time_us);
-  const uint64_t logged_us = moment.at_us + moment.slack_us;
+  const uint64_t logged_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
   const auto younger = [logged_us](const LogOwner* owner) {
     return owner->description.init_start_us > logged_us;
   };

@@ -180,6 +180,32 @@ describeLive("a container's kernel log", [], () => {
     expect((await logOf(daemon, other)).length).toBe(BANNER);
   });
 
+  it("tells nothing that is older than the container, whatever had its cgroup's name before", async () => {
+    const scope = testScope();
+    const name = testName("again");
+    const before = new Scope();
+    try {
+      const cgroup = Cgroup.create(before, name);
+      await starve(await Container.start(before, { cgroup, memory: 32 * MIB, swap: 0 }));
+    } finally {
+      await before.close();
+    }
+    const cgroup = Cgroup.create(scope, name);
+    const container = await Container.start(scope, { cgroup, memory: 32 * MIB, swap: 0 });
+    const daemon = await Daemon.start(scope);
+    const kills = (texts: readonly string[]) =>
+      texts.filter((text) => text.includes("Killed process")).length;
+    let starved = 0;
+    const texts = await until("it is told of its own", async () => {
+      starved += 1;
+      await starve(container);
+      const found = await textsOf(daemon, container);
+      return kills(found) > 0 && found;
+    });
+    expect(kills(texts)).toBeLessThanOrEqual(starved);
+    expect(texts[0]).toMatch(/^tail invoked oom-killer: /);
+  });
+
   it.runIf(!isV2 && ownMemoryPath !== undefined)(
     "tells a container without a memory cgroup of its own of no kill around it",
     async () => {
