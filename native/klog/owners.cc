@@ -143,13 +143,16 @@ LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
 LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64_t now_us) {
   if (path.empty()) return {};
   Owners found = find(which, path);
-  if (!found.empty() && now_us - looked_us_ < kMaxLookIntervalUs) return found;
+  const bool looked_in_it = which == looked_in_.which && path == looked_in_.path &&
+                            now_us - looked_in_.at_us < kMaxLookIntervalUs;
+  if (!found.empty() && looked_in_it) return found;
   if (found.empty() && is_around_us(which, path)) return found;
-  // Finds this container only, without waiting for a look at all others that are new.
-  if (look_in(which, path, now_us)) {
-    found = find(which, path);
-    if (!found.empty()) return found;
-  }
+  // Finds this container only, without waiting for a look at all others that are new. Those that
+  // are known may be around it, and it may have begun since the last look.
+  looked_in_ = {which, path, now_us};
+  const bool is_known = look_in(which, path, now_us);
+  if (is_known) found = find(which, path);
+  if (!found.empty() && (is_known || now_us - looked_us_ < kMaxLookIntervalUs)) return found;
   look(now_us);
   return find(which, path);
 }

@@ -98,6 +98,11 @@ class LogOwners {
   std::array<Map, kPaths> by_path_;
   std::unordered_multimap<uint64_t, const LogOwner*> by_namespace_;  ///< of PIDs
   uint64_t looked_us_ = 0, next_look_us_ = 0;
+  struct {
+    Path which = Path::kMemory;
+    std::string path;
+    uint64_t at_us = 0;
+  } looked_in_;             ///< the cgroup that of_path() looked into last
   bool is_checked_ = true;  ///< see check_some()
 };
 

@@ -180,6 +180,22 @@ describeLive("a container's kernel log", [], () => {
     expect((await logOf(daemon, other)).length).toBe(BANNER);
   });
 
+  it("tells one that began since the last look at all of them, and whose cgroup has processes", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const outer = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+    await starve(outer);
+    await told(daemon, outer, /^Memory cgroup out of memory: Killed process/);
+    const cgroup = outer.cgroup.child(own, "inner");
+    // Whose cgroup is no container's has the daemon look at all.
+    const name = `host${process.pid % 10_000}`;
+    await run([program("fault"), name, "segfault"]);
+    const inner = await Container.startIn(outer, own, { cgroup, memory: 32 * MIB, swap: 0 });
+    const pid = await starve(inner);
+    const kill = new RegExp(`^Memory cgroup out of memory: Killed process ${pid} \\(tail\\)`);
+    await told(daemon, inner, kill);
+  });
+
   it("tells nothing that is older than the container, whatever had its cgroup's name before", async () => {
     const scope = testScope();
     const name = testName("again");
