@@ -87,8 +87,8 @@ void LogSorter::note_loss() {
 
 /// A record that only its printer proves to be a container's.
 void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
-  const bool of_block = block_ != groups_.end() && block_->caller == record.caller_task;
   const pid_t task = printer_of(record);
+  const bool of_block = block_ != groups_.end() && (block_->caller == 0 || block_->caller == task);
   if (of_block || task == 0 || record.facility != 0) return;
   if (dumps_.take(task, record.text, record.time_us)) return;
   LogShape shape;
@@ -114,7 +114,7 @@ void LogSorter::add(Groups::iterator to, LogShape& shape, uint64_t now_us) {
 }
 
 void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us) {
-  const pid_t caller = record.caller_task;
+  const pid_t caller = printer_of(record);
   if (shape.is == Is::kOomBegin) {
     close_block();
     group_path_.clear();
@@ -144,6 +144,7 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
   if (stray) {
     close_block();
     block_ = begin_group(LogKind::kOom, shape, now_us);
+    block_->caller = caller;
     block_->open = true;
   } else {
     add(block_, shape, now_us);

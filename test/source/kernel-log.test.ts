@@ -266,7 +266,9 @@ describe("a kill for want of memory", () => {
       "oom_reaper: reaped process 10 (m), now anon-rss:0kB",
     ];
     const told = (printers: readonly number[], lines = records(texts)) =>
-      native.sortLog(lines, knows([9, 4], [10, 5]), printers).map(({ memoryPath }) => memoryPath);
+      native
+        .sortLog(lines, knows([9, 4], [10, 5]), printers)
+        .flatMap(({ kind, memoryPath }) => (kind === "oom" ? [memoryPath] : []));
     const groups = native.sortLog(records(texts), knows([9, 4], [10, 5]), [77, 77, 77, 88]);
     expect(groups.map(({ memoryPath, pid }) => [memoryPath, pid])).toEqual([
       ["/lxc/web1", 9],
@@ -284,6 +286,25 @@ describe("a kill for want of memory", () => {
     const [begin = "", summary = "", ...rest] = texts;
     const between = records([begin, summary, "eth0: link is up", ...rest]);
     expect(told([77, 77, 66, 77, 88], between)).toEqual(another);
+  });
+
+  it("does not take for its own what another task prints meanwhile", () => {
+    const texts = [
+      "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+      "process 321 did something",
+      KILL_OF_9,
+      "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB",
+    ];
+    const told = (printers: readonly number[]) =>
+      native
+        .sortLog(records(texts), knows([9, 4], [321, 5]), printers)
+        .map(({ kind, pid, lines }) => [kind, pid, lines.length]);
+    const alone = [["oom", 9, 3]];
+    expect(told([9, 321, 9, 9])).toEqual([...alone, ["caller", 321, 1]]);
+    expect(told([9, 9, 9, 9])).toEqual(alone);
+    expect(told([0, 321, 9, 9])).toEqual(alone);
+    // The beginning was another kill's.
+    expect(told([321, 0, 9, 9])).toEqual([["oom", 9, 2]]);
   });
 
   // The kernel prints what comes before the last line of ten kills in five seconds only.
