@@ -30,13 +30,15 @@ inline constexpr Abi kAbis[] = {
     {AUDIT_ARCH_ARM, 116, 242, 103, true}};
 #elif defined(__riscv) && __riscv_xlen == 64
 inline constexpr Abi kAbis[] = {
-    {AUDIT_ARCH_RISCV64, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false}};
+    {AUDIT_ARCH_RISCV64, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false},
+    {AUDIT_ARCH_RISCV32, 179, 123, 116, true}};
 #elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
 inline constexpr Abi kAbis[] = {
     {AUDIT_ARCH_PPC64LE, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false}};
 #elif defined(__s390x__)
 inline constexpr Abi kAbis[] = {
-    {AUDIT_ARCH_S390X, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false}};
+    {AUDIT_ARCH_S390X, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false},
+    {AUDIT_ARCH_S390, 116, 240, 103, true}};
 #else
 inline constexpr Abi kAbis[] = {{0, -1, -1, -1, false}};
 #endif

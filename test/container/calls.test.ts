@@ -89,26 +89,62 @@ describe.runIf(endianness() === "LE")("a packet of LXC's monitor", () => {
   });
 });
 
-describe.runIf(process.arch === "x64")("numbers of system calls", () => {
-  const X86_64 = 0xc000003e;
-  const I386 = 0x40000003;
-  const AARCH64 = 0xc00000b7;
+/** An ABI as the kernel names it (linux/audit.h), and its numbers of the calls. */
+interface Abi {
+  readonly arch: number;
+  readonly bits: 32 | 64;
+  readonly sysinfo: number;
+  readonly affinity: number;
+  readonly syslog: number;
+}
 
-  it.each<[number, number, string]>([
-    [X86_64, 99, "sysinfo64"],
-    [X86_64, 204, "affinity64"],
-    [X86_64, 0x40000000 + 99, "sysinfo64"],
-    [I386, 116, "sysinfo32"],
-    [I386, 242, "affinity32"],
-    [X86_64, 103, "syslog64"],
-    [X86_64, 0x40000000 + 103, "syslog64"],
-    [I386, 103, "syslog32"],
-    [X86_64, 116, "other"],
-    [I386, 99, "other"],
-    [AARCH64, 179, "other"],
-    [X86_64, 100_000, "other"],
-  ])("%i %i: %s", (arch, nr, name) => {
-    expect(native.nameCall(arch, nr)).toBe(name);
+const X86_64: Abi = { arch: 0xc000003e, bits: 64, sysinfo: 99, affinity: 204, syslog: 103 };
+const X32_BIT = 0x40000000;
+const X32: Abi = {
+  ...X86_64,
+  sysinfo: X32_BIT + X86_64.sysinfo,
+  affinity: X32_BIT + X86_64.affinity,
+  syslog: X32_BIT + X86_64.syslog,
+};
+const GENERIC = { sysinfo: 179, affinity: 123, syslog: 116 };
+
+/** Those of every architecture, by its name in Node. */
+const ABIS: Readonly<Record<string, readonly Abi[]>> = {
+  x64: [X86_64, X32, { arch: 0x40000003, bits: 32, sysinfo: 116, affinity: 242, syslog: 103 }],
+  arm64: [
+    { arch: 0xc00000b7, bits: 64, ...GENERIC },
+    { arch: 0x40000028, bits: 32, sysinfo: 116, affinity: 242, syslog: 103 },
+  ],
+  riscv64: [
+    { arch: 0xc00000f3, bits: 64, ...GENERIC },
+    { arch: 0x400000f3, bits: 32, ...GENERIC },
+  ],
+  ppc64: [{ arch: 0xc0000015, bits: 64, sysinfo: 116, affinity: 223, syslog: 103 }],
+  s390x: [
+    { arch: 0x80000016, bits: 64, sysinfo: 116, affinity: 240, syslog: 103 },
+    { arch: 0x00000016, bits: 32, sysinfo: 116, affinity: 240, syslog: 103 },
+  ],
+};
+
+describe("numbers of system calls", () => {
+  const own = ABIS[process.arch] ?? [];
+
+  it.each(own)("of $arch", ({ arch, bits, sysinfo, affinity, syslog }) => {
+    expect(native.nameCall(arch, sysinfo)).toBe(`sysinfo${bits}`);
+    expect(native.nameCall(arch, affinity)).toBe(`affinity${bits}`);
+    expect(native.nameCall(arch, syslog)).toBe(`syslog${bits}`);
+    expect(native.nameCall(arch, 100_000)).toBe("other");
+  });
+
+  it("of other architectures, and of another ABI, mean other calls", () => {
+    const owned = new Set(own.map(({ arch }) => arch));
+    for (const { arch, sysinfo } of Object.values(ABIS).flat()) {
+      if (!owned.has(arch)) expect(native.nameCall(arch, sysinfo), `${arch}`).toBe("other");
+    }
+    if (process.arch === "x64") {
+      expect(native.nameCall(X86_64.arch, 116)).toBe("other");
+      expect(native.nameCall(0x40000003, 99)).toBe("other");
+    }
   });
 });
 
