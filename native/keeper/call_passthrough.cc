@@ -35,6 +35,10 @@ static_assert(kPassthroughFds <= kMaxPassedFds);
 
 constexpr int kFirst = STDERR_FILENO + 1;
 
+/// Of a packet of LXC's monitor (native/seccomp/message.h): the notification follows, with its id
+/// first.
+constexpr size_t kLxcHeader = 32;
+
 /// For so long callers wait for another vprocfs that waits for what we hold, and asks every two
 /// seconds, rather than see the node's figures, and so do runtimes that start containers; and how
 /// often it is looked whether it still does.
@@ -73,6 +77,16 @@ void pass(const seccomp_notif& notification, seccomp_notif_resp& response) {
   }
 }
 
+/// Drops a monitor's question if it is about this notification, which a worker was answering when
+/// it ended: the monitor would take a second answer for that to its next question. If it has not
+/// had the first, it gives up by itself.
+void drop_answered_question(int monitor, uint64_t id) {
+  char packet[kLxcHeader + sizeof id];
+  const ssize_t n = ::recv(monitor, packet, sizeof packet, MSG_DONTWAIT | MSG_PEEK);
+  if (n != sizeof packet || std::memcmp(packet + kLxcHeader, &id, sizeof id) != 0) return;
+  ::recv(monitor, packet, sizeof packet, MSG_DONTWAIT);
+}
+
 /// What workers have taken, and none is there to answer: the kernel gives each call to one only.
 void pass_pending_calls(const FdStoreTable& fd_store) {
   PendingCalls pending;
@@ -81,7 +95,10 @@ void pass_pending_calls(const FdStoreTable& fd_store) {
   });
   if (!pending.is_open()) return;
   fd_store.for_each([&pending](uint64_t of, FdKind kind, int fd) {
-    // A monitor's question is still in its socket.
+    if (kind == FdKind::kMonitor) {
+      // Its question is still in its socket.
+      if (const uint64_t id = pending.last_answered(of)) drop_answered_question(fd, id);
+    }
     if (kind != FdKind::kListener && kind != FdKind::kSideListener) return;
     pending.for_each([of, fd](uint64_t key, const seccomp_notif& notification) {
       seccomp_notif_resp response{};
@@ -102,23 +119,23 @@ void pass_call(int listener) {
 /// Answers a monitor of LXC (native/seccomp/message.h). False when it says what no monitor says, or
 /// has given up the question: it would take the answer for that to its next one (monitors.cc).
 bool pass_lxc(int monitor) {
-  constexpr size_t kHeader = 32, kNotificationSizeAt = 16, kResponseSizeAt = 18;
+  constexpr size_t kNotificationSizeAt = 16, kResponseSizeAt = 18;
   constexpr size_t kNotify = 2, kFds = 3;
   char packet[8192];
   PassedFds passed;
   const ssize_t n = receive_with(monitor, packet, sizeof packet, passed, kFds, MSG_DONTWAIT);
-  if (n < static_cast<ssize_t>(kHeader)) return n < 0 && errno == EAGAIN;
+  if (n < static_cast<ssize_t>(kLxcHeader)) return n < 0 && errno == EAGAIN;
   uint16_t notification = 0, room = 0;
   std::memcpy(&notification, packet + kNotificationSizeAt, sizeof notification);
   std::memcpy(&room, packet + kResponseSizeAt, sizeof room);
   seccomp_notif_resp response{};
-  const size_t at = kHeader + notification, end = at + room;
+  const size_t at = kLxcHeader + notification, end = at + room;
   if (notification < sizeof(seccomp_notif) || room < sizeof response ||
       end > static_cast<size_t>(n)) {
     return false;
   }
   seccomp_notif asked{};
-  std::memcpy(&asked, packet + kHeader, sizeof asked);
+  std::memcpy(&asked, packet + kLxcHeader, sizeof asked);
   // LXC before 4.0 sends no notify descriptor.
   const bool waits = passed.count < kFds || still_waits(passed.fds[kNotify].get(), asked.id);
   if (!waits || unread_bytes(monitor) != 0) return false;

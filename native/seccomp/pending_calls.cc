@@ -88,6 +88,16 @@ const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
   return leftovers_;
 }
 
+uint64_t PendingCalls::last_answered(uint64_t key) const {
+  uint64_t id = 0;
+  const auto note = [key, &id](const Entry& entry) {
+    if (entry.key == key && entry.answering != 0) id = entry.answering;
+  };
+  for (const Entry& entry : layout()->parked) note(entry);
+  for (const Entry& entry : layout()->thread_slots) note(entry);
+  return id;
+}
+
 const PendingCalls::Entry* PendingCalls::answering(uint64_t key) const {
   for (const auto& [place, entry] : leftovers_) {
     if (entry.key == key && entry.answering != 0) return &entry;

@@ -103,6 +103,10 @@ class PendingCalls {
     for (const WriterSlot& slot : layout()->writer_slots) one(slot);
   }
 
+  /// The id of the notification that a worker was answering the monitor with that key when it
+  /// ended; 0: none. For the keeper, as for_each().
+  uint64_t last_answered(uint64_t key) const;
+
   /// The answer to the monitor with that key that an earlier worker was giving when it ended;
   /// nullptr: none. It stays until settle_answer().
   const Entry* answering(uint64_t key) const;

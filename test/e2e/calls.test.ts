@@ -84,6 +84,38 @@ const KILLS_AND_RELOADS = inLong(1, 3);
 /** How many descriptors a writer has that waits for work. */
 const WRITER_DESCRIPTORS = 7;
 
+/**
+ * Kills the worker while it answers a monitor of LXC, which has its answer by then: the worker has not come to know
+ * that it was sent.
+ */
+async function killWhileItAnswers(scope: Scope, daemon: Daemon, sockets: string) {
+  const script = join(project, "test/support/native/answered_monitor.py");
+  const monitor = background(scope, ["python3", script, join(sockets, "lxc.sock")]);
+  let said = "";
+  monitor.stdout?.on("data", (text: Buffer) => {
+    said += text;
+  });
+  const ask = () => monitor.stdin?.write("\n");
+  await until("it is connected", async () => (await countersOf(daemon)).listeners === 1);
+  const { workerPid } = await statusOf(daemon);
+  const late = ["-e", "trace=sendto", "-e", "inject=sendto:delay_exit=60000000"];
+  const to = ["-p", `${workerPid}`];
+  const tracer = spawn("strace", ["-qq", "-f", "-o", "/dev/null", ...late, ...to]);
+  scope.defer(() => tracer.kill("SIGKILL"));
+  const tasks = readdirSync(`/proc/${workerPid}/task`);
+  await until("it is traced", () =>
+    tasks.every((tid) =>
+      /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${workerPid}/task/${tid}/status`, "utf8")),
+    ),
+  );
+  ask();
+  await until("it has an answer", () => said === "answer\n");
+  process.kill(workerPid, "SIGKILL");
+  // It ends only when nobody traces it.
+  tracer.kill("SIGKILL");
+  return { ask, said: () => said };
+}
+
 /** The writers of a worker, by PID. */
 function writersOf(workerPid: number): string[] {
   return readdirSync(`/proc/${workerPid}/task`).flatMap((task) =>
@@ -607,47 +639,37 @@ describeLive("the agent", ["runc", "busybox"], () => {
     },
   );
 
-  it.runIf(haveProgram("python3") && haveProgram("strace") && process.arch === "x64")(
+  const canKillWhileItAnswers =
+    haveProgram("python3") && haveProgram("strace") && process.arch === "x64";
+
+  it.runIf(canKillWhileItAnswers)(
     "gives a monitor no second answer when it is not known whether it has the first",
     async () => {
       const scope = testScope();
       const { daemon, sockets } = await startCallNode(scope);
-      const script = join(project, "test/support/native/answered_monitor.py");
-      const monitor = background(scope, ["python3", script, join(sockets, "lxc.sock")]);
-      let said = "";
-      monitor.stdout?.on("data", (text: Buffer) => {
-        said += text;
-      });
-      await until("it is connected", async () => (await countersOf(daemon)).listeners === 1);
-      const { workerPid, generation } = await statusOf(daemon);
-      // The worker does not come to know that its answer was sent.
-      const late = ["-e", "trace=sendto", "-e", "inject=sendto:delay_exit=60000000"];
-      const tracer = spawn("strace", [
-        "-qq",
-        "-f",
-        "-o",
-        "/dev/null",
-        ...late,
-        "-p",
-        `${workerPid}`,
-      ]);
-      scope.defer(() => tracer.kill("SIGKILL"));
-      const tasks = readdirSync(`/proc/${workerPid}/task`);
-      await until("it is traced", () =>
-        tasks.every((tid) =>
-          /^TracerPid:\s+[1-9]/m.test(
-            readFileSync(`/proc/${workerPid}/task/${tid}/status`, "utf8"),
-          ),
-        ),
-      );
-      monitor.stdin?.write("\n");
-      await until("it has an answer", () => said === "answer\n");
-      process.kill(workerPid, "SIGKILL");
-      // It ends only when nobody traces it.
-      tracer.kill("SIGKILL");
+      const { generation } = await statusOf(daemon);
+      const monitor = await killWhileItAnswers(scope, daemon, sockets);
       await servingAfter(daemon, generation);
-      await until("it hears no more", () => said.split("\n").length > 2);
-      expect(said).toMatch(/^answer\n(closed|ConnectionResetError)\n$/);
+      await until("it hears no more", () => monitor.said().split("\n").length > 2);
+      expect(monitor.said()).toMatch(/^answer\n(closed|ConnectionResetError)\n$/);
+    },
+  );
+
+  it.runIf(canKillWhileItAnswers)(
+    "nor when vprocfs is stopped after that, and answers its next question",
+    async () => {
+      const scope = testScope();
+      const config = join(temporaryDirectory(scope, "stopped"), "vprocfs.toml");
+      writeFileSync(config, "");
+      const flags = ["--config", config, "--standby", "off"];
+      const { daemon, sockets } = await startCallNode(scope, ...flags);
+      writeFileSync(config, "no-such-key = 1\n");
+      const monitor = await killWhileItAnswers(scope, daemon, sockets);
+      await until("no worker serves", async () => (await statusOf(daemon)).state === "refusing");
+      await daemon.stop();
+      monitor.ask();
+      await until("it has an answer", () => monitor.said().split("\n").length > 2);
+      expect(monitor.said()).toBe("answer\nanswer\n");
     },
   );
 

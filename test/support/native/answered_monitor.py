@@ -2,21 +2,28 @@
 
 answered_monitor.py SOCKET
 
-Asks when it reads a line, and says each answer and the end of the connection.
+Asks when it reads a line, each time about another call, and says whether the answer is about that
+call, and the end of the connection.
 """
 
 import os
+import select
 import sys
 
 from lxc_monitor import Monitor
-from notified import next_call, start_caller
+from notified import give_up, next_call, start_caller
 
 child, listener = start_caller()
 monitor = Monitor(sys.argv[1], listener)
-sys.stdin.readline()
-monitor.ask(next_call(listener), child)
-heard = 0
+asked, heard = 0, 0
 while isinstance(heard, int):
+    if sys.stdin in select.select([sys.stdin, monitor.peer], [], [])[0]:
+        sys.stdin.readline()
+        if asked != 0:
+            give_up(listener, asked)
+        asked = next_call(listener)
+        monitor.ask(asked, child)
     heard = monitor.heard()
-    print("answer" if isinstance(heard, int) else heard, flush=True)
+    same = "answer" if heard == asked else "another answer"
+    print(same if isinstance(heard, int) else heard, flush=True)
 os.kill(child, 9)
