@@ -20,7 +20,7 @@ constexpr size_t kMaxSideListenersPerTenant = 64;
 /// After this time a call ends with EINTR, and its caller may call again. A runtime may have asked
 /// the kernel to let only fatal signals through to a waiting caller
 /// (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV); then this is how long other signals are held up.
-constexpr uint64_t kBlockUs = 10'000'000;
+constexpr uint64_t kBlockUs = 5'000'000;
 /// LXC does not ask for that, and its monitor logs a line for every such call.
 constexpr uint64_t kSideListenerBlockUs = 600'000'000;
 

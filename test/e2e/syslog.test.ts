@@ -340,6 +340,15 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
     await until("it is refused", () => outputOf(caller, path).endsWith("EPERM\n"));
   });
 
+  it("waits for less than ten seconds, so that a container can be frozen", async () => {
+    const scope = testScope();
+    const caller = await startLogged(scope, "runc", await startCallNode(scope));
+    expect((await ask(caller, READ)).result).toBeGreaterThan(0);
+    const begun = performance.now();
+    expect(await ask(caller, READ)).toMatchObject({ result: -1, error: "EINTR" });
+    expect(performance.now() - begun).toBeLessThan(10_000);
+  });
+
   it.each(kinds)("has few wait of one %s container, and nobody else for them", async (kind) => {
     const scope = testScope();
     const node = await startCallNode(scope);
