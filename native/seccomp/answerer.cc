@@ -146,7 +146,8 @@ CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Conta
 
 CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const {
   const auto of = static_cast<pid_t>(n.data.args[0]);
-  const auto room = static_cast<uint32_t>(n.data.args[1]);
+  const size_t room = static_cast<uint32_t>(n.data.args[1]);
+  const bool is_32bit = call_of(n.data).is_32bit;
   if (!kLittleEndian) return {};
   // The caller gives the PID of its own namespace; only the caller itself is answered.
   if (of != 0) {
@@ -155,10 +156,17 @@ CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const
   }
   Mask real{};
   // The kernel's result depends on the room that the caller has. A call that the kernel refuses
-  // here is passed to it, which refuses it again.
-  const size_t asked = std::min<size_t>(room, real.size());
-  const long used = ::syscall(SYS_sched_getaffinity, n.pid, asked, real.data());
-  if (used <= 0) return {};
+  // here is passed to it, which refuses it again. A 32-bit caller's room may end within a word of
+  // ours (compat_sys_sched_getaffinity() of kernel/compat.c).
+  if (is_32bit && room % sizeof(uint32_t) != 0) return {};
+  const size_t words = is_32bit ? (room + sizeof(long) - 1) / sizeof(long) * sizeof(long) : room;
+  const long got =
+      ::syscall(SYS_sched_getaffinity, n.pid, std::min(words, real.size()), real.data());
+  if (got <= 0) return {};
+  const auto used = static_cast<ptrdiff_t>(std::min(static_cast<size_t>(got), room));
+  if (std::any_of(real.begin() + used, real.end(), [](uint8_t cpus) { return cpus != 0; })) {
+    return {};
+  }
   // A caller that a cpuset or its own choice keeps off shown CPUs gets the kernel's mask.
   Mask mask{};
   for (const uint32_t cpu : shown.ids()) {
@@ -170,7 +178,7 @@ CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const
   out.kind = CallAnswer::Kind::kWrite;
   out.bytes.assign(mask.begin(), mask.begin() + used);
   out.argument = 2;
-  out.is_32bit = call_of(n.data).is_32bit;
+  out.is_32bit = is_32bit;
   out.value = used;
   return out;
 }

@@ -372,6 +372,14 @@ describeLive("the agent", ["runc", "busybox"], () => {
       const script = "import os; print(*os.sched_getaffinity(0))";
       expect((await caller.output(["python3", "-c", script])).trim()).toBe(online);
     }
+    if (process.arch === "x64") {
+      // Less than a word of the kernel's is enough for its CPUs.
+      expect(await caller.output([CALLS, "affinity32", "4"])).toBe(`4 ${online}\n`);
+      expect(await caller.output([CALLS, "affinity32", "128"])).toMatch(
+        new RegExp(`^\\d+ ${online}\n$`),
+      );
+      expect(await caller.output([CALLS, "affinity32", "3"])).toBe("-22\n");
+    }
     // Who binds itself is told the truth.
     const bound = await caller.output(["taskset", "-c", "0", CALLS, "affinity"]);
     expect(bound).toMatch(/^\d+ 0\n/);

@@ -71,6 +71,16 @@ static long sysinfo32(struct sysinfo32 *s) {
                    : "r8", "r9", "r10", "r11", "memory");
   return result;
 }
+
+/* The same of sched_getaffinity(2). */
+static long getaffinity32(unsigned bytes, void *mask) {
+  long result;
+  __asm__ volatile("int $0x80"
+                   : "=a"(result)
+                   : "a"(242L), "b"(0L), "c"((long)bytes), "d"(mask)
+                   : "r8", "r9", "r10", "r11", "memory");
+  return (int)result;
+}
 #endif
 
 static int show32(void) {
@@ -177,18 +187,35 @@ static int doomed(int rounds) {
   return 0;
 }
 
+static void print_set(long size, const cpu_set_t *set) {
+  printf("%ld", size);
+  for (int i = 0; size > 0 && i < CPU_SETSIZE; i++) {
+    if (CPU_ISSET(i, set)) printf(" %d", i);
+  }
+  puts("");
+}
+
 static int affinity(int of_itself) {
   cpu_set_t set;
   CPU_ZERO(&set);
   const pid_t who = of_itself ? (pid_t)syscall(SYS_gettid) : 0;
   const long size = syscall(SYS_sched_getaffinity, who, sizeof set, &set);
   if (size < 0) fail("sched_getaffinity");
-  printf("%ld", size);
-  for (int i = 0; i < CPU_SETSIZE; i++) {
-    if (CPU_ISSET(i, &set)) printf(" %d", i);
-  }
-  printf("\n%ld\n", syscall(SYS_sched_getaffinity, 0, 3, &set) < 0 ? (long)errno : 0);
+  print_set(size, &set);
+  printf("%ld\n", syscall(SYS_sched_getaffinity, 0, 3, &set) < 0 ? (long)errno : 0);
   return 0;
+}
+
+/* With room for so many bytes. */
+static int affinity32(int bytes) {
+#ifdef __x86_64__
+  cpu_set_t *set = (void *)room32();
+  const long size = getaffinity32((unsigned)bytes, set);
+  print_set(size, set);
+  return 0;
+#else
+  return bytes;
+#endif
 }
 
 /* A call that no agent of ours answers: 20 less the nice value. */
@@ -250,12 +277,13 @@ int main(int argc, char **argv) {
   if (strcmp(what, "fault") == 0) return fault();
   if (strcmp(what, "other") == 0) return other();
   if (strcmp(what, "affinity") == 0) return affinity(argc > 2);
+  if (strcmp(what, "affinity32") == 0 && argc > 2) return affinity32(atoi(argv[2]));
   if (strcmp(what, "doomed") == 0 && argc > 2) return doomed(atoi(argv[2]));
   if (strcmp(what, "mixed") == 0 && argc > 2) return mixed(atoi(argv[2]));
   if (strcmp(what, "agent") == 0 && argc > 2) least_agent(argv[2]);
   if (strcmp(what, "watch") == 0 && argc > 4)
     return watch(strtoul(argv[2], NULL, 10), argv[3], strtoul(argv[4], NULL, 10));
-  fprintf(stderr, "usage: calls show|show32|fault|other|affinity [self]|doomed ROUNDS|mixed ROUNDS|"
-                  "agent SOCKET|watch TOTAL UNTIL MOST\n");
+  fprintf(stderr, "usage: calls show|show32|fault|other|affinity [self]|affinity32 BYTES|"
+                  "doomed ROUNDS|mixed ROUNDS|agent SOCKET|watch TOTAL UNTIL MOST\n");
   return 2;
 }
