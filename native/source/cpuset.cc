@@ -1,6 +1,8 @@
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/words.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/parse.h"
@@ -8,17 +10,32 @@
 namespace vprocfs {
 namespace {
 
+/// Whether cpuset.cpus.partition says that the cgroup is a partition, and a valid one
+/// (Documentation/admin-guide/cgroup-v2.rst).
+bool is_partition(std::string_view text) {
+  const std::string_view state = trim(text);
+  return state == "root" || state == "isolated";
+}
+
 /// The effective set changes with CPU hotplug and with the siblings' partitions too, which nobody
 /// tells of: it is read each time, from the nearest file that has one. Watched are the files that
 /// it follows from, and on v2 those that decide which cgroup has the controller.
+///
+/// The effective set of a partition lacks the CPUs of the partitions below it, and may be empty.
+/// These are the container's own as well: another set is read then, which has both.
 class Cpuset : public CpusetSource {
  public:
-  /// `names`: files with the effective set, the best first. `written`: where it is configured.
-  Cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2, std::vector<const char*> names,
-         const char* written)
+  /// Names of files, the best first.
+  using Names = std::vector<const char*>;
+
+  /// `names`: with the effective set. `of_partition`: with the CPUs of a partition, before those.
+  /// `written`: where both are configured; the second one tells whether it is a partition.
+  Cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2, Names names, Names written,
+         Names of_partition = {})
       : dir_(dir),
         names_(std::move(names)),
-        files_(dir, notifier, {written},
+        of_partition_(std::move(of_partition)),
+        files_(dir, notifier, std::move(written),
                v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors),
         v2_(v2) {}
 
@@ -47,11 +64,14 @@ class Cpuset : public CpusetSource {
     fd_.reset();
     passed_empty_ = false;
     std::optional<CpuSet> found;
-    if (auto error = files_.refresh(buffer, [](const LimitChain::Texts&, size_t) {})) {
-      return *error;
-    }
+    Names own = names_;
+    const auto look = [&](const LimitChain::Texts& texts, size_t level) {
+      if (level > 0 || texts.size() < 2 || !texts[1] || !is_partition(*texts[1])) return;
+      own.insert(own.begin(), of_partition_.begin(), of_partition_.end());
+    };
+    if (auto error = files_.refresh(buffer, look)) return *error;
     const auto visit = [&](int dir_fd, size_t level) -> std::optional<Error> {
-      for (const char* name : names_) {
+      for (const char* name : level == 0 ? own : names_) {
         if (found) break;
         if (auto error = try_file(dir_fd, name, buffer, found)) return error;
         level_ = level;
@@ -88,7 +108,7 @@ class Cpuset : public CpusetSource {
   }
 
   DirPtr dir_;
-  const std::vector<const char*> names_;
+  const Names names_, of_partition_;
   LimitChain files_;
   const bool v2_;
   Fd fd_;
@@ -100,19 +120,23 @@ class Cpuset : public CpusetSource {
 }  // namespace
 
 std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2) {
-  return std::make_unique<Cpuset>(
-      std::move(dir), notifier, v2,
-      v2 ? std::vector<const char*>{"cpuset.cpus.effective"}
-         : std::vector<const char*>{"cpuset.effective_cpus", "cpuset.cpus"},
-      "cpuset.cpus");
+  if (!v2) {
+    return std::make_unique<Cpuset>(std::move(dir), notifier, v2,
+                                    Cpuset::Names{"cpuset.effective_cpus", "cpuset.cpus"},
+                                    Cpuset::Names{"cpuset.cpus"});
+  }
+  // Before Linux 6.7 no file tells what a partition was given of what was configured.
+  return std::make_unique<Cpuset>(std::move(dir), notifier, v2,
+                                  Cpuset::Names{"cpuset.cpus.effective"},
+                                  Cpuset::Names{"cpuset.cpus", "cpuset.cpus.partition"},
+                                  Cpuset::Names{"cpuset.cpus.exclusive.effective", "cpuset.cpus"});
 }
 
 std::unique_ptr<FactsSource<std::optional<CpuSet>>> make_allowed_nodes(const CgroupPlace& place) {
-  return std::make_unique<Cpuset>(
-      place.dir, place.notifier, place.v2,
-      place.v2 ? std::vector<const char*>{"cpuset.mems.effective"}
-               : std::vector<const char*>{"cpuset.effective_mems", "cpuset.mems"},
-      "cpuset.mems");
+  return std::make_unique<Cpuset>(place.dir, place.notifier, place.v2,
+                                  place.v2 ? Cpuset::Names{"cpuset.mems.effective"}
+                                           : Cpuset::Names{"cpuset.effective_mems", "cpuset.mems"},
+                                  Cpuset::Names{"cpuset.mems"});
 }
 
 }  // namespace vprocfs

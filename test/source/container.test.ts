@@ -108,6 +108,59 @@ describe("the effective cpuset", () => {
   });
 });
 
+describe("a partition of cpuset", () => {
+  const OUTER = { "cpuset.cpus.effective": "0-7\n" };
+  const files = (partition: string, effective: string): Files => ({
+    "c/cpuset.cpus": "8-15\n",
+    "c/cpuset.cpus.effective": `${effective}\n`,
+    "c/cpuset.cpus.partition": `${partition}\n`,
+  });
+  const exclusive = (set: string): Files => ({ "c/cpuset.cpus.exclusive.effective": `${set}\n` });
+  const range = (first: number, last: number): number[] =>
+    Array.from({ length: last - first + 1 }, (_, at) => first + at);
+
+  it.each([
+    ["root", "8-9", range(8, 15)],
+    ["isolated", "8-9", range(8, 15)],
+    ["isolated", "", range(8, 15)],
+    ["member", "8-9", [8, 9]],
+    ["root invalid (Cpu list in cpuset.cpus not exclusive)", "8-9", [8, 9]],
+    ["isolated invalid", "", range(0, 7)],
+  ] as const)(
+    "that is %j has the CPUs of those below it (effective: %j)",
+    (state, set, expected) => {
+      for (const since67 of [{}, exclusive("8-15")]) {
+        const source = sourceOf("v2", { ...OUTER, ...files(state, set), ...since67 });
+        expect(source.limits().cpuset).toEqual(expected);
+      }
+    },
+  );
+
+  it("has no CPU that was configured and not given to it, as far as the kernel tells", () => {
+    const source = sourceOf("v2", { ...OUTER, ...files("root", "9"), ...exclusive("8-11") });
+    expect(source.limits().cpuset).toEqual(range(8, 11));
+  });
+
+  it("above the container leaves it the effective set", () => {
+    const tree = new Tree({ ...v2Container("/c/d"), ...OUTER, ...files("root", "8-9") });
+    tree.write({ ...exclusive("8-15"), "c/d/cpuset.cpus.partition": "member\n" });
+    expect(tree.source("/c/d").limits().cpuset).toEqual([8, 9]);
+  });
+
+  it("is seen when it comes and goes", () => {
+    const tree = new Tree({ ...v2Container("/c"), ...OUTER, ...files("member", "8-15") });
+    tree.write({ ...exclusive(""), "cgroup.subtree_control": "cpuset\n" });
+    const source = tree.source("/c", true);
+    expect(source.limits().cpuset).toEqual(range(8, 15));
+    tree.write({ ...files("root", "8-9"), ...exclusive("8-12") });
+    expect(source.limits().cpuset).toEqual(range(8, 12));
+    tree.write(exclusive("8-10"));
+    expect(source.limits().cpuset).toEqual(range(8, 10));
+    tree.write({ "c/cpuset.cpus.partition": "member\n" });
+    expect(source.limits().cpuset).toEqual([8, 9]);
+  });
+});
+
 describe("v1 swap", () => {
   const stat = (memory: bigint, memsw: bigint) => ({
     "memory/c/memory.stat": `hierarchical_memory_limit ${memory}\nhierarchical_memsw_limit ${memsw}\n`,

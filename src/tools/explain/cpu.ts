@@ -68,6 +68,11 @@ function cpus(inputs: Inputs): readonly Part[] {
   return [{ ...set, decidedBy }, limit];
 }
 
+/** Whether a cgroup is a valid partition of cpuset, whose effective set lacks the CPUs of partitions below it. */
+function isPartition(directory = ""): boolean {
+  return ["root", "isolated"].includes(readFigure(join(directory, "cpuset.cpus.partition")) ?? "");
+}
+
 function cpuset({ container }: Inputs): Part {
   const place = container.cgroups.cpuset;
   const host = source(
@@ -79,11 +84,18 @@ function cpuset({ container }: Inputs): Part {
   if (place === undefined) {
     return { sources: [host] };
   }
-  for (const directory of chainOf(place)) {
-    const path = join(directory, place.v2 ? "cpuset.cpus.effective" : "cpuset.effective_cpus");
+  const effective = place.v2 ? "cpuset.cpus.effective" : "cpuset.effective_cpus";
+  const chain = chainOf(place);
+  const own = isPartition(chain[0]) ? ["cpuset.cpus.exclusive.effective", "cpuset.cpus"] : [];
+  const paths = [
+    ...own.map((name) => join(chain[0] ?? "", name)),
+    ...chain.map((directory) => join(directory, effective)),
+  ];
+  for (const path of paths) {
     const text = readFigure(path);
     if (text !== undefined && text !== "") {
-      return { sources: [source(path, "", text, "effective cpuset"), host] };
+      const means = path.endsWith(effective) ? "effective cpuset" : "cpuset of the partition";
+      return { sources: [source(path, "", text, means), host] };
     }
   }
   return { sources: [host] };

@@ -101,6 +101,25 @@ shown=$(run "cat /sys/devices/system/node/node*/meminfo")
 is "memory of all nodes" "$(echo "$shown" | awk '$3 == "MemTotal:" { sum += $4 } END { print sum }')" 262144
 is "memory blocks" "$(run "ls /sys/devices/system/node/node0" | grep -c ^memory)" 0
 
+# A container that has CPU 1 as a partition, and gives it to a partition of its own: none is left in its effective set.
+mkdir $cgroups/part
+echo 1 >$cgroups/part/cpuset.cpus
+echo root >$cgroups/part/cpuset.cpus.partition
+mkdir $cgroups/part/sub
+part=$(sh -c 'echo $$ >'$cgroups'/part/cgroup.procs
+  exec unshare --cgroup sh -c "
+    echo 0 >'$cgroups'/part/sub/cgroup.procs
+    exec unshare --pid --fork --mount --mount-proc sh -c \"
+      cat '$mnt'/self/sys/devices/system/cpu/online
+      cd '$cgroups'/part
+      echo +cpuset >cgroup.subtree_control
+      echo 1 >sub/cpuset.cpus
+      echo root >sub/cpuset.cpus.partition
+      cat cpuset.cpus.partition sub/cpuset.cpus.partition cpuset.cpus.effective
+      cat '$mnt'/self/sys/devices/system/cpu/online\""')
+is "CPUs of partitions within a partition" "$(echo "$part" | tr '\n' ' ')" "1 root root  1 "
+rmdir $cgroups/part/sub $cgroups/part
+
 # Disks: none until one is used or limited, then its own figures.
 is "no disk of its own: the first one" "$(run "cat /proc/diskstats" | awk '{ print $3, $4 + $6 + $8 + $10 }')" "vda 0"
 disk=$(cat /sys/block/vda/dev)
