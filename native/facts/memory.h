@@ -28,8 +28,9 @@ struct SwapFacts {
 /// Huge pages of one size that is limited by the hugetlb controller, bytes.
 struct HugetlbFacts {
   uint64_t page_kb = 0;
-  uint64_t limit_bytes = 0;  ///< the smallest along the ancestor chain
+  uint64_t limit_bytes = 0;  ///< the smallest along the ancestor chain, of reservations too
   uint64_t used_bytes = 0;
+  uint64_t reserved_bytes = 0;  ///< and not in use; 0 before Linux 5.7, which does not tell
   /// What every limit along the chain leaves at least: others use some of an ancestor's.
   uint64_t free_bytes = UINT64_MAX;
 };

@@ -24,6 +24,7 @@ struct Js<MemoryFacts> {
         .set("swappinessZero", memory.swap.swappiness_zero)
         .set("hugetlbLimitBytes", usual ? std::optional(usual->limit_bytes) : std::nullopt)
         .set("hugetlbUsedBytes", usual ? usual->used_bytes : 0)
+        .set("hugetlbReservedBytes", usual ? usual->reserved_bytes : 0)
         .set("hugetlbFreeBytes", usual ? usual->free_bytes : 0)
         .set("roomBytes", memory.headroom.free_bytes)
         .set("availableRoomBytes", memory.headroom.available_bytes)

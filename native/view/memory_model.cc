@@ -164,6 +164,7 @@ void fill_hugetlb(MemoryModel& m, const Facts& facts) {
     const HugePool pool = limited_pool(*limit, host_pages, host_free);
     m.huge_pages = pool.pages;
     m.huge_pages_free = pool.free;
+    m.huge_pages_reserved = std::min(pool.reserved, of_host(host, "HugePages_Rsvd"));
   } else {
     m.huge_pages = host_pages;
     m.huge_pages_free = host_free;
@@ -207,6 +208,7 @@ HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t h
   const uint64_t room = limit.free_bytes / 1024 / limit.page_kb;
   const uint64_t unused = saturating_sub(pool.pages, limit.used_bytes / 1024 / limit.page_kb);
   pool.free = std::min({unused, room, host_free});
+  pool.reserved = std::min(limit.reserved_bytes / 1024 / limit.page_kb, pool.free);
   return pool;
 }
 

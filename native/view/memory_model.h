@@ -60,6 +60,7 @@ struct MemoryModel {
 /// Huge pages of one size of a container: the host's, up to a limit.
 struct HugePool {
   uint64_t pages = 0, free = 0;
+  uint64_t reserved = 0;  ///< of those that are free
 };
 HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t host_free);
 

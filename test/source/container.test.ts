@@ -234,6 +234,33 @@ describe("huge pages", () => {
   });
 });
 
+describe("reservations of huge pages", () => {
+  const MIB2 = 2097152n;
+  it.each([
+    ["v2", "", "max", "current"],
+    ["v1", "hugetlb/", "limit_in_bytes", "usage_in_bytes"],
+  ] as const)("%s: are limited like use", (version, at, max, used) => {
+    const files = (counter: string, limit: bigint, use: bigint, cgroup = "a/c"): Files => ({
+      [`${at}${cgroup}/hugetlb.2MB.${counter}${max}`]: `${limit * MIB2}\n`,
+      [`${at}${cgroup}/hugetlb.2MB.${counter}${used}`]: `${use * MIB2}\n`,
+    });
+    const hugetlb = (...all: readonly Files[]): readonly (bigint | null)[] => {
+      const tree = new Tree(version === "v1" ? v1Container("/a/c") : v2Container("/a/c"));
+      all.forEach((each) => void tree.write(each));
+      const memory = tree.source("/a/c").memory();
+      const { hugetlbLimitBytes, hugetlbReservedBytes, hugetlbFreeBytes } = memory;
+      const free = hugetlbFreeBytes < 2n ** 62n ? hugetlbFreeBytes / MIB2 : null;
+      return [hugetlbLimitBytes && hugetlbLimitBytes / MIB2, hugetlbReservedBytes / MIB2, free];
+    };
+    expect(hugetlb(files("rsvd.", 8n, 5n))).toEqual([8n, 5n, null]);
+    expect(hugetlb(files("", 9n, 2n), files("rsvd.", 8n, 5n))).toEqual([8n, 3n, null]);
+    expect(hugetlb(files("", 7n, 2n), files("rsvd.", 8n, 5n))).toEqual([7n, 3n, null]);
+    // Of what an ancestor has left to reserve, a sibling has 10. Its own 3 are reserved already.
+    const above = files("rsvd.", 20n, 15n, "a");
+    expect(hugetlb(files("", 30n, 2n), files("rsvd.", 30n, 5n), above)).toEqual([20n, 3n, 8n]);
+  });
+});
+
 describe("CPU time", () => {
   it("v2: user time is without nice", () => {
     const text = "user_usec 1000\nsystem_usec 300\nnice_usec 400\n";

@@ -116,6 +116,8 @@ export interface Memory {
   /** What all cgroups that have a limit leave; null: none has. */
   readonly roomBytes: bigint | null;
   readonly hugetlbUsedBytes: bigint;
+  /** Reserved and not in use. */
+  readonly hugetlbReservedBytes: bigint;
   /** What the limits of the cgroups above leave. */
   readonly hugetlbFreeBytes: bigint;
   /** By v2's names; only what the kernel tells. */

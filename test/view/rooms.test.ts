@@ -482,6 +482,21 @@ describe("huge pages", () => {
     expect(ofNodes("1048576", "surplus_hugepages")).toEqual([0, 0]);
   });
 
+  it.each([
+    ["are what is reserved and not in use", { current: 4n, "rsvd.current": 6n }, 28n, 2n],
+    ["are no more than the node has", { current: 4n, "rsvd.current": 26n }, 28n, 3n],
+    ["are no more than are free", { current: 31n, "rsvd.current": 40n }, 1n, 1n],
+    ["are none where all are in use", { current: 4n, "rsvd.current": 4n }, 28n, 0n],
+  ] as const)("of a limit that are reserved %s", (_, figures, free, reserved) => {
+    const files = Object.entries({ max: 32n, ...figures }).map(([name, pages]) => [
+      `hugetlb.2MB.${name}`,
+      String(pages * 2n * MIB),
+    ]);
+    writeHost(Object.fromEntries(files));
+    const found = pools(renderFixture(dir, "proc/meminfo"));
+    expect(found).toMatchObject({ HugePages_Free: free, HugePages_Rsvd: reserved });
+  });
+
   it("of the node can be had beside the memory limit, and are in no file left out", () => {
     writeHost({ "memory.max": String(64n * MIB) });
     const text = renderFixture(dir, "proc/meminfo");
