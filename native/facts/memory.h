@@ -48,8 +48,10 @@ struct MemoryHeadroom {
   /// The lower of limit and memory.high - usage + what of it can be reclaimed. Beyond memory.high,
   /// allocations stand still.
   std::optional<uint64_t> available_bytes;
-  uint64_t ceiling_bytes = 0;          ///< the limit or memory.high that available_bytes is of
-  std::optional<uint64_t> swap_bytes;  ///< of the cgroups above it only: limit - usage of swap
+  uint64_t ceiling_bytes = 0;  ///< the limit or memory.high that available_bytes is of
+  /// Of swap, the lower of limit and memory.swap.high - usage; the limit of the container's own
+  /// cgroup is its SwapTotal.
+  std::optional<uint64_t> swap_bytes;
 };
 
 /// An event counter of a container's memory, by the name that /proc/vmstat has for it.

@@ -170,6 +170,10 @@ Result<MemoryHeadroom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts&
     take_lower(headroom.free_bytes, saturating_sub(*both, used_of_both));
     note_available(headroom, *both, left_when_reclaimed(*both, used_of_both, own.stat));
   }
+  if (const auto swap = below(own_.swap_bytes, host.swap_bytes)) {
+    const uint64_t used_of_swap = own.swap.used_bytes.value_or(0) / 1024 * 1024;
+    headroom.swap_bytes = saturating_sub(*swap, used_of_swap);
+  }
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, headroom)) return *error;
     if (auto error = take_both(at, buffer, host, headroom)) return *error;

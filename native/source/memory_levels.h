@@ -32,7 +32,8 @@ class MemoryLevels {
   };
   /// nothing: no limit.
   struct Limits {
-    std::optional<uint64_t> memory_bytes, high_bytes, swap_bytes;
+    std::optional<uint64_t> memory_bytes, high_bytes;
+    std::optional<uint64_t> swap_bytes;  ///< of the limit and memory.swap.high the lower
     std::optional<uint64_t> both_bytes = std::nullopt;  ///< v1: of memory and swap together
   };
 

@@ -25,7 +25,7 @@ class MemoryV2 : public MemorySource {
  public:
   MemoryV2(DirPtr dir, ChangeNotifier* notifier)
       : dir_(dir),
-        limits_(dir, notifier, {"memory.max", "memory.swap.max", "memory.high"},
+        limits_(dir, notifier, {"memory.max", "memory.swap.max", "memory.high", "memory.swap.high"},
                 LimitChain::Reach::kAncestorsV2),
         levels_(dir, kFiles),
         current_(dir, "memory.current"),
@@ -85,9 +85,11 @@ class MemoryV2 : public MemorySource {
       const auto limit = [&](size_t at) {
         return texts[at] ? parse_limit(*texts[at]) : std::nullopt;
       };
-      const MemoryLevels::Limits limits{limit(0), limit(2), limit(1)};
+      MemoryLevels::Limits limits{limit(0), limit(2), limit(1)};
       take_lower(limit_, limits.memory_bytes);
       take_lower(swap_limit_, limits.swap_bytes);
+      // Beyond it allocations stand still, as beyond memory.high: it is no size either.
+      take_lower(limits.swap_bytes, limit(3));
       levels_.add(level, limits);
     });
   }

@@ -23,6 +23,8 @@ interface Level {
   readonly high: bigint | null;
   /** Swap alone. */
   readonly swapLimit: bigint | null;
+  /** v2 only. */
+  readonly swapHigh: bigint | null;
   readonly usage: bigint;
   readonly swapUsed: bigint;
   readonly files: bigint;
@@ -50,6 +52,7 @@ const FREE: Level = {
   limit: null,
   high: null,
   swapLimit: null,
+  swapHigh: null,
   usage: 0n,
   swapUsed: 0n,
   files: 0n,
@@ -68,12 +71,13 @@ function both({ limit, swapLimit }: Level): bigint | null {
 }
 
 function filesOf({ version, chain }: World, level: Level): Record<string, string> {
-  const { limit, high, swapLimit, usage, swapUsed, files, slab } = level;
+  const { limit, high, swapLimit, swapHigh, usage, swapUsed, files, slab } = level;
   if (version === 2) {
     return {
       "memory.max": `${limit ?? "max"}\n`,
       "memory.high": `${high ?? "max"}\n`,
       "memory.swap.max": `${swapLimit ?? "max"}\n`,
+      "memory.swap.high": `${swapHigh ?? "max"}\n`,
       "memory.current": `${usage}\n`,
       "memory.swap.current": `${swapUsed}\n`,
       "memory.stat": `file ${files}\ninactive_file ${files}\nslab_reclaimable ${slab}\n`,
@@ -197,9 +201,11 @@ function check(world: World): void {
   }
   expect(value("MemFree")).toBeLessThanOrEqual(value("MemAvailable"));
   // On v1 the container's own is what its limits of memory and of both leave between them.
-  for (const { swapLimit, swapUsed } of version === 2 ? chain : chain.slice(1)) {
-    if (swapLimit !== null && swapLimit < host.swapTotalKb * 1024n) {
-      expect(value("SwapFree")).toBeLessThanOrEqual(kb(minus(swapLimit, swapUsed)));
+  for (const level of version === 2 ? chain : chain.slice(1)) {
+    for (const ceiling of [level.swapLimit, version === 2 ? level.swapHigh : null]) {
+      if (ceiling !== null && ceiling < host.swapTotalKb * 1024n) {
+        expect(value("SwapFree")).toBeLessThanOrEqual(kb(minus(ceiling, level.swapUsed)));
+      }
     }
   }
   expect(value("SwapFree")).toBeLessThanOrEqual(value("SwapTotal"));
@@ -219,6 +225,7 @@ describe("room", () => {
     limit,
     high: limit,
     swapLimit: limit,
+    swapHigh: limit,
     usage: amount,
     swapUsed: amount,
     files: amount,
@@ -293,6 +300,21 @@ describe("room", () => {
         { ...FREE, swapLimit: 300n * MIB, swapUsed: 280n * MIB },
       ],
       { SwapTotal: 256n, SwapFree: 20n },
+    ],
+    [
+      "memory.swap.high is lower than memory.swap.max",
+      [{ ...child, swapLimit: 256n * MIB, swapHigh: 100n * MIB, swapUsed: 30n * MIB }],
+      { SwapTotal: 256n, SwapFree: 70n },
+    ],
+    [
+      "memory.swap.high is above memory.swap.max",
+      [{ ...child, swapLimit: 256n * MIB, swapHigh: 300n * MIB, swapUsed: 30n * MIB }],
+      { SwapTotal: 256n, SwapFree: 226n },
+    ],
+    [
+      "only memory.swap.high of a parent is set, and a sibling has gone beyond it",
+      [child, { ...FREE, swapHigh: 300n * MIB, swapUsed: 310n * MIB }],
+      { SwapTotal: 1024n, SwapFree: 0n },
     ],
   ])("%s", (_, chain, expected) => {
     const world: World = { version: 2, host: HOST, chain };

@@ -140,20 +140,29 @@ function swapAbove(inputs: Inputs): Part {
   if (place === undefined) {
     return { sources: [] };
   }
-  const [limit, ...used] = place.v2
-    ? (["memory.swap.max", "memory.swap.current"] as const)
-    : (["memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"] as const);
+  const [used, ...limiting] = place.v2
+    ? (["memory.swap.current", "memory.swap.max", "memory.swap.high"] as const)
+    : (["memory.memsw.usage_in_bytes", "memory.memsw.limit_in_bytes"] as const);
+  const isSet = (path: string): boolean => limitOf(readFigure(path)) !== undefined;
   const above = chainOf(place)
     .slice(1)
-    .filter((directory) => limitOf(readFigure(join(directory, limit))) !== undefined);
+    .filter((directory) => limiting.some((limit) => isSet(join(directory, limit))));
   return {
-    sources: above.flatMap((directory) =>
-      used.map((file) => {
-        const path = join(directory, file);
-        return source(path, "", readFigure(path), "use of an ancestor's limit, bytes");
-      }),
-    ),
+    sources: above.map((directory) => {
+      const path = join(directory, used);
+      return source(path, "", readFigure(path), "use of an ancestor's limit, bytes");
+    }),
   };
+}
+
+/** Beyond memory.swap.high allocations stand still: what is left up to it can be had. */
+function swapHigh(inputs: Inputs): Part {
+  const place = memoryOf(inputs);
+  if (place?.v2 !== true) {
+    return { sources: [] };
+  }
+  const { sources } = limits(place, "memory.swap.high", "", "memory.swap.high, bytes");
+  return { sources: sources.filter(({ value }) => limitOf(value) !== undefined) };
 }
 
 function meminfo(label: string) {
@@ -232,10 +241,11 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["SwapFree"],
     file: MEMINFO,
     formula:
-      "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit, and the host's SwapFree",
+      "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit, memory.swap.high - use of it and of every one above (v2), and the host's SwapFree",
     parts: (inputs) => [
       ...swapParts(inputs),
       swapAbove(inputs),
+      swapHigh(inputs),
       hostMeminfo("SwapFree", "what the host has free"),
     ],
     result: meminfo("SwapFree"),

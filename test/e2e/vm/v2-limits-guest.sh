@@ -82,6 +82,11 @@ meminfo=$(run "cat /proc/meminfo")
 is "memory.high is no size" "$(echo "$meminfo" | kb MemTotal)" 262144
 is "and all that can be had" "$(echo "$meminfo" | kb MemAvailable | awk '{ print ($1 <= 65536) }')" 1
 echo max >$cgroups/box/inner/memory.high
+echo 32M >$cgroups/box/inner/memory.swap.high
+meminfo=$(run "cat /proc/meminfo")
+is "memory.swap.high is no size" "$(echo "$meminfo" | kb SwapTotal)" 131072
+is "and all that is free" "$(echo "$meminfo" | kb SwapFree | awk '{ print ($1 <= 32768) }')" 1
+echo max >$cgroups/box/inner/memory.swap.high
 
 echo "50000 100000" >$cgroups/box/cpu.max
 is "quota of the parent" "$(run "grep -c ^processor /proc/cpuinfo")" 1
