@@ -33,14 +33,14 @@ function sources({ v1, v2, host }) {
 
 function section({ path, mode, changes, description }) {
   const { summary, notes, fields } = description;
-  const always = changes === "kAlways" ? "at any moment" : "with limits only";
+  const when = changes === "kAlways" ? "at any moment" : "with limits only";
   const rows = fields.map(({ name, meaning, formula = "" }) => {
     return `| ${names(name)} | ${cell(meaning)} | ${cell(formula)} |`;
   });
   const parts = [
     `## ${path}`,
     summary,
-    `Mode ${mode}. Changes ${always}.`,
+    `Mode ${mode}. Changes ${description.changes ?? when}.`,
     sources(description),
     ["| field | meaning | formula |", "|---|---|---|", ...rows].join("\n"),
     notes.join("\n\n"),

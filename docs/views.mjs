@@ -92,12 +92,26 @@ function readDescription(row) {
   } catch {
     return fail("there is no description of this view");
   }
-  const { summary, shows, common = true, v1, v2, host, notes, fields, ...others } = parse(text);
+  const {
+    summary,
+    changes,
+    shows,
+    common = true,
+    v1,
+    v2,
+    host,
+    notes,
+    fields,
+    ...others
+  } = parse(text);
   if (Object.keys(others).length > 0) {
     fail(`unknown: ${Object.keys(others).join(", ")}`);
   }
   if (!isText(summary)) {
     fail("summary must be a text");
+  }
+  if (changes !== undefined && !isText(changes)) {
+    fail("changes must say when, where that is more than the table of views has");
   }
   if (isText(shows) !== isListed(row)) {
     fail("shows must say in a few words what the file shows, unless its directory is listed");
@@ -120,7 +134,7 @@ function readDescription(row) {
       fail(`a field must have a name, a meaning and perhaps a formula: ${field}`);
     }
   }
-  return { summary, shows, common, v1, v2, host, notes, fields };
+  return { summary, changes, shows, common, v1, v2, host, notes, fields };
 }
 
 /** All views by index, described. */
