@@ -116,6 +116,10 @@ bool CachedFiles::limits_changed() {
       // The kernel's copy is of the connection that has the file.
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
       if (parts_.tree.file(index) == nullptr) continue;
+      // Clock rates may be others by now, which no limit decides: the next OPEN looks at them.
+      const CachedTextPtr copy = files.kernel_copy(view->index);
+      const auto shown = container->shown_cpus(boottime_us(), options().tick_us);
+      if (!shown || (copy && copy->shown == shown.value())) continue;
       const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
       if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
       // All of it in the lane: whoever is told that a replacement is under way queues behind it.
