@@ -1,58 +1,20 @@
 // What workers leave for each other: readers go on with it. Where it is damaged it is ignored, and
 // reads go on all the same.
 
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  writeSync,
-} from "node:fs";
-import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { writeSync } from "node:fs";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { beforeEach, expect, it } from "vitest";
-import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
-import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
-import type { Scope } from "../support/scope.js";
 import { sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
-import { until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { contentOf, damage, GRANULE, statesOf } from "./never-down-memory.js";
+import { statusOf } from "./never-down-support.js";
 
 const ROUNDS = sized("VPROCFS_TEST_STORM_FLIPS", 6, 200);
 const FLIPS_PER_ROUND = 40;
-const GRANULE = 256;
 const UNUSED = Buffer.alloc(GRANULE);
-
-/** The memory that the keeper holds for its workers. */
-function stateOf(daemon: Daemon, scope: Scope): number {
-  const directory = `/proc/${daemon.pid}/fd`;
-  const name = readdirSync(directory).find((fd) => {
-    return readlinkSync(`${directory}/${fd}`).includes("memfd:vprocfs-state");
-  });
-  const fd = openSync(`${directory}/${name}`, "r+");
-  scope.defer(() => closeSync(fd));
-  return fd;
-}
-
-function contentOf(state: number): Buffer {
-  const bytes = Buffer.alloc(fstatSync(state).size);
-  readSync(state, bytes, 0, bytes.length, 0);
-  return bytes;
-}
-
-/** The worker stands still meanwhile: damage is to meet the next one. */
-async function damage(daemon: Daemon, how: () => void) {
-  const { workerPid, generation } = await statusOf(daemon);
-  process.kill(workerPid, "SIGSTOP");
-  how();
-  process.kill(workerPid, "SIGKILL");
-  return servingAfter(daemon, generation);
-}
 
 describeLive("a worker that finds damaged state", [], () => {
   let daemon: Daemon;
@@ -64,7 +26,7 @@ describeLive("a worker that finds damaged state", [], () => {
     const scope = testScope();
     daemon = await Daemon.start(scope);
     container = await Container.start(scope, { memory: 64 * 2 ** 20, binds: bindsOf(daemon) });
-    state = stateOf(daemon, scope);
+    [state = -1] = statesOf(daemon, scope);
     held = [];
     const id = await container.id(daemon);
     for (const file of ["proc/meminfo", "proc/stat", "proc/uptime"]) {
@@ -146,92 +108,5 @@ describeLive("a worker that finds damaged state", [], () => {
       expect(status.generation, daemon.logs).toBe(before.generation + 1);
       await expectReads();
     }
-  });
-});
-
-describeLive("a worker that follows one whose files the kernel has cached", [], () => {
-  const FILES = ["sys/devices/system/cpu/online", "proc/cpuinfo"];
-  let daemon: Daemon;
-  let container: Container;
-
-  beforeEach(async () => {
-    const scope = testScope();
-    daemon = await Daemon.start(scope);
-    container = await Container.start(scope, { quota: 1 });
-  });
-
-  /** Its length changes with the quota, which is one CPU at first. */
-  async function pathOf(file: string) {
-    return daemon.path("containers", await container.id(daemon), file);
-  }
-
-  async function replaced() {
-    const { workerPid, generation } = await statusOf(daemon);
-    process.kill(workerPid, "SIGKILL");
-    return servingAfter(daemon, generation);
-  }
-
-  /** Of a reader that has read all but the end: what it has, and what it finds at the end. */
-  async function halfRead(path: string) {
-    const reader = await open(path);
-    testScope().defer(() => reader.close());
-    const whole = await output(["cat", path]);
-    const { buffer, bytesRead } = await reader.read(
-      Buffer.alloc(whole.length + 100),
-      0,
-      whole.length,
-    );
-    expect(`${buffer.subarray(0, bytesRead)}`).toBe(whole);
-    return { whole, rest: async () => (await reader.read(Buffer.alloc(100))).bytesRead };
-  }
-
-  it.each(FILES)("lets a reader of %s end with what it began", async (file) => {
-    const path = await pathOf(file);
-    const { whole, rest } = await halfRead(path);
-    await replaced();
-    container.cgroup.limit({ quota: null });
-    const changed = await until("the change shows", async () => {
-      const text = await output(["cat", path]);
-      return text.length > whole.length && text;
-    });
-    await stat(path);
-    expect(await output(["cat", path])).toBe(changed);
-    expect(await rest()).toBe(0);
-  });
-
-  it.each(FILES)(
-    "does not take the end of such a reader of %s for that of its own",
-    async (file) => {
-      const path = await pathOf(file);
-      const before = await open(path);
-      await replaced();
-      const { whole, rest } = await halfRead(path);
-      await before.close();
-      container.cgroup.limit({ quota: null });
-      await until("the change shows", async () => {
-        return (await output(["cat", path])).length > whole.length;
-      });
-      expect(await rest()).toBe(0);
-    },
-  );
-});
-
-describeLive("a worker that follows one with an open /proc/uptime", ["python3"], () => {
-  it("shows it the age of the PID namespace that opened it", async () => {
-    const scope = testScope();
-    const daemon = await Daemon.start(scope);
-    const old = await Container.start(scope, {});
-    const age = async (one: Container): Promise<number> =>
-      Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
-    await until("the first is old enough", async () => (await age(old)) > 2);
-    const young = await Container.start(scope, { cgroup: old.cgroup });
-    const uptime = keepUptimeOpen(scope, young, daemon.path("proc/uptime"));
-    const kept = await uptime();
-    const { workerPid, generation } = await statusOf(daemon);
-    process.kill(workerPid, "SIGKILL");
-    await servingAfter(daemon, generation);
-    const again = (await uptime()).uptime;
-    expect(again).toBeGreaterThanOrEqual(kept.uptime);
-    expect(again).toBeLessThan((await age(old)) - 1.5);
   });
 });

@@ -50,9 +50,10 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
   // What reads the kernel's copy holds nothing here, and is not counted.
   if (use == ContainerFiles::CopyUse::kOwn) {
     if (parts_.full(container)) return Answer::error(ENFILE);
-    // To announce a greater size would make the copy longer too.
+    // To announce a greater size would make the copy longer too. Who reads that goes on with what
+    // the kernel has: after a takeover nobody else may have it.
     return snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
-                                  text.value()->text);
+                                  text.value()->text, FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE);
   }
   fuse_open_out out{};
   out.fh = cached_handle_;
@@ -82,7 +83,11 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
 }
 
 Answer CachedFiles::read(const Request& r) {
-  if (OpenFiles::is_handle(r.arg<fuse_read_in>()->fh)) return snapshots_.read(r);
+  const auto* in = r.arg<fuse_read_in>();
+  // All readers share the page cache, those with a snapshot of their own too: without a lock owner
+  // it is filled, and only with the kernel's copy.
+  const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+  if (!cached && OpenFiles::is_handle(in->fh)) return snapshots_.read(r);
   return read_for_cache(r, [this](const View& view, Container& container) -> Result<CachedTextPtr> {
     ContainerFiles& files = ContainerFiles::of(container);
     if (CachedTextPtr kept = files.kernel_copy(view.index)) return kept;

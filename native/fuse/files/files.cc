@@ -59,9 +59,9 @@ std::string Files::name_of(const Request& r) {
   return {bytes, ::strnlen(bytes, r.payload_size())};
 }
 
-Answer Files::opened(uint64_t handle, NodeId node) {
+Answer Files::opened(uint64_t handle, NodeId node, uint32_t flags) {
   fuse_open_out out{};
-  out.open_flags = FOPEN_DIRECT_IO;
+  out.open_flags = flags;
   out.fh = handle;
   // Nobody is there to close it.
   return Answer::of(out).or_undo([this, handle, node] { parts_.open_files.erase(handle, node); });

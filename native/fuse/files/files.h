@@ -75,8 +75,8 @@ class Files {
   static std::string name_of(const Request& r);
   /// What poll(2) is told of every file, and `events`.
   Answer answer_poll(uint32_t events) const;
-  /// What an OPEN that was given `handle` is answered with.
-  Answer opened(uint64_t handle, NodeId node);
+  /// What an OPEN that was given `handle` is answered with. `flags`: what the kernel is to do.
+  Answer opened(uint64_t handle, NodeId node, uint32_t flags = FOPEN_DIRECT_IO);
   /// Keeps the file of a READ by a handle of a worker whose state was lost.
   void restore(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text) {
     parts_.open_files.restore(r.arg<fuse_read_in>()->fh, file, std::move(text));

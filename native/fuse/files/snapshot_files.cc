@@ -111,7 +111,7 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
 }
 
 Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
-                                  std::string text) {
+                                  std::string text, uint32_t flags) {
   const uint64_t handle = parts_.open_files.insert(file, std::move(text), r.identity());
   const ContainerFiles::LastOpen last{handle, r.header().pid};
   if (file->container) {
@@ -121,7 +121,7 @@ Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFi
     const std::lock_guard lock(host_opens_mutex_);
     host_opens_[file->view->index] = last;
   }
-  return opened(handle, file->node);
+  return opened(handle, file->node, flags);
 }
 
 Answer SnapshotFiles::read(const Request& r) {

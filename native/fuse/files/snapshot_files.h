@@ -23,8 +23,9 @@ class SnapshotFiles : public ViewFiles {
   Answer poll(const Request& r) override;
 
   /// Registers an open file that holds `text`, and answers its OPEN. The size that the kernel knows
-  /// stays.
-  Answer finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
+  /// stays. `flags`: as for opened().
+  Answer finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text,
+                     uint32_t flags = FOPEN_DIRECT_IO);
 
  protected:
   Answer attributes_in_turn(const Request& r, NodeId node, const View& view,

@@ -1,0 +1,96 @@
+// Readers that one worker has left in the middle of something: the next one goes on with it.
+
+import { open, stat } from "node:fs/promises";
+import { beforeEach, expect, it } from "vitest";
+import { output } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { keepUptimeOpen } from "../support/keep-open.js";
+import { describeLive } from "../support/needs.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { replaceWorker } from "./never-down-support.js";
+
+describeLive("a worker that follows one whose files the kernel has cached", [], () => {
+  const FILES = ["sys/devices/system/cpu/online", "proc/cpuinfo"];
+  let daemon: Daemon;
+  let container: Container;
+
+  beforeEach(async () => {
+    const scope = testScope();
+    daemon = await Daemon.start(scope);
+    container = await Container.start(scope, { quota: 1 });
+  });
+
+  /** Its length changes with the quota, which is one CPU at first. */
+  async function pathOf(file: string) {
+    return daemon.path("containers", await container.id(daemon), file);
+  }
+
+  /** Of a reader in the middle of a file: what it has, and what else it finds. */
+  async function halfRead(path: string, size?: number) {
+    const reader = await open(path);
+    testScope().defer(() => reader.close());
+    const whole = await output(["cat", path]);
+    const { buffer, bytesRead } = await reader.read(
+      Buffer.alloc(whole.length + 100),
+      0,
+      size ?? whole.length,
+    );
+    const begin = `${buffer.subarray(0, bytesRead)}`;
+    return { whole, all: async () => begin + (await reader.readFile("utf8")) };
+  }
+
+  it.each(
+    FILES.flatMap((file) => [
+      { file, what: "the end", size: undefined },
+      { file, what: "the begin", size: 1 },
+    ]),
+  )("lets a reader that has $what of $file end with what it began", async ({ file, size }) => {
+    const path = await pathOf(file);
+    const { whole, all } = await halfRead(path, size);
+    await replaceWorker(daemon, "kill");
+    container.cgroup.limit({ quota: null });
+    const changed = await until("the change shows", async () => {
+      const text = await output(["cat", path]);
+      return text.length > whole.length && text;
+    });
+    await stat(path);
+    expect(await output(["cat", path])).toBe(changed);
+    expect(await all()).toBe(whole);
+  });
+
+  it.each(FILES)(
+    "does not take the end of such a reader of %s for that of its own",
+    async (file) => {
+      const path = await pathOf(file);
+      const before = await open(path);
+      await replaceWorker(daemon, "kill");
+      const { whole, all } = await halfRead(path);
+      await before.close();
+      container.cgroup.limit({ quota: null });
+      await until("the change shows", async () => {
+        return (await output(["cat", path])).length > whole.length;
+      });
+      expect(await all()).toBe(whole);
+    },
+  );
+});
+
+describeLive("a worker that follows one with an open /proc/uptime", ["python3"], () => {
+  it("shows it the age of the PID namespace that opened it", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const old = await Container.start(scope, {});
+    const age = async (one: Container): Promise<number> =>
+      Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
+    await until("the first is old enough", async () => (await age(old)) > 2);
+    const young = await Container.start(scope, { cgroup: old.cgroup });
+    const uptime = keepUptimeOpen(scope, young, daemon.path("proc/uptime"));
+    const kept = await uptime();
+    await replaceWorker(daemon, "kill");
+    const again = (await uptime()).uptime;
+    expect(again).toBeGreaterThanOrEqual(kept.uptime);
+    expect(again).toBeLessThan((await age(old)) - 1.5);
+  });
+});
