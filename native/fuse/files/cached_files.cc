@@ -1,41 +1,60 @@
 #include "fuse/files/cached_files.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <utility>
 
 namespace vprocfs {
 
-std::function<void()> CachedFiles::replacement(NodeId node, const ContainerPtr& container,
-                                               const CachedTextPtr& now) {
-  return [this, node, container, now] {
-    reply().notify_forget(node.raw());
-    // read(2) asks for the size anew, sendfile(2) does not.
-    if (!now->text.empty()) {
-      reply().notify_grow(node.raw(), now->text.size(), now->text.back());
-    }
-    const auto index = static_cast<uint16_t>(node.index() - kFirstFileIndex);
-    ContainerFiles::of(*container).copy_settled(index);
-  };
+void CachedFiles::replace(const View& view, NodeId node, Container& container,
+                          const CachedText& now) {
+  AnnouncedSize& announced = announced_size(container, view);
+  const auto before = announced.mark();
+  reply().notify_forget(node.raw());
+  // read(2) asks for the size anew, sendfile(2) does not.
+  if (!now.text.empty()) {
+    reply().notify_grow(node.raw(), now.text.size(), now.text.back());
+    announced.note(before, now.text.size());
+  }
+  ContainerFiles::of(container).copy_settled(view.index);
 }
 
-Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling,
-                               NodeId node, const ContainerPtr& container,
+void CachedFiles::grow(const View& view, NodeId node, Container& container) {
+  AnnouncedSize& announced = announced_size(container, view);
+  const auto before = announced.mark();
+  const uint64_t size = ContainerFiles::of(container).settled_size(view.index);
+  if (before.size() >= size) return;
+  // All of these files end with a line.
+  reply().notify_grow(node.raw(), size, '\n');
+  announced.note(before, size);
+}
+
+Answer CachedFiles::after_copy(Answer answer, Copy copy, NodeId node, const ContainerPtr& container,
                                const CachedTextPtr& now) {
-  const uint64_t lane = lane_of(*container);
-  if (use == ContainerFiles::CopyUse::kReplace) {
-    return std::move(answer).after_notice(lane, replacement(node, container, now));
-  }
-  if (settling) return std::move(answer).after_notice(lane, [] {});
-  return answer;
+  const View& view = *parts_.tree.file(node.index());
+  const uint64_t size = ContainerFiles::of(*container).kernel_size(view.index);
+  const bool replaces = copy.use == ContainerFiles::CopyUse::kReplace;
+  const bool cut = announced_size(*container, view).size() < size;
+  if (!replaces && !cut && !copy.settling && !copy.truncates) return answer;
+  return std::move(answer).after_notice(lane_of(*container), [=, &view] {
+    if (replaces) {
+      replace(view, node, *container, *now);
+    } else {
+      grow(view, node, *container);
+    }
+    // The kernel takes the file for empty once this is answered.
+    if (copy.truncates) announced_size(*container, view).tell(0);
+  });
 }
 
 Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                           uint64_t valid_s) {
   const View& view = *parts_.tree.file(node.index());
-  const uint64_t announced = announced_size(*owner, view).tell_again(kUnknownSize);
   // The size of what the kernel caches must not change with a look-up.
   const uint64_t cached = ContainerFiles::of(*owner).kernel_size(view.index);
-  const uint64_t size = cached != 0 ? cached : announced;
+  const uint64_t size =
+      cached != 0 ? cached : announced_size(*owner, view).tell_again(kUnknownSize);
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 
@@ -47,20 +66,23 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
   if (!text) return Answer::error(text.error());
   bool settling = false;
   const auto use = files.hold_copy(view.index, text.value(), settling);
+  const bool truncates = (r.arg<fuse_open_in>()->flags & O_TRUNC) != 0;
+  const Copy copy{use, settling, truncates};
   // What reads the kernel's copy holds nothing here, and is not counted.
   if (use == ContainerFiles::CopyUse::kOwn) {
     if (parts_.full(container)) return Answer::error(ENFILE);
     // To announce a greater size would make the copy longer too. Who reads that goes on with what
     // the kernel has: after a takeover nobody else may have it.
-    return snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
-                                  text.value()->text, FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE);
+    Answer own = snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
+                                        text.value()->text, FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE);
+    return after_copy(std::move(own), copy, node_of(r), container, text.value());
   }
   fuse_open_out out{};
   out.fh = cached_handle_;
   out.open_flags = FOPEN_KEEP_CACHE;
   Answer opened = Answer::of(out).or_undo(
       [container, index = view.index] { ContainerFiles::of(*container).drop_copy(index); });
-  return after_copy(std::move(opened), use, settling, node_of(r), container, text.value());
+  return after_copy(std::move(opened), copy, node_of(r), container, text.value());
 }
 
 Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
@@ -79,7 +101,7 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
   out.attr = attributes_of(node, mode_of(view), size, (copy ? copy : text.value())->modified_ns);
   // Forgotten by notice, not by time.
   out.attr_valid = kForeverSeconds;
-  return after_copy(Answer::of(out), use, settling, node, container, text.value());
+  return after_copy(Answer::of(out), {use, settling, false}, node, container, text.value());
 }
 
 Answer CachedFiles::read(const Request& r) {
@@ -144,7 +166,7 @@ void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& conta
   const auto use = files.hold_copy(view.index, text.value(), settling);
   if (use == ContainerFiles::CopyUse::kOwn) return;
   files.drop_copy(view.index);
-  if (use == ContainerFiles::CopyUse::kReplace) replacement(node, container, text.value())();
+  if (use == ContainerFiles::CopyUse::kReplace) replace(view, node, *container, *text.value());
 }
 
 }  // namespace vprocfs

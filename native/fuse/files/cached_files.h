@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "base/clock.h"
 #include "fuse/files/snapshot_files.h"
@@ -35,14 +34,20 @@ class CachedFiles : public ViewFiles {
   /// it has counted only the readers that it opened files for.
   const uint64_t cached_handle_ = boottime_us();
 
-  /// Puts `now` in the place of the kernel's copy, on the notifier's threads.
-  std::function<void()> replacement(NodeId node, const ContainerPtr& container,
-                                    const CachedTextPtr& now);
+  /// Puts `now` in the place of the kernel's copy; on the notifier's threads.
+  void replace(const View& view, NodeId node, Container& container, const CachedText& now);
   /// The same with the present text, where the kernel has another one; on these threads.
   void renew(const View& view, NodeId node, const ContainerPtr& container);
+  /// Tells the kernel the size of its copy where it may take it for shorter; on these threads.
+  void grow(const View& view, NodeId node, Container& container);
+  /// What hold_copy() has said, and whether the caller opens the file with O_TRUNC.
+  struct Copy {
+    ContainerFiles::CopyUse use;
+    bool settling, truncates;
+  };
   /// Adds to an answer that shows the caller `now` what has to happen to the kernel's copy first.
-  Answer after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling, NodeId node,
-                    const ContainerPtr& container, const CachedTextPtr& now);
+  Answer after_copy(Answer answer, Copy copy, NodeId node, const ContainerPtr& container,
+                    const CachedTextPtr& now);
 
   SnapshotFiles& snapshots_;
 };

@@ -209,6 +209,12 @@ uint64_t ContainerFiles::kernel_size(uint16_t view_index) {
   return copy_of(view_index).size();
 }
 
+uint64_t ContainerFiles::settled_size(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  const KernelCopy& copy = copy_of(view_index);
+  return copy.settling == 0 ? copy.size() : 0;
+}
+
 bool ContainerFiles::kernel_has_other(uint16_t view_index, const std::string& text) {
   const std::lock_guard lock(mutex_);
   const KernelCopy& copy = copy_of(view_index);

@@ -95,6 +95,8 @@ class ContainerFiles : public Container::Attached {
   CachedTextPtr kernel_copy(uint16_t view_index);
   /// The size of that, also when a worker before this one gave it; 0: the kernel has nothing.
   uint64_t kernel_size(uint16_t view_index);
+  /// The same; 0 also while it is being replaced.
+  uint64_t settled_size(uint16_t view_index);
   /// Whether the kernel has something else of a file than `text`.
   bool kernel_has_other(uint16_t view_index, const std::string& text);
 
