@@ -1,9 +1,10 @@
 // Readers that one worker has left in the middle of something: the next one goes on with it.
 
 import { open, stat } from "node:fs/promises";
+import { cpus } from "node:os";
 import { beforeEach, expect, it } from "vitest";
 import { output } from "../support/command.js";
-import { Container } from "../support/container.js";
+import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
@@ -75,6 +76,30 @@ describeLive("a worker that follows one whose files the kernel has cached", [], 
       expect(await all()).toBe(whole);
     },
   );
+});
+
+describeLive("a worker that follows one whose reader knows the size of a file", [], () => {
+  it("shows it no more than that", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const container = await Container.start(scope, { quota: 1, binds: bindsOf(daemon) });
+    const calls = container.syscalls(scope);
+    const fd = await calls.open("/proc/stat");
+    const { size } = await calls.fstat(fd);
+    await replaceWorker(daemon, "kill");
+    container.cgroup.limit({ quota: null });
+    const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
+    await until("the change shows", async () => {
+      return cpuLines(await calls.file("/proc/stat")) === cpus().length;
+    });
+    const text = await calls.read(fd, size);
+    expect(text.endsWith("\n")).toBe(true);
+    expect(cpuLines(text)).toBe(1);
+    // From then on what is new, however long.
+    await until("it is shown the change", async () => {
+      return cpuLines(await calls.pread(fd, 100_000, 0)) === cpus().length;
+    });
+  });
 });
 
 describeLive("a worker that follows one with an open /proc/uptime", ["python3"], () => {

@@ -220,7 +220,7 @@ Answer MirrorFiles::read(const Request& r) {
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
   const auto file = parts_.open_files.find(in.fh, node);
   const auto renewal =
-      file ? OpenFiles::wants_renewal(*file, in.offset, boottime_us(), options().tick_us)
+      file ? parts_.open_files.wants_renewal(*file, in.offset, boottime_us(), options().tick_us)
            : OpenFiles::Renewal::kNone;
   if (file && renewal == OpenFiles::Renewal::kNone) {
     return slice(r, file->snapshot());

@@ -19,8 +19,10 @@ struct OpenRecord {
   uint64_t request;    ///< identity of the OPEN
   uint64_t checksum;   ///< of the fields above, which never change
   std::atomic<uint32_t> snapshot;
-  std::atomic<uint32_t> begun;
+  std::atomic<uint32_t> progress;  ///< the size that its reader knows and kBegun, or 0
 };
+/// Somebody has read from offset 0. Earlier versions say 0 of all.
+constexpr uint32_t kBegun = uint32_t{1} << 31;
 
 OpenRecord* open_record(StateFile& state, RecordIndex record) {
   return reinterpret_cast<OpenRecord*>(state.data(record));
@@ -53,11 +55,11 @@ Snapshot::Snapshot(StateFile& state, std::string text, uint64_t taken_us)
   text_ = {reinterpret_cast<const char*>(to), text.size()};
 }
 
-Snapshot::Snapshot(StateFile& state, RecordIndex record, size_t size)
+Snapshot::Snapshot(StateFile& state, RecordIndex record, size_t size, uint64_t taken_us)
     : state_(state),
       record_(record),
       text_(reinterpret_cast<const char*>(state.data(record)), size),
-      taken_us_(0) {}
+      taken_us_(taken_us) {}
 
 Snapshot::~Snapshot() {
   if (record_ != 0 && !keep_) state_.release(record_, RecordType::kSnapshot, 0);
@@ -92,10 +94,10 @@ std::shared_ptr<Snapshot> OpenFile::snapshot() const {
   return snapshot_;
 }
 
-uint64_t OpenFile::announce_size() {
-  const uint64_t size = snapshot()->text().size();
-  announced_ = size;
-  return size;
+void OpenFile::keep_progress_locked(StateFile& state) {
+  if (record_ == 0) return;
+  const auto announced = static_cast<uint32_t>(announced_.load());
+  open_record(state, record_)->progress = announced == 0 ? 0 : announced | (begun_ ? kBegun : 0);
 }
 
 OpenFiles::OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
@@ -120,7 +122,7 @@ void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) 
   record->request = request;
   record->checksum = StateFile::checksum(record, offsetof(OpenRecord, checksum));
   record->snapshot = file.snapshot_->record();
-  record->begun = 0;
+  record->progress = 0;
   state_.publish(file.record_, RecordType::kOpenFile, handle, sizeof(OpenRecord));
 }
 
@@ -205,9 +207,18 @@ void OpenFiles::renew(OpenFile& file, Result<std::string> text, Renewal renewal)
   const std::lock_guard lock(file.mutex_);
   old = file.snapshot_;
   file.hold(std::move(fresh));
+  if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
   // Its reader asked a while ago, and reads the file time and again: stdio asks once in its life.
   if (longer) file.announced_ = 0;
-  if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
+  file.keep_progress_locked(state_);
+}
+
+uint64_t OpenFiles::announce_size(OpenFile& file) {
+  const uint64_t size = file.snapshot()->text().size();
+  const std::lock_guard lock(file.mutex_);
+  file.announced_ = size;
+  file.keep_progress_locked(state_);
+  return size;
 }
 
 OpenFiles::Renewal OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
@@ -215,6 +226,10 @@ OpenFiles::Renewal OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uin
   if (offset != 0) return Renewal::kNone;
   const bool again = file.begun_.exchange(true);
   const bool announced = file.announced_ != 0;
+  if (!again && announced) {
+    const std::lock_guard lock(file.mutex_);
+    file.keep_progress_locked(state_);
+  }
   const uint64_t age_us = file.snapshot()->age_us(now_us);
   if (again) {
     return announced && age_us <= kAnnouncedMaxAgeUs ? Renewal::kUnlessLonger : Renewal::kAlways;
@@ -253,11 +268,14 @@ void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Cont
       state_.release(record, RecordType::kOpenFile, handle);
       return;
     }
-    file->hold(std::make_shared<Snapshot>(state_, snapshot, size));
+    file->hold(std::make_shared<Snapshot>(state_, snapshot, size, boottime_us()));
     file->record_ = record;
     file->adopted_ = true;
-    // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
-    file->begun_ = true;
+    const uint32_t progress = r->progress;
+    file->announced_ = progress & ~kBegun;
+    // Where nothing is known of its reader he is shown something new at 0.
+    file->begun_ = progress == 0 || (progress & kBegun) != 0;
+    file->read_ = true;
     adopted_by_request_.insert_or_assign(r->request, AdoptedHandle{handle, file->node});
     shard(handle).files.emplace(handle, std::move(file));
   });

@@ -24,14 +24,14 @@ namespace vprocfs {
 class Snapshot {
  public:
   Snapshot(StateFile& state, std::string text, uint64_t taken_us);
-  /// One that a worker before us made.
-  Snapshot(StateFile& state, RecordIndex record, size_t size);
+  /// One that a worker before us made. `taken_us`: as if it had been made then.
+  Snapshot(StateFile& state, RecordIndex record, size_t size, uint64_t taken_us);
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
   std::string_view text() const { return text_; }
-  /// At `now_us`, CLOCK_BOOTTIME; of one made before a takeover as old as can be.
+  /// At `now_us`, CLOCK_BOOTTIME; of one made before a takeover since that.
   uint64_t age_us(uint64_t now_us) const { return now_us - std::min(now_us, taken_us_); }
   /// 0: in private memory.
   RecordIndex record() const { return record_; }
@@ -45,7 +45,7 @@ class Snapshot {
   RecordIndex record_ = 0;
   std::string private_text_;
   std::string_view text_;
-  uint64_t taken_us_;  ///< CLOCK_BOOTTIME; 0 for one made before a takeover
+  uint64_t taken_us_;  ///< CLOCK_BOOTTIME
   bool keep_ = false;
 };
 
@@ -66,13 +66,13 @@ class OpenFile {
   std::shared_ptr<Snapshot> snapshot() const;
   /// Whether a worker before us opened it.
   bool adopted() const { return adopted_; }
-  /// The size of what it holds, for a caller that will read no more than that.
-  uint64_t announce_size();
   /// Somebody reads it, wherever.
   void note_read() { read_ = true; }
 
  private:
   friend class OpenFiles;
+  /// Tells the next worker what its reader knows.
+  void keep_progress_locked(StateFile& state);
   /// Takes another snapshot, on its container's account.
   void hold(std::shared_ptr<Snapshot> snapshot);
   mutable std::mutex mutex_;
@@ -122,8 +122,9 @@ class OpenFiles {
   /// be a second old, and a minute if a new one would be longer; and since tail(1) reads a file
   /// twice, the one of a repeated read may then be a second old, too. A reader that was shown a
   /// longer one no longer counts as one that knows a size.
-  static Renewal wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
-                               uint64_t max_age_us);
+  Renewal wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us, uint64_t max_age_us);
+  /// The size of what a file holds, for a caller that will read no more than that.
+  uint64_t announce_size(OpenFile& file);
   /// Whether to tell the size of a new snapshot rather than of this one: it is too old to be shown,
   /// and nobody has begun to read it.
   static bool is_stale(const OpenFile& file, uint64_t now_us, uint64_t max_age_us);

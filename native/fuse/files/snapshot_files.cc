@@ -65,7 +65,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
     if (OpenFiles::is_stale(*file, boottime_us(), options().tick_us)) {
       parts_.open_files.renew(*file, render(view, file->container, file->clock));
     }
-    const uint64_t size = file->announce_size();
+    const uint64_t size = parts_.open_files.announce_size(*file);
     if (container) announced_size(*container, view).tell(size);
     return answer_attributes(node, view, size);
   }
@@ -133,7 +133,7 @@ Answer SnapshotFiles::read(const Request& r) {
   file->note_read();
   const auto renewal =
       cached ? OpenFiles::Renewal::kNone
-             : OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us);
+             : parts_.open_files.wants_renewal(*file, in->offset, boottime_us(), options().tick_us);
   if (renewal != OpenFiles::Renewal::kNone) {
     return in_turn(r, file->container, [this, file, renewal](const Request& req) {
       const auto clock =
