@@ -10,6 +10,7 @@ import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { COPIES, damage, damageRecords, statesOf } from "./never-down-memory.js";
 import { replaceWorker } from "./never-down-support.js";
 
 describeLive("a worker that follows one whose files the kernel has cached", [], () => {
@@ -76,6 +77,18 @@ describeLive("a worker that follows one whose files the kernel has cached", [], 
       expect(await all()).toBe(whole);
     },
   );
+
+  it.each(FILES)("tells a size of %s also where it is not known what was cached", async (file) => {
+    const path = await pathOf(file);
+    await halfRead(path, 1);
+    const [state = -1] = statesOf(daemon, testScope());
+    const status = await damage(daemon, () => {
+      expect(damageRecords(state, COPIES)).toBe(1);
+    });
+    expect(status.statesIgnored).toBe(1);
+    const { size } = await stat(path);
+    expect(size).toBe((await output(["cat", path])).length);
+  });
 });
 
 describeLive("a worker that follows one whose reader knows the size of a file", [], () => {

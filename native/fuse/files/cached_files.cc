@@ -96,7 +96,9 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
   if (!own) files.drop_copy(view.index);
   // What the kernel keeps must be told of: sizes of another text would cut that one.
   const CachedTextPtr copy = own ? files.kernel_copy(view.index) : nullptr;
-  const uint64_t size = own ? files.kernel_size(view.index) : text.value()->text.size();
+  // Nothing is known of it where a worker died while it was being replaced.
+  const uint64_t kept = own ? files.kernel_size(view.index) : 0;
+  const uint64_t size = kept != 0 ? kept : text.value()->text.size();
   fuse_attr_out out{};
   out.attr = attributes_of(node, mode_of(view), size, (copy ? copy : text.value())->modified_ns);
   // Forgotten by notice, not by time.
