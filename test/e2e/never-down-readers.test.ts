@@ -1,17 +1,32 @@
 // Readers that one worker has left in the middle of something: the next one goes on with it.
 
+import { existsSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { cpus } from "node:os";
 import { beforeEach, expect, it } from "vitest";
-import { output } from "../support/command.js";
+import { finished, output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { COPIES, damage, damageRecords, statesOf } from "./never-down-memory.js";
+import {
+  COPIES,
+  contentOf,
+  damage,
+  damageRecords,
+  OPEN_FILE,
+  recordsOf,
+  statesOf,
+  TRIGGER,
+} from "./never-down-memory.js";
 import { replaceWorker } from "./never-down-support.js";
+
+/** In the record of an open file. */
+const OPEN_REQUEST = 16;
+const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];
 
 describeLive("a worker that follows one whose files the kernel has cached", [], () => {
   const FILES = ["sys/devices/system/cpu/online", "proc/cpuinfo"];
@@ -114,6 +129,37 @@ describeLive("a worker that follows one whose reader knows the size of a file", 
     });
   });
 });
+
+describeLive("a worker that does not know who polls", [], polledUnknown, lacks);
+
+function polledUnknown(): void {
+  it("tells them that nothing will happen", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const container = await Container.start(scope, {
+      memory: 64 * 2 ** 20,
+      binds: bindsOf(daemon),
+    });
+    const child = container.start(scope, [
+      ...[program("trigger"), "poll", "/proc/pressure/io", "full 1900000 2000000"],
+    ]);
+    const outcome = finished(child);
+    const states = statesOf(daemon, scope);
+    await until("it polls", () =>
+      states.some((state) => {
+        const bytes = contentOf(state);
+        // Each begins with what the kernel wants to be notified by.
+        return recordsOf(bytes, TRIGGER).some((at) => bytes.readBigUInt64LE(at) !== 0n);
+      }),
+    );
+    await damage(daemon, () => {
+      for (const state of states) {
+        damageRecords(state, OPEN_FILE, OPEN_REQUEST);
+      }
+    });
+    expect((await outcome).stdout.toString()).toBe("armed\na\n");
+  });
+}
 
 describeLive("a worker that follows one with an open /proc/uptime", ["python3"], () => {
   it("shows it the age of the PID namespace that opened it", async () => {

@@ -192,6 +192,8 @@ void Triggers::adopt(const Find& find) {
     // A crash while saving leaves two.
     if (!good || triggers_.count(handle) != 0) {
       state_.release(record, RecordType::kTrigger, handle);
+      // Whoever waits asks again, and is told that there is no trigger where there is none.
+      if (packed.poll_handle != 0) reply_.notify_poll(packed.poll_handle);
       return;
     }
     auto trigger = std::make_shared<Trigger>();
