@@ -122,10 +122,13 @@ Answer CachedFiles::read(const Request& r) {
 Answer CachedFiles::release(const Request& r) {
   const uint64_t handle = r.arg<fuse_release_in>()->fh;
   if (OpenFiles::is_handle(handle)) return snapshots_.release(r);
+  const bool own = handle == cached_handle_;
+  // A worker before this one may have counted it already. If not, its reader counts for a while.
+  if (!own && r.resent()) return Answer::ok();
   const NodeId node = node_of(r);
   const View& view = *parts_.tree.file(node.index());
   if (const auto container = parts_.registry.known(node.container())) {
-    ContainerFiles::of(*container).drop_copy(view.index, handle == cached_handle_);
+    ContainerFiles::of(*container).drop_copy(view.index, own);
   }
   return Answer::ok();
 }
