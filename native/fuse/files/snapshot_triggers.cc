@@ -70,7 +70,7 @@ Answer SnapshotFiles::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
   const NodeId node = node_of(r);
   if (!takes_triggers(*parts_.tree.file(node.index()))) return Files::poll(r);
-  return answer_poll(parts_.triggers.poll(in->fh, node, in->kh));
+  return answer_poll(parts_.triggers.poll(in->fh, node, in->kh, r.resent()));
 }
 
 }  // namespace vprocfs

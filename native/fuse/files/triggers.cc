@@ -148,7 +148,7 @@ auto Triggers::find_locked(uint64_t handle, NodeId node) -> decltype(triggers_):
   return same ? it : triggers_.end();
 }
 
-uint32_t Triggers::poll(uint64_t handle, NodeId node, uint64_t poll_handle) {
+uint32_t Triggers::poll(uint64_t handle, NodeId node, uint64_t poll_handle, bool resent) {
   const std::lock_guard lock(mutex_);
   const auto it = find_locked(handle, node);
   if (it == triggers_.end()) return POLLERR | POLLPRI;
@@ -159,7 +159,7 @@ uint32_t Triggers::poll(uint64_t handle, NodeId node, uint64_t poll_handle) {
     save(trigger);
   }
   if (trigger.failed) return POLLERR | POLLPRI;
-  return happened ? POLLPRI : 0;
+  return happened || (resent && trigger.adopted) ? POLLPRI : 0;
 }
 
 void Triggers::release(uint64_t handle, NodeId node) {

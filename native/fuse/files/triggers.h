@@ -46,8 +46,9 @@ class Triggers {
 
   /// What poll(2) on an open file says beyond "readable and writable", as psi_trigger_poll():
   /// POLLPRI once for each event, POLLERR with it where there is no trigger (any more).
-  /// `poll_handle` is what the kernel wants to be notified by.
-  uint32_t poll(uint64_t handle, NodeId node, uint64_t poll_handle);
+  /// `poll_handle` is what the kernel wants to be notified by. `resent`: a worker before us may
+  /// have taken an event, and ended before it told; so it is told again.
+  uint32_t poll(uint64_t handle, NodeId node, uint64_t poll_handle, bool resent);
 
   /// The file was closed.
   void release(uint64_t handle, NodeId node);
