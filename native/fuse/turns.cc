@@ -101,14 +101,15 @@ bool Turns::may_wait(const ContainerPtr& container) {
 Answer Turns::at_gate(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
-  return pass_gate(r, container, work);
+  return pass_gate(r, container, work, false);
 }
 
 Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
-  return wait_us == 0 ? pass_gate(r, container, work) : pass_gate_in(wait_us, r, container, work);
+  return wait_us == 0 ? pass_gate(r, container, work, true)
+                      : pass_gate_in(wait_us, r, container, work);
 }
 
 Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work) {
@@ -142,7 +143,7 @@ Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPt
   Loan nothing{&container->tenant().cpu(), wait_us};
   nothing.has_render = true;
   return later(delayed_, r, container, nothing, [this, container, work](const Request& request) {
-    return pass_gate(request, container, work);
+    return pass_gate(request, container, work, true);
   });
 }
 
@@ -225,7 +226,8 @@ bool Turns::wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& b
   return waits;
 }
 
-Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
+Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work,
+                        bool has_render) {
   Gate& gate = container->tenant().gate();
   const uint64_t container_key = container->id().packed();
   bool waits = false;
@@ -235,6 +237,7 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
     wait_for_turn(r, container);
     return std::make_unique<WaitingRequest>(*this, r, container, work);
   });
+  if (!mine && !waits && has_render) container->tenant().renders().give_back();
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
   answers_.give(r.info(), work(r));
   if (r.is_on_shared_thread()) {

@@ -104,8 +104,10 @@ class Turns {
   bool stop_waiting(const Request& r);
   /// Takes a request out of its container's queue at the gate, if it waits there.
   void leave_queue(const Container& container, uint64_t unique);
-  Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
-  /// The same after `wait_us`, on another thread.
+  /// `has_render`: it has taken one of the budget of renders, which is given back if it is refused.
+  Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work,
+                   bool has_render);
+  /// The same with one, after `wait_us` on another thread.
   Answer pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
                       const Work& work);
   /// Leaves the gate, and serves those who wait there, one after the other.

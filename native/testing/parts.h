@@ -19,5 +19,6 @@ void add_source(Napi::Object& exports);
 void add_state(Napi::Object& exports);
 void add_tasks(Napi::Object& exports);
 void add_trees(Napi::Object& exports);
+void add_turns(Napi::Object& exports);
 
 }  // namespace vprocfs

@@ -405,6 +405,11 @@ interface Testing {
   /** For each step what native/testing/budget.cc says, "take", "lend" and "exceeded" at a time (µs). */
   spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
   /**
+   * How long the next request has to wait for its budget (µs) when so many were refused in the turn
+   * of another one because too many wait already.
+   */
+  waitAfterRefusals(perSecond: number, refusals: number): number;
+  /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
    * pays nothing.
    */
@@ -558,6 +563,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   pendingCallAfter: "function",
   announceSizes: "function",
   spendBudget: "function",
+  waitAfterRefusals: "function",
   chargeLaps: "function",
   findContention: "function",
   nameCall: "function",

@@ -1,0 +1,9 @@
+// Requests that wait for their turn (native/fuse/turns.h).
+
+import { expect, it } from "vitest";
+import { native } from "../support/testing.js";
+
+it("a request that is refused because too many wait costs those that come later nothing", () => {
+  // A tenth of a second's worth can be had at once: two, of which the one in whose turn it is has one.
+  expect(native.waitAfterRefusals(20, 10)).toBe(0);
+});
