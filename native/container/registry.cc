@@ -228,16 +228,6 @@ std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
   return found;
 }
 
-std::vector<std::shared_ptr<Tenant>> Registry::tenants() const {
-  std::vector<std::shared_ptr<Tenant>> all;
-  const std::lock_guard lock(mutex_);
-  all.reserve(tenants_.size());
-  for (const auto& [id, weak] : tenants_) {
-    if (auto tenant = weak.lock()) all.push_back(std::move(tenant));
-  }
-  return all;
-}
-
 std::shared_ptr<Container> Registry::known(ContainerId id) const {
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);

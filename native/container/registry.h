@@ -47,9 +47,6 @@ class Registry {
   /// The containers with state in memory.
   std::vector<std::shared_ptr<Container>> known() const;
 
-  /// The tenants of these.
-  std::vector<std::shared_ptr<Tenant>> tenants() const;
-
   /// One of them; nullptr when it is not there.
   std::shared_ptr<Container> known(ContainerId id) const;
 

@@ -56,7 +56,7 @@ struct ServerParts {
         options(o),
         tree(std::move(t)),
         answers(r, notifier),
-        turns(answers, containers, h, o.connection),
+        turns(answers, containers, h),
         open_files(s),
         triggers(r, s, notifier) {}
 

@@ -39,7 +39,6 @@ struct Turns::WaitingRequest : GateWaiter {
     const Request request = Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
     return on_shared_thread ? request.on_shared_thread() : request;
   }
-  TurnHolder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
   Turns& turns;
   std::vector<uint8_t> bytes;
@@ -63,10 +62,6 @@ void Turns::stop() {
 void Turns::reinforce() {
   delayed_.reinforce();
   spare_.reinforce();
-}
-
-TurnHolder Turns::holder_of(const Request& r) const {
-  return {r.identity(), connection_, r.header().pid, r.header().nodeid};
 }
 
 size_t Turns::waiting() const {
@@ -231,7 +226,7 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
   Gate& gate = container->tenant().gate();
   const uint64_t container_key = container->id().packed();
   bool waits = false;
-  const bool mine = gate.enter(holder_of(r), container_key, [&]() -> std::unique_ptr<GateWaiter> {
+  const bool mine = gate.enter(container_key, [&]() -> std::unique_ptr<GateWaiter> {
     if (!may_wait(container)) return nullptr;
     waits = true;
     wait_for_turn(r, container);
@@ -239,7 +234,7 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
   });
   if (!mine && !waits && has_render) container->tenant().renders().give_back();
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
-  answers_.give(r.info(), work(r));
+  answer_in_turn(r, work);
   if (r.is_on_shared_thread()) {
     hand_off_gate(container->tenant());
   } else {
@@ -275,8 +270,21 @@ void Turns::hand_off_gate(Tenant& tenant) {
 
 void Turns::take_turn(const WaitingRequest& waiting) {
   const Request request = waiting.request();
-  if (!stop_waiting(request)) return;
-  answers_.give(request.info(), waiting.work(request));
+  if (stop_waiting(request)) answer_in_turn(request, waiting.work);
+}
+
+void Turns::answer_in_turn(const Request& r, const Work& work) {
+  {
+    const std::lock_guard lock(in_turn_mutex_);
+    in_turn_.push_back({r.identity(), r.header().pid, r.header().nodeid});
+  }
+  answers_.give(r.info(), work(r));
+  const std::lock_guard lock(in_turn_mutex_);
+  const auto its = [&r](const Caller& one) { return one.request == r.identity(); };
+  // The newest first: most take the least time. Copies of a request are alike.
+  const auto at = std::find_if(in_turn_.rbegin(), in_turn_.rend(), its);
+  *at = in_turn_.back();
+  in_turn_.pop_back();
 }
 
 Turns::ContainerPtr Turns::container_of(uint64_t unique) const {

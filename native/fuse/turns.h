@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "container/registry.h"
 #include "fuse/answers.h"
@@ -21,9 +22,9 @@ class Turns {
   using ContainerPtr = std::shared_ptr<Container>;
   using Work = std::function<Answer(const Request&)>;
 
-  /// `connection`: which one's requests these are. Borrows all.
-  Turns(Answers& answers, Registry& registry, HostSource& host, size_t connection)
-      : answers_(answers), registry_(registry), host_(host), connection_(connection) {}
+  /// Borrows all.
+  Turns(Answers& answers, Registry& registry, HostSource& host)
+      : answers_(answers), registry_(registry), host_(host) {}
 
   /// Starts and ends the threads that do what has to wait.
   Result<bool> start();
@@ -63,8 +64,14 @@ class Turns {
   std::optional<fuse_in_header> waiting(uint64_t unique) const;
   /// Answers a request that waits, or that somebody works on, with EINTR.
   void answer_interrupted(uint64_t unique);
-  /// Who waits for the answer to a request that waits, or that somebody works on.
-  std::optional<TurnHolder> caller_of(uint64_t unique) const;
+  /// Who waits for the answer to a request, and to which node it is.
+  struct Caller {
+    uint64_t request = 0;  ///< Request::identity()
+    uint32_t pid = 0;
+    uint64_t node = 0;
+  };
+  /// Of one that waits, or in whose turn somebody works on it.
+  std::optional<Caller> caller_of(uint64_t unique) const;
 
   /// Requests that wait for their turn, or for their container's budget.
   size_t waiting() const;
@@ -72,7 +79,6 @@ class Turns {
  private:
   struct WaitingRequest;
 
-  TurnHolder holder_of(const Request& r) const;
   /// False when its tenant has too many requests that wait.
   static bool may_wait(const ContainerPtr& container);
   /// Whether others want the CPUs, and the tenant has used up its part of them.
@@ -116,6 +122,8 @@ class Turns {
   void hand_off_gate(Tenant& tenant);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const WaitingRequest& waiting);
+  /// Does the work of a request whose turn it is, and gives its answer.
+  void answer_in_turn(const Request& r, const Work& work);
   /// Answers a request whose caller has been killed. The kernel reports only the first signal, so
   /// later ones are looked for after `again_us`, and then less and less often. `was_found`: the
   /// last check found the request.
@@ -124,7 +132,6 @@ class Turns {
   Answers& answers_;
   Registry& registry_;
   HostSource& host_;
-  const size_t connection_;
   DelayedWork delayed_;
   DelayedWork spare_{8};  ///< see on_spare_thread()
   mutable std::mutex waiting_mutex_;
@@ -137,6 +144,8 @@ class Turns {
     bool interrupted = false;  ///< it is being looked whether its caller has been killed
   };
   std::unordered_map<uint64_t, WaitingCopies> waiting_;  ///< by unique
+  mutable std::mutex in_turn_mutex_;
+  std::vector<Caller> in_turn_;  ///< whose turn it is: one for each thread at most
 };
 
 }  // namespace vprocfs

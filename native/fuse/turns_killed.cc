@@ -44,7 +44,7 @@ void Turns::interrupt_again(uint64_t unique) {
 void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   // Its turn may be far off, its source may block for long, and until it is answered the thread
   // cannot end. Signals that do not kill must not be seen, as they are not in proc.
-  const std::optional<TurnHolder> caller = caller_of(unique);
+  const std::optional<Caller> caller = caller_of(unique);
   if (caller) {
     const auto status = host_.status_of(caller->pid);
     if (status && killed(status.value())) return answer_interrupted(unique);
@@ -61,21 +61,20 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   delayed_.post_unless_stopping(boottime_us() + again_us, again);
 }
 
-std::optional<TurnHolder> Turns::caller_of(uint64_t unique) const {
+std::optional<Turns::Caller> Turns::caller_of(uint64_t unique) const {
+  const uint64_t request = unique & ~kFuseUniqueResend;
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
       const fuse_in_header& header = it->second.info.header;
-      return TurnHolder{unique & ~kFuseUniqueResend, connection_, header.pid, header.nodeid};
+      return Caller{request, header.pid, header.nodeid};
     }
   }
-  for (const auto& tenant : registry_.tenants()) {
-    const TurnHolder holder = tenant->gate().holder();
-    const bool ours = holder.connection == connection_;
-    if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder;
-  }
-  return std::nullopt;
+  const std::lock_guard lock(in_turn_mutex_);
+  const auto its = [request](const Caller& one) { return one.request == request; };
+  const auto at = std::find_if(in_turn_.begin(), in_turn_.end(), its);
+  return at == in_turn_.end() ? std::nullopt : std::optional(*at);
 }
 
 void Turns::answer_interrupted(uint64_t unique) {

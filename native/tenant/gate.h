@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -10,19 +9,10 @@
 
 namespace vprocfs {
 
-/// Whose turn it is: a request, and the thread that waits for its answer.
-struct TurnHolder {
-  uint64_t request = 0;   ///< 0: nobody's
-  size_t connection = 0;  ///< of the request: each connection numbers its own requests
-  uint32_t pid = 0;
-  uint64_t node = 0;
-};
-
 /// Something that waits for its turn.
 class GateWaiter {
  public:
   virtual ~GateWaiter() = default;
-  virtual TurnHolder holder() const = 0;
 };
 
 /// Lets one request of a tenant run at a time; the others wait here without holding a thread. So a
@@ -34,11 +24,10 @@ class Gate {
   /// returned is in the queue of `container_key`, a number for the container, and a later leave()
   /// returns it; or `make` returned none.
   template <typename MakeWaiter>
-  bool enter(TurnHolder who, uint64_t container_key, MakeWaiter make) {
+  bool enter(uint64_t container_key, MakeWaiter make) {
     const std::lock_guard lock(mutex_);
     if (!busy_) {
       busy_ = true;
-      holder_ = who;
       return true;
     }
     auto waiting = make();
@@ -54,7 +43,6 @@ class Gate {
     const std::lock_guard lock(mutex_);
     if (turns_.empty()) {
       busy_ = false;
-      holder_ = {};
       return nullptr;
     }
     const uint64_t container_key = turns_.front();
@@ -67,13 +55,7 @@ class Gate {
     } else {
       turns_.push_back(container_key);
     }
-    holder_ = next->holder();
     return next;
-  }
-
-  TurnHolder holder() const {
-    const std::lock_guard lock(mutex_);
-    return holder_;
   }
 
   /// Takes out the first one of a container's queue for which `match` holds.
@@ -97,9 +79,8 @@ class Gate {
   }
 
  private:
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   bool busy_ = false;
-  TurnHolder holder_;
   std::unordered_map<uint64_t, std::list<std::unique_ptr<GateWaiter>>> queues_;  ///< none is empty
   std::list<uint64_t> turns_;  ///< each queue once
 };

@@ -41,7 +41,7 @@ class Requests {
   const Reply reply_{nowhere_.get()};
   Notifier notifier_;
   Answers answers_{reply_, notifier_};
-  Turns turns_{answers_, registry_, host_, 0};
+  Turns turns_{answers_, registry_, host_};
 };
 
 /// (per second, refusals) -> how long the next request has to wait, µs, when so many were refused
