@@ -86,16 +86,17 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
     placement.value().cgroups = cgroups.value();
   }
   const uint64_t now = boottime_us();
+  std::shared_ptr<Container> known;
   {
     const std::lock_guard lock(mutex_);
     const auto it = callers_.find(placement.value());
     if (it != callers_.end() && it->second.until_us > now) {
       if (it->second.refused) return Error{ENFILE, "caller"};
-      if (!it->second.container) return it->second.container;
-      const auto entry = containers_.find(it->second.container->id());
-      if (entry != containers_.end() && entry->second.container == it->second.container &&
-          !it->second.container->dead() && !ended(entry->second)) {
-        return it->second.container;
+      known = it->second.container.lock();
+      const auto entry = known ? containers_.find(known->id()) : containers_.end();
+      if (entry != containers_.end() && entry->second.container == known && !known->dead() &&
+          !ended(entry->second)) {
+        return known;
       }
     }
   }
@@ -106,9 +107,10 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   // Who makes more of them than it may have could have them found over and over.
   const bool refused = !container && container.error().code == ENFILE;
   if (!container && !refused) return container;
+  Callers old;
   const std::lock_guard lock(mutex_);
-  if (callers_.size() >= kMaxCallers) callers_.clear();
-  callers_[placement.value()] = refused ? Caller{nullptr, now + kRefusedTtlUs, true}
+  if (callers_.size() >= kMaxCallers) callers_.swap(old);
+  callers_[placement.value()] = refused ? Caller{{}, now + kRefusedTtlUs, true}
                                         : Caller{container.value(), now + kCallerTtlUs, false};
   return container;
 }
@@ -196,7 +198,8 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     return Error{ENFILE, description.cgroup};
   }
   Entry entry;
-  entry.container = std::make_shared<Container>(description, services_, std::move(payer));
+  // Not with std::make_shared, as weak references to it would keep all of its memory.
+  entry.container.reset(new Container(description, services_, std::move(payer)));
   auto container = entry.container;
   Containers gone;
   const std::lock_guard lock(mutex_);

@@ -73,7 +73,8 @@ class Registry {
   };
   static constexpr size_t kSweepAt = 256;
   struct Caller {
-    std::shared_ptr<Container> container;
+    /// Weak: nobody looks for the callers of one that ends.
+    std::weak_ptr<Container> container;
     uint64_t until_us = 0;
     bool refused = false;  ///< its tenant has too many containers
   };
@@ -103,7 +104,8 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
-  std::map<Resolver::Placement, Caller> callers_;
+  using Callers = std::map<Resolver::Placement, Caller>;
+  Callers callers_;
   struct ThreadCgroups {
     uint64_t cgroups = 0, until_us = 0;
   };

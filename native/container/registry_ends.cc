@@ -103,10 +103,6 @@ void Registry::erase_locked(ContainerId id, Containers& gone) {
   gone.push_back(it->second.container);
   gone.back()->mark_dead();
   containers_.erase(it);
-  for (auto caller = callers_.begin(); caller != callers_.end();) {
-    const bool same = caller->second.container == gone.back();
-    caller = same ? callers_.erase(caller) : std::next(caller);
-  }
 }
 
 bool Registry::make_room(Tenant& tenant) {
