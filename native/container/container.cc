@@ -57,7 +57,7 @@ Container::Container(ContainerDescription description, SharedServices services,
 
 Container::~Container() {
   tenant_->resources().give(Resource::kContainers);
-  // Also without a source: another thread may be in the middle of closing it.
+  // Also without a source: another thread may be in the middle of taking it.
   if (services_.sources != nullptr) services_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
@@ -67,17 +67,16 @@ Container::~Container() {
   io_losses_record_.drop();
 }
 
-bool Container::close_idle_source() {
+std::unique_ptr<ContainerSource> Container::take_idle_source() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return false;
-  source_.reset();
+  if (!lock.owns_lock()) return nullptr;
   recent_cpus_.reset();
   recent_memory_.reset();
   shared_.clear();
   call_facts_.reset();
   shown_.reset();
   cpu_limit_writes_.reset();
-  return true;
+  return std::move(source_);
 }
 
 void Container::load_histories() {

@@ -132,8 +132,9 @@ class Container {
 
   /// When its cgroups were last read, CLOCK_BOOTTIME µs.
   uint64_t used_us() const { return used_us_.load(std::memory_order_relaxed); }
-  /// Closes its cgroup files, and drops what was made from them. False while somebody reads them.
-  bool close_idle_source();
+  /// Drops what was made from its cgroup files, and gives up these: they are closed with what is
+  /// returned. nullptr while somebody reads them.
+  std::unique_ptr<ContainerSource> take_idle_source();
   /// Requests for its files, and of these the opens that were refused for holding too much.
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused{0};

@@ -1,6 +1,8 @@
 #include "container/open_sources.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "container/container.h"
@@ -9,6 +11,8 @@ namespace vprocfs {
 
 void OpenSources::opening(Container& container) {
   Tenant& tenant = container.tenant();
+  // Closed once the lock is released: others wait for it, and these are many files.
+  std::vector<std::unique_ptr<ContainerSource>> idle;
   const std::lock_guard lock(mutex_);
   auto& open = open_[tenant.id()];
   // Each that is busy has a thread in it, so that there are few.
@@ -16,10 +20,13 @@ void OpenSources::opening(Container& container) {
     std::vector<Container*> oldest(open.begin(), open.end());
     std::sort(oldest.begin(), oldest.end(),
               [](const Container* a, const Container* b) { return a->used_us() < b->used_us(); });
-    const auto shut = std::find_if(oldest.begin(), oldest.end(), [&container](Container* one) {
-      return one != &container && one->close_idle_source();
+    std::unique_ptr<ContainerSource> taken;
+    const auto shut = std::find_if(oldest.begin(), oldest.end(), [&](Container* one) {
+      if (one != &container) taken = one->take_idle_source();
+      return taken != nullptr;
     });
     if (shut == oldest.end()) break;
+    idle.push_back(std::move(taken));
     open.remove(*shut);
     tenant.resources().give(Resource::kSources);
   }
