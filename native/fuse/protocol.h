@@ -56,8 +56,8 @@ class Request {
     paid.payer_ = &payer;
     return paid;
   }
-  /// The same request, handled on a thread that all tenants share: after it, that thread must not
-  /// continue with other requests of the tenant.
+  /// The same request, handled on a thread that all tenants share, or in the turn of another
+  /// tenant: after it, that thread must not continue with other requests of its tenant.
   Request on_shared_thread() const {
     Request request = *this;
     request.on_shared_thread_ = true;

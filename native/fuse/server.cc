@@ -104,8 +104,9 @@ Answer Server::dispatch_for(const Request& r, const ServerParts::ContainerPtr& p
   const bool is_known = id.none() || (payer->id() == id && !payer->dead());
   const Waiter waiter = operation_of(r.header().opcode).waiter;
   if (is_known || (waiter != Waiter::kCaller && waiter != Waiter::kLock)) return dispatch(r);
-  return parts_.turns.at_gate(r, payer,
-                              [this](const Request& request) { return dispatch(request); });
+  // What is found may be another tenant's, which must not be served in this one's turn.
+  return parts_.turns.at_gate(
+      r, payer, [this](const Request& request) { return dispatch(request.on_shared_thread()); });
 }
 
 template <auto kHandler>

@@ -104,13 +104,13 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
   return wait_us == 0 ? pass_gate(r, container, work, true)
-                      : pass_gate_in(wait_us, r, container, work);
+                      : pass_gate_in(wait_us, r, container, work, true);
 }
 
 Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work) {
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
-  return pass_gate_in(wait_us, r, container, work);
+  return pass_gate_in(wait_us, r, container, work, true);
 }
 
 Answer Turns::at_once(const Request& r, const ContainerPtr& container, const Work& work) {
@@ -134,12 +134,13 @@ Answer Turns::unless_busy(const Request& r, const ContainerPtr& container, const
 }
 
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
-                           const Work& work) {
+                           const Work& work, bool has_render) {
   Loan nothing{&container->tenant().cpu(), wait_us};
-  nothing.has_render = true;
-  return later(delayed_, r, container, nothing, [this, container, work](const Request& request) {
-    return pass_gate(request, container, work, true);
-  });
+  nothing.has_render = has_render;
+  const auto pass = [this, container, work, has_render](const Request& request) {
+    return pass_gate(request, container, work, has_render);
+  };
+  return later(delayed_, r, container, nothing, pass);
 }
 
 bool Turns::is_contended(Tenant& tenant) {
@@ -223,6 +224,9 @@ bool Turns::wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& b
 
 Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work,
                         bool has_render) {
+  const bool is_others = r.payer() != nullptr && &(*r.payer())->tenant() != &container->tenant();
+  // Its source may block.
+  if (is_others && r.is_on_shared_thread()) return pass_gate_in(0, r, container, work, has_render);
   Gate& gate = container->tenant().gate();
   const uint64_t container_key = container->id().packed();
   bool waits = false;

@@ -113,9 +113,9 @@ class Turns {
   /// `has_render`: it has taken one of the budget of renders, which is given back if it is refused.
   Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work,
                    bool has_render);
-  /// The same with one, after `wait_us` on another thread.
+  /// The same after `wait_us`, on another thread.
   Answer pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
-                      const Work& work);
+                      const Work& work, bool has_render);
   /// Leaves the gate, and serves those who wait there, one after the other.
   void leave_gate(Tenant& tenant, CpuLaps* laps);
   /// Leaves the gate, and has another thread serve those that wait there.

@@ -2,6 +2,11 @@
 
 #include <fcntl.h>
 
+#include <future>
+#include <memory>
+#include <thread>
+#include <utility>
+
 #include "base/clock.h"
 #include "container/registry.h"
 #include "fuse/notifier.h"
@@ -11,28 +16,36 @@
 namespace vprocfs {
 namespace {
 
-/// Requests of one container, whose answers nobody gets.
+/// Requests of containers, each of a tenant of its own. Nobody gets the answers.
 class Requests {
  public:
-  explicit Requests(const ResourceLimits& limits, const TenantRates& rates)
-      : resources_(limits),
-        container_(std::make_shared<Container>(
-            ContainerDescription{}, SharedServices{},
-            std::make_shared<Tenant>(ContainerId(), &resources_, rates))) {}
+  /// `waiting`: so many of a tenant may wait.
+  explicit Requests(uint64_t waiting) : resources_(limits_of(waiting)) {}
 
   Turns& turns() { return turns_; }
-  const Turns::ContainerPtr& container() const { return container_; }
 
-  Answer in_turn(uint64_t unique, const Turns::Work& work) {
+  Turns::ContainerPtr make_container(const TenantRates& rates) {
+    auto tenant = std::make_shared<Tenant>(ContainerId(), &resources_, rates);
+    return std::make_shared<Container>(ContainerDescription{}, SharedServices{}, std::move(tenant));
+  }
+
+  static fuse_in_header header(uint64_t unique) {
     fuse_in_header header{};
     header.unique = unique;
-    const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
-    return turns_.in_turn(Request(bytes, sizeof header), container_, work);
+    return header;
+  }
+  static Request request(const fuse_in_header& header) {
+    return {reinterpret_cast<const uint8_t*>(&header), sizeof header};
   }
 
  private:
+  static ResourceLimits limits_of(uint64_t waiting) {
+    ResourceLimits limits{};
+    limits[static_cast<size_t>(Resource::kWaiting)] = {waiting, waiting, waiting};
+    return limits;
+  }
+
   SharedResources resources_;
-  Turns::ContainerPtr container_;
   const CgroupMounts mounts_;
   const Resolver resolver_{mounts_, -1};
   Registry registry_{resolver_, SharedServices{}};
@@ -44,22 +57,50 @@ class Requests {
   Turns turns_{answers_, registry_, host_};
 };
 
+Answer ok(const Request&) { return Answer::ok(); }
+
 /// (per second, refusals) -> how long the next request has to wait, µs, when so many were refused
 /// in the turn of another one because too many wait already.
 Number wait_after_refusals(uint32_t per_second, uint32_t refusals) {
+  Requests requests(0);
   TenantRates rates;
   rates.renders = per_second;
-  Requests requests(ResourceLimits{}, rates);
-  const auto ok = [](const Request&) { return Answer::ok(); };
-  static_cast<void>(requests.in_turn(1, [&](const Request&) {
-    for (uint64_t i = 0; i < refusals; ++i) static_cast<void>(requests.in_turn(2 + i, ok));
-    return Answer::ok();
-  }));
-  return requests.container()->tenant().renders().take(boottime_us());
+  const auto container = requests.make_container(rates);
+  const auto first = Requests::header(1);
+  const auto refuse = [&](const Request& r) {
+    for (uint32_t i = 0; i < refusals; ++i) {
+      const auto next = Requests::header(2 + i);
+      static_cast<void>(requests.turns().in_turn(Requests::request(next), container, ok));
+    }
+    return ok(r);
+  };
+  static_cast<void>(requests.turns().in_turn(Requests::request(first), container, refuse));
+  return container->tenant().renders().take(boottime_us());
+}
+
+/// -> whether what is another tenant's is served on the thread that asks for it in the turn of one.
+bool serves_in_others_turn() {
+  Requests requests(1);
+  if (!requests.turns().start()) return true;
+  const auto payer = requests.make_container({}), owner = requests.make_container({});
+  std::promise<std::thread::id> served;
+  const auto serve = [&](const Request& r) {
+    served.set_value(std::this_thread::get_id());
+    return ok(r);
+  };
+  const auto header = Requests::header(1);
+  static_cast<void>(requests.turns().at_gate(
+      Requests::request(header).paid_by(payer), payer, [&](const Request& r) {
+        return requests.turns().in_turn(r.on_shared_thread(), owner, serve);
+      }));
+  return served.get_future().get() == std::this_thread::get_id();
 }
 
 }  // namespace
 
-void add_turns(Napi::Object& exports) { add<wait_after_refusals>(exports, "waitAfterRefusals"); }
+void add_turns(Napi::Object& exports) {
+  add<wait_after_refusals>(exports, "waitAfterRefusals");
+  add<serves_in_others_turn>(exports, "servesInOthersTurn");
+}
 
 }  // namespace vprocfs

@@ -7,3 +7,7 @@ it("a request that is refused because too many wait costs those that come later 
   // A tenth of a second's worth can be had at once: two, of which the one in whose turn it is has one.
   expect(native.waitAfterRefusals(20, 10)).toBe(0);
 });
+
+it("what is another tenant's is not served in the turn of who asks for it", () => {
+  expect(native.servesInOthersTurn()).toBe(false);
+});

@@ -409,6 +409,8 @@ interface Testing {
    * of another one because too many wait already.
    */
   waitAfterRefusals(perSecond: number, refusals: number): number;
+  /** Whether what is another tenant's is served on the thread that asks for it in the turn of one. */
+  servesInOthersTurn(): boolean;
   /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
    * pays nothing.
@@ -564,6 +566,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   announceSizes: "function",
   spendBudget: "function",
   waitAfterRefusals: "function",
+  servesInOthersTurn: "function",
   chargeLaps: "function",
   findContention: "function",
   nameCall: "function",
