@@ -8,7 +8,10 @@
 
 namespace vprocfs {
 
-DelayedWork::~DelayedWork() { stop(); }
+DelayedWork::~DelayedWork() {
+  hurry();
+  stop();
+}
 
 Result<bool> DelayedWork::start() { return threads_.start(1); }
 
@@ -23,7 +26,7 @@ void DelayedWork::hurry() {
 void DelayedWork::stop() {
   {
     const std::lock_guard lock(mutex_);
-    hurried_ = stopping_ = true;
+    stopping_ = true;
   }
   wake_.notify_all();
   threads_.join();

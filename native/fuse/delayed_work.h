@@ -30,7 +30,7 @@ class DelayedWork {
   Result<bool> start();
   /// From now on nothing waits for its time.
   void hurry();
-  /// Runs at once all that waits, and ends the threads.
+  /// Runs all that waits, each in its time if there is no hurry, and ends the threads.
   void stop();
   /// See Threads.
   void reinforce() { threads_.reinforce(); }

@@ -54,7 +54,9 @@ Result<bool> Turns::start() {
 }
 
 void Turns::stop() {
-  // What it does may be left to the other one.
+  hurry();
+  // In their time: who looks again whether a container is busy would give up at once. What it does
+  // may be left to the other one.
   spare_.stop();
   delayed_.stop();
 }

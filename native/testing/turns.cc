@@ -96,11 +96,23 @@ bool serves_in_others_turn() {
   return served.get_future().get() == std::this_thread::get_id();
 }
 
+/// (µs) -> after how many work was done that was due in so many, and then told to stop.
+Number delay_at_stop(uint32_t due_us) {
+  uint64_t done_us = 0;
+  DelayedWork work(1);
+  if (!work.start()) return 0;
+  const uint64_t begun_us = boottime_us();
+  work.post(begun_us + due_us, [&done_us](CpuLaps&) { done_us = boottime_us(); });
+  work.stop();
+  return done_us - begun_us;
+}
+
 }  // namespace
 
 void add_turns(Napi::Object& exports) {
   add<wait_after_refusals>(exports, "waitAfterRefusals");
   add<serves_in_others_turn>(exports, "servesInOthersTurn");
+  add<delay_at_stop>(exports, "delayAtStop");
 }
 
 }  // namespace vprocfs

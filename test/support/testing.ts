@@ -411,6 +411,8 @@ interface Testing {
   waitAfterRefusals(perSecond: number, refusals: number): number;
   /** Whether what is another tenant's is served on the thread that asks for it in the turn of one. */
   servesInOthersTurn(): boolean;
+  /** After how many µs work was done that was due in so many, and then told to stop. */
+  delayAtStop(dueUs: number): number;
   /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
    * pays nothing.
@@ -567,6 +569,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   spendBudget: "function",
   waitAfterRefusals: "function",
   servesInOthersTurn: "function",
+  delayAtStop: "function",
   chargeLaps: "function",
   findContention: "function",
   nameCall: "function",
