@@ -10,8 +10,9 @@ namespace {
 constexpr const char* kSubtreeControl = "../cgroup.subtree_control";
 
 /// With more ancestors none is watched: containers choose how deep they nest, and all of them share
-/// what the kernel lets one user watch.
-constexpr size_t kMaxWatchedDepth = 64;
+/// what the kernel lets one user watch with the host's own programs. A container in a container of
+/// a pod has eight or so.
+constexpr size_t kMaxWatchedDepth = 16;
 
 }  // namespace
 
