@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <thread>
 #include <utility>
 
 #include "base/wide.h"
@@ -77,31 +75,6 @@ std::unique_ptr<ContainerSource> Container::take_idle_source() {
   shown_.reset();
   cpu_limit_writes_.reset();
   return std::move(source_);
-}
-
-void Container::load_histories() {
-  cpu_record_.load([this](const void* data, size_t bytes) {
-    CpuHistory candidate;
-    if (!unpack_history(data, bytes, candidate)) return false;
-    if (candidate.uptime_us < histories_.cpu.uptime_us) return false;
-    histories_.cpu = std::move(candidate);
-    return true;
-  });
-  io_record_.load([this](const void* data, size_t bytes) {
-    IoHistory candidate;
-    if (!unpack_io_history(data, bytes, candidate)) return false;
-    const IoTotals &have = histories_.io.totals, &more = candidate.totals;
-    if (more.read_bytes < have.read_bytes || more.written_bytes < have.written_bytes) return false;
-    histories_.io = std::move(candidate);
-    return true;
-  });
-  io_losses_record_.load([this](const void* data, size_t bytes) {
-    IoLosses candidate;
-    if (!IoLosses::unpack(data, bytes, candidate)) return false;
-    if (candidate.told() < histories_.io_losses.told()) return false;
-    histories_.io_losses = std::move(candidate);
-    return true;
-  });
 }
 
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {
@@ -193,20 +166,6 @@ bool Container::limits_changed(uint64_t now_us) {
   // Which CPUs there are is all that this asks for; the history takes note of it.
   static_cast<void>(gather_locked(kNeedCpus, now_us));
   return true;
-}
-
-std::optional<uint64_t> Container::used_cpu_us() {
-  constexpr int kTries = 20;
-  constexpr std::chrono::microseconds kPause{100};
-  std::unique_lock lock(mutex_, std::try_to_lock);
-  for (int i = 1; i < kTries && !lock.owns_lock(); ++i) {
-    std::this_thread::sleep_for(kPause);
-    lock.try_lock();
-  }
-  if (!lock.owns_lock() || open_source_locked(boottime_us())) return std::nullopt;
-  const auto usage = source_->cpu_usage();
-  if (!usage) return std::nullopt;
-  return usage.value().user_us + usage.value().nice_us + usage.value().system_us;
 }
 
 std::shared_ptr<TaskLoad> Container::task_load() {

@@ -79,9 +79,13 @@ class Container {
   /// Who was found last to be in the PID namespace of the description.
   LastThread of_description;
 
-  /// CPU time that its cgroup has used, µs. Nothing: that cannot be read, or others read its
-  /// sources for some ms.
+  /// CPU time that its cgroup has used. Nothing: that cannot be read, or others read its sources
+  /// for some ms.
+  std::optional<CpuUsageFacts> used_cpu();
+  /// The sum of it, µs.
   std::optional<uint64_t> used_cpu_us();
+  /// Does not count what was used in its cgroup before it began. Before anything else is asked.
+  void leave_out(const CpuUsageFacts& used);
 
   /// Somebody has written to a limit of some container: if it was a limit of this one's CPUs, the
   /// CPUs that it has from now on count from now on. One whose files are not open finds that at its

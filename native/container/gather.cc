@@ -7,6 +7,7 @@
 #include "base/affix.h"
 #include "base/wide.h"
 #include "container/cpu_model.h"
+#include "container/earlier_use.h"
 
 namespace vprocfs {
 namespace {
@@ -114,6 +115,10 @@ bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Hist
   sample.uptime_us = uptime;
   sample.shown = facts.shown_cpus;
   sample.host_cpuset = limits.cpuset.value_or(cpus->online);
+  const bool is_first = histories.cpu.uptime_us == 0;
+  if (is_first && !can_be_own(sample.usage, uptime, cpus->possible.size())) {
+    leave_out(histories.cpu, sample.usage);
+  }
   facts.cpu_report = advance(histories.cpu, sample);
   histories.cpu_changed = true;
   return true;

@@ -26,7 +26,7 @@ std::optional<uint64_t> LifeRecord::start_in(const uint8_t* data, size_t bytes) 
   return start_us;
 }
 
-void LifeRecord::load(const Unpack& unpack) {
+void LifeRecord::load(const Unpack& unpack, const Earlier& earlier) {
   if (state_ == nullptr) return;
   state_->for_each_of(key_, type_, [&](RecordIndex found, size_t bytes) {
     const uint8_t* data = state_->data(found);
@@ -35,6 +35,7 @@ void LifeRecord::load(const Unpack& unpack) {
     const bool ours = start_us && starts_.has(*start_us);
     const bool is_of_later = start_us && !ours && *start_us > starts_.first_us;
     if (is_of_later) return;
+    if (earlier && start_us && !ours) earlier(data + begin, bytes - begin);
     if (!ours || !unpack(data + begin, bytes - begin)) {
       state_->release(found, type_, key_);
       return;

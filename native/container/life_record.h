@@ -35,7 +35,9 @@ class LifeRecord {
   /// Calls `unpack` with what save() was given, for each record of this life: a worker that died
   /// while it saved leaves two. The last for which it is true stays; all others are given back.
   using Unpack = std::function<bool(const void* data, size_t bytes)>;
-  void load(const Unpack& unpack);
+  /// `earlier` is told of those of earlier lives before they are given back; may be empty.
+  using Earlier = std::function<void(const void* data, size_t bytes)>;
+  void load(const Unpack& unpack, const Earlier& earlier = {});
   /// `packed` takes the place of what was there. When the state file is full, that stays.
   void save(const std::string& packed);
   /// Changes what was saved from `offset` on; for types that change in place. Nothing happens when

@@ -201,6 +201,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   // Not with std::make_shared, as weak references to it would keep all of its memory.
   entry.container.reset(new Container(description, services_, std::move(payer)));
   auto container = entry.container;
+  const auto used = used_by_ended(id);
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto before = containers_.find(id);
@@ -209,6 +210,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     return before->second.container;
   }
   if (before != containers_.end()) erase_locked(id, gone);
+  if (used) container->leave_out(*used);
   join_locked(entry, description, std::move(pid_namespace.value()));
   containers_[id] = std::move(entry);
   return container;

@@ -12,6 +12,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kLookForOthersIn = 32;
+constexpr size_t kMaxEnded = 1024;
 constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
 
 /// When to look once more at what limits changed, because some containers were busy: less and less
@@ -88,6 +89,7 @@ void Registry::forget_dead(ContainerId id) {
   // Another PID namespace of it may live, of which nobody has asked: then it goes on.
   const auto other = resolver_.of_id(id, kLookForOthersIn);
   auto pid_namespace = other ? pin(other.value()) : Result<PidNamespace>(other.error());
+  const auto used = pid_namespace ? std::nullopt : last->used_cpu();
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
@@ -95,7 +97,23 @@ void Registry::forget_dead(ContainerId id) {
     return;
   if (pid_namespace)
     return join_locked(it->second, other.value(), std::move(pid_namespace.value()));
+  if (ended_.size() >= kMaxEnded) ended_.clear();
+  if (used) ended_[id] = *used;
   erase_locked(id, gone);
+}
+
+std::optional<CpuUsageFacts> Registry::used_by_ended(ContainerId id) {
+  std::shared_ptr<Container> last;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = containers_.find(id);
+    if (it == containers_.end()) {
+      const auto ended = ended_.find(id);
+      return ended == ended_.end() ? std::nullopt : std::optional(ended->second);
+    }
+    last = it->second.container;
+  }
+  return last->used_cpu();
 }
 
 void Registry::erase_locked(ContainerId id, Containers& gone) {

@@ -25,10 +25,7 @@ const TICKS_PER_SECOND = 100;
 
 /** CPU time that a cgroup has used, in ticks. */
 function usedTicks(cgroup: Cgroup): number {
-  const seconds = isV2
-    ? Number(/^usage_usec (\d+)$/m.exec(cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e6
-    : Number(cgroup.read("cpuacct", "cpuacct.usage")) / 1e9;
-  return seconds * TICKS_PER_SECOND;
+  return cgroup.cpuSeconds * TICKS_PER_SECOND;
 }
 
 function busy(line: CpuLine): number {

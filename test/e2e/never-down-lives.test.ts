@@ -21,6 +21,11 @@ interface Figures {
   readonly load: string;
 }
 
+/** CPU time that is used, in ticks: user, nice and system. */
+function busyOf({ cpu }: Figures): number {
+  return cpu.slice(0, 3).reduce((a, b) => a + b);
+}
+
 /** Seconds by which one container is older than the other. */
 const OLDER = 2;
 /** A second of one CPU in ticks. */
@@ -112,19 +117,43 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
     expect(Number(read().load)).toBeGreaterThanOrEqual(Number(load) / 2);
   });
 
-  it("begins again in a cgroup whose processes had all ended", async () => {
-    await ageOf(young);
-    const before = read();
-    const { workerPid, generation } = await statusOf(daemon);
-    process.kill(workerPid, "SIGSTOP");
-    await old.kill();
-    await young.kill();
-    const next = await start(old.cgroup);
-    process.kill(workerPid, "SIGKILL");
-    await servingAfter(daemon, generation);
-    expect(await ageOf(next)).toBeLessThan(before.uptime);
-    const { uptime, sum } = read();
-    expect(uptime).toBeLessThan(before.uptime);
-    expect(Math.abs(sum / TICKS - uptime)).toBeLessThan(1);
-  });
+  it.each(["sees", "does not see"] as const)(
+    "begins again, also its CPU time, in a cgroup where all have ended, which the worker %s",
+    async (how) => {
+      old.start(own, ["sh", "-c", "while :; do :; done"]);
+      await until("it has used a second", () => busyOf(read()) > TICKS);
+      await ageOf(young);
+      let used = old.cgroup.cpuSeconds;
+      const before = read();
+      const { workerPid, generation } = await statusOf(daemon);
+      if (how === "does not see") {
+        process.kill(workerPid, "SIGSTOP");
+      }
+      await old.kill();
+      await young.kill();
+      if (how === "sees") {
+        used = old.cgroup.cpuSeconds;
+      }
+      const next = await start(old.cgroup);
+      if (how === "does not see") {
+        process.kill(workerPid, "SIGKILL");
+        await servingAfter(daemon, generation);
+      }
+      expect(await ageOf(next)).toBeLessThan(before.uptime);
+      next.start(own, ["sh", "-c", "while :; do :; done"]);
+      const busy = await until("it has used half a second", () => {
+        const figures = read();
+        return busyOf(figures) > TICKS / 2 && figures;
+      });
+      expect(busy.uptime).toBeLessThan(before.uptime);
+      expectGoneOn(busy);
+      for (const worker of ["kill", "reload"] as const) {
+        await replaceWorker(daemon, worker);
+        await ageOf(next);
+        expectGoneOn(busy);
+        // Each of user, nice and system is rounded to ticks.
+        expect(busyOf(read())).toBeLessThanOrEqual((next.cgroup.cpuSeconds - used) * TICKS + 4);
+      }
+    },
+  );
 });

@@ -35,10 +35,7 @@ const cpus = cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
 const ABSURD_KB = 10 * value(checkMeminfo(readFileSync("/proc/meminfo", "utf8")), "MemTotal");
 
 function usedTicks(cgroup: Cgroup): number {
-  const seconds = isV2
-    ? Number(/^usage_usec (\d+)$/m.exec(cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e6
-    : Number(cgroup.read("cpuacct", "cpuacct.usage")) / 1e9;
-  return seconds * 100;
+  return cgroup.cpuSeconds * 100;
 }
 
 function memoryStat(cgroup: Cgroup, v2: string, v1: string): number {

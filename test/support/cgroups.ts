@@ -145,6 +145,13 @@ export class Cgroup {
       : Number(this.read("memory", "memory.memsw.usage_in_bytes")) - this.memoryUsage;
   }
 
+  /** CPU time that it has used. */
+  get cpuSeconds(): number {
+    return isV2
+      ? Number(/^usage_usec (\d+)$/m.exec(this.read("cpu", "cpu.stat"))?.[1]) / 1e6
+      : Number(this.read("cpuacct", "cpuacct.usage")) / 1e9;
+  }
+
   /** Periods in which the quota throttled it. */
   get throttled(): number {
     return Number(/^nr_throttled (\d+)$/m.exec(this.read("cpu", "cpu.stat"))?.[1]);

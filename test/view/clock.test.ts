@@ -60,3 +60,15 @@ describe("an offset of the clock of boot", () => {
     expect(found.idle).toBeCloseTo(Math.max(0, 2 * up - BUSY_S), 1);
   });
 });
+
+describe("CPU time that a cgroup has used", () => {
+  it.each([
+    ["is all the container's if it fits into its age", 2 * AGE_S, 0],
+    ["is that also if it was read a little later", 2 * AGE_S + 3, 0],
+    ["is of an earlier container if it does not", 2 * AGE_S + 5, 2 * AGE_S],
+  ])("%s", (_, usedS, idle) => {
+    const cpu = { ...BOX.cpu, user: BigInt(usedS * 1_000_000) };
+    writeCase(dir, PLAIN_HOST, { ...BOX, cpu });
+    expect(renderFixture(dir, "proc/uptime")).toBe(`${AGE_S}.00 ${idle}.00\n`);
+  });
+});

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "container/cpu_history.h"
+#include "facts/cpu.h"
+
+namespace vprocfs {
+
+// CPU time that earlier lives of a container have used in its cgroup. The kernel counts on, but
+// the next life is a machine that has just booted.
+
+/// What `earlier`, of such a life, knows of.
+CpuUsageFacts seen_by(const CpuHistory& earlier);
+
+/// Whether a container of this age can have used so much on so many CPUs; when in doubt it can.
+bool can_be_own(const CpuUsageFacts& used, uint64_t uptime_us, size_t cpus);
+
+/// Does not count `used`. For a history without a report.
+void leave_out(CpuHistory& history, const CpuUsageFacts& used);
+
+}  // namespace vprocfs
