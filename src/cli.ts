@@ -4,11 +4,30 @@
 import { ExitStatus } from "./errors.js";
 import { holdMount, inheritsMount, reportToKeeper } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
+import type { NativeBinding } from "./native/binding.js";
 import { nodeProblem } from "./version.js";
 
 const fail = (line: string): void => {
   process.stderr.write(`vprocfs: ${line}\n`);
 };
+
+let binding: NativeBinding | undefined;
+const addon = (): NativeBinding => {
+  binding ??= loadAddon();
+  return binding;
+};
+
+/**
+ * Ends with process.exitCode. process.exit() waits for Node's own threads, sometimes for ever
+ * (nodejs/node#54918), and for a thread of ours that a hanging file system holds.
+ */
+function exit(): never {
+  const hangs = process.getActiveResourcesInfo().some((resource) => resource.startsWith("FSReq"));
+  if (binding !== undefined || hangs) {
+    addon().exitNow(Number(process.exitCode ?? 0));
+  }
+  process.exit();
+}
 
 /** Resolves when all that was written to a stream has left the process: process.exit() would drop the rest. */
 async function taken(stream: NodeJS.WriteStream): Promise<void> {
@@ -23,16 +42,17 @@ async function runCommand(): Promise<void> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // It is no error if the reader goes away early (`vprocfs show web1 | head`).
     if (error.code === "EPIPE") {
-      process.exit();
+      exit();
     }
     fail(`cannot write to stdout: ${error.message}`);
-    process.exit(Number(process.exitCode ?? 0) || ExitStatus.failure);
+    process.exitCode = Number(process.exitCode ?? 0) || ExitStatus.failure;
+    exit();
   });
   // An error on stderr cannot be reported anywhere; the exit status remains.
   process.stderr.on("error", () => {});
   const { main } = await import("./program.js");
   const context = {
-    addon: loadAddon,
+    addon,
     env: process.env,
     print: (text: string) => {
       process.stdout.write(`${text}\n`);
@@ -47,7 +67,7 @@ async function runCommand(): Promise<void> {
   await main(process.argv.slice(2), context, fail);
   // The service manager has handed us a mount. Its readers must not wait until the next start.
   if (Number(process.exitCode ?? 0) !== 0 && inheritsMount(process.env, process.pid)) {
-    holdMount(loadAddon());
+    holdMount(addon());
   }
   await Promise.all([taken(process.stdout), taken(process.stderr)]);
 }
@@ -61,20 +81,16 @@ if (problem !== undefined) {
   if (process.argv[2] === "worker") {
     reportToKeeper(process.env, problem);
   } else if (inheritsMount(process.env, process.pid)) {
-    holdMount(loadAddon());
+    holdMount(addon());
   }
   process.exit(1);
 }
 if (process.argv[2] === "worker") {
   const { runWorker } = await import("./worker.js");
-  const context = { addon: loadAddon, env: process.env };
+  const context = { addon, env: process.env };
   process.exitCode = await runWorker(process.argv.slice(3), context, fail);
 } else {
   await runCommand();
 }
 
-// process.exit() would wait for a thread of ours that a hanging file system holds.
-if (process.getActiveResourcesInfo().some((resource) => resource.startsWith("FSReq"))) {
-  loadAddon().exitNow(Number(process.exitCode ?? 0));
-}
-process.exit();
+exit();

@@ -438,12 +438,12 @@ it.runIf(process.getuid?.() === 0)(
 /** Asks for the tenant of a process without a descriptor left, and again when it is told to look. */
 const SHORT_OF_DESCRIPTORS = `
   const fs = require("node:fs");
-  const { Watch } = require(process.argv[1]);
+  const { exitNow, Watch } = require(process.argv[1]);
   const pid = Number(process.argv[2]);
   const watch = new Watch((events) => {
     if (events.some(({ kind }) => kind === "lost")) {
       console.log(watch.state().shortages, watch.tenantOf(pid) > 0);
-      process.exit();
+      exitNow(0);
     }
   });
   watch.start();

@@ -1,10 +1,19 @@
 // The command line as a program: what it prints reaches whoever reads it.
 
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { background, closed, finished, output, run } from "../support/command.js";
-import { cli, vprocfs } from "../support/daemon.js";
+import { cli, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { Fifo } from "../support/fifo.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -55,6 +64,19 @@ describe("a command line", () => {
   ])("%j ends with %i", async (argv, status) => {
     expect((await vprocfs(...argv)).status).toBe(status);
   });
+});
+
+it("a command that has loaded the addon ends without Node's own end, which may hang", async () => {
+  const directory = temporaryDirectory(testScope(), "at-exit");
+  const atExit = join(directory, "at-exit.cjs");
+  writeFileSync(atExit, 'process.on("exit", () => { process.exitCode = 99; });');
+  const status = async (...argv: readonly string[]) => {
+    const command = [process.execPath, "--require", atExit, cli, ...argv];
+    return (await run(command)).status;
+  };
+  expect(await status("--help")).toBe(99);
+  expect(await status("check", "no-such-container")).toBe(3);
+  expect(await status("show", "no-such-container")).toBe(1);
 });
 
 /** The only child of a process that has a file open; undefined: there is none yet. */
