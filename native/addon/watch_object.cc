@@ -51,11 +51,19 @@ WatchObject::WatchObject(const Napi::CallbackInfo& info)
       callback.Call({to_js(e, events)});
     });
   });
+  // Hooks are called in the reverse order: the one that frees on_events_ was added before.
+  napi_add_env_cleanup_hook(info.Env(), end_with_node, this);
 }
 
 WatchObject::~WatchObject() {
+  if (on_events_) napi_remove_env_cleanup_hook(Env(), end_with_node, this);
+  end();
+}
+
+void WatchObject::end() {
   if (watch_) watch_->stop();
   if (on_events_) on_events_.Release();
+  on_events_ = {};
 }
 
 std::optional<Error> WatchObject::start() {

@@ -21,6 +21,9 @@ class WatchObject : public Wrapped<WatchObject> {
   void stop() { watch_->stop(); }
   const char* follow(int32_t pid);
   Napi::Object representative_of(int32_t pid);
+  /// No thread calls on_events_ any more. Also what Node calls when it ends, before it frees that.
+  void end();
+  static void end_with_node(void* watch) { static_cast<WatchObject*>(watch)->end(); }
   Napi::Object state();
   uint64_t tenant_of(int32_t pid) { return watch_->tenant_of(pid); }
 

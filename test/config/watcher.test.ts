@@ -469,3 +469,16 @@ it.runIf(process.getuid?.() === 0)(
     expect([stdout, stderr]).toEqual(["0\n1 true\n", ""]);
   },
 );
+
+/** Ends as Node does by itself, while its watches are there. */
+const ENDING = `
+  const { Watch } = require(process.argv[1]);
+  const watches = Array.from({ length: 20 }, () => new Watch(() => {}));
+  watches.forEach((watch) => watch.start());
+`;
+
+it.runIf(process.getuid?.() === 0)("a program with watches may end by itself", () => {
+  const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
+  const { status, stderr } = runSync([process.execPath, "-e", ENDING, addon]);
+  expect([status, stderr]).toEqual([0, ""]);
+});
