@@ -3,11 +3,12 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { readStatus } from "../../src/keeper-status.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
@@ -35,6 +36,24 @@ describeLive("vprocfs check", [], () => {
     const nowhere = temporaryDirectory(own, "nowhere");
     const unmounted = await vprocfs("check", id, "--mountpoint", nowhere);
     expect(unmounted.status).toBe(2);
+  });
+
+  it("is unknown while nothing tells how the worker is, unless the rest is worse", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const id = await container.id(daemon);
+    const place = ["--mountpoint", daemon.mountpoint];
+    const { keeperPid } = await readStatus(daemon.mountpoint);
+    process.kill(keeperPid, "SIGSTOP");
+    own.defer(() => void process.kill(keeperPid, "SIGCONT"));
+    const unknown = await vprocfs("check", id, ...place);
+    expect(unknown.status).toBe(3);
+    expect(`${unknown.stdout}`).toMatch(/^VPROCFS UNKNOWN - [^|\n]*\S[^|\n]* \| '.* memory'=/);
+    const critical = await vprocfs("check", id, "-w", "0", "-C", "0", ...place);
+    expect(critical.status).toBe(2);
+    process.kill(keeperPid, "SIGCONT");
+    expect((await vprocfs("check", id, ...place)).status).toBe(0);
   });
 
   it("judges what an ancestor's limit leaves, whoever uses it", async () => {
