@@ -136,6 +136,9 @@ describeLive("CPU time and live limits", [], () => {
     const own = testScope();
     const container = await Container.start(own, { quota: 1 });
     const read = container.syscalls(own);
+    // vprocfs is told of a write as late as this machine lets a thread run that waits, as the test
+    // does meanwhile.
+    let lateMs = 0;
     const secondAfter = async (quota: number): Promise<number> => {
       container.cgroup.limit({ quota });
       if (told) {
@@ -143,7 +146,13 @@ describeLive("CPU time and live limits", [], () => {
         expect(cpuList(online)).toHaveLength(quota);
       }
       const written = performance.now();
-      await until("a second has passed", () => performance.now() > written + 1000);
+      let last = written;
+      await until("a second has passed", () => {
+        const now = performance.now();
+        lateMs = Math.max(lateMs, told ? 0 : 100 + now - last);
+        last = now;
+        return now > written + 1000;
+      });
       return written;
     };
     const timeOf = async (name: string): Promise<number> => {
@@ -153,12 +162,16 @@ describeLive("CPU time and live limits", [], () => {
     };
     await timeOf("cpu");
     await secondAfter(2);
-    expect(await timeOf(`cpu${second}`)).toBeGreaterThanOrEqual(0.8 * TICKS_PER_SECOND);
-    const before = { ticks: await timeOf("cpu"), at: performance.now() };
+    // Each of user, nice, system, idle and steal is rounded to ticks.
+    const leastMs = 1000 - lateMs;
+    expect(await timeOf(`cpu${second}`)).toBeGreaterThan(leastMs / 10 - 5);
+    const begun = performance.now();
+    const before = await timeOf("cpu");
+    lateMs = 0;
     const went = await secondAfter(1);
-    const gained = (await timeOf("cpu")) - before.ticks;
-    const msOfBoth = performance.now() - before.at + (went - before.at);
-    expect(gained).toBeLessThanOrEqual(msOfBoth / 10 + 0.2 * TICKS_PER_SECOND);
+    const gained = (await timeOf("cpu")) - before;
+    const mostMs = performance.now() - begun + (went - begun) + lateMs;
+    expect(gained).toBeLessThan(mostMs / 10 + 2 * 5);
   });
 
   it("readers at once agree on what has been: sums hold, nothing goes back", async () => {
@@ -178,6 +191,7 @@ describeLive("CPU time and live limits", [], () => {
   it("is the time that the cgroup has used, and no CPU gains more than has passed", async () => {
     const own = testScope();
     const container = await Container.start(own, {});
+    const usedBefore = usedTicks(container.cgroup);
     const first = await statOf(container);
     const usedFirst = usedTicks(container.cgroup);
     container.start(own, BUSY);
@@ -191,7 +205,7 @@ describeLive("CPU time and live limits", [], () => {
     const slack = 3 * hostCpus.length + 1;
     const gained = busy(now.total) - busy(first.total);
     expect(gained).toBeGreaterThanOrEqual(low - usedFirst - slack);
-    expect(gained).toBeLessThanOrEqual(high - usedFirst + slack);
+    expect(gained).toBeLessThanOrEqual(high - usedBefore + slack);
     const elapsed = now.cpus.map((cpu, index) => {
       const before = first.cpus[index]?.all ?? [];
       return cpu.all.reduce((sum, ticks, column) => sum + ticks - (before[column] ?? 0), 0);
@@ -203,16 +217,21 @@ describeLive("CPU time and live limits", [], () => {
   it("shows being throttled as steal, and no more than the kernel has counted", async () => {
     const own = testScope();
     const container = await Container.start(own, { quota: 0.2 });
+    const throttledTicks = () => {
+      const text = container.cgroup.read("cpu", "cpu.stat");
+      return isV2
+        ? Number(/^throttled_usec (\d+)$/m.exec(text)?.[1]) / 1e4
+        : Number(/^throttled_time (\d+)$/m.exec(text)?.[1]) / 1e7;
+    };
     const first = await statOf(container);
-    expect(first.total.steal).toBe(0);
+    // Programs that the reading takes may have used up a period's quota.
+    expect(first.total.steal).toBeLessThanOrEqual(throttledTicks());
     container.start(own, BUSY);
-    await until("the quota throttles", () => container.cgroup.throttled >= 10);
+    const { throttled } = container.cgroup;
+    await until("the quota throttles", () => container.cgroup.throttled >= throttled + 10);
     const second = await statOf(container);
-    expect(second.total.steal).toBeGreaterThan(0);
-    const throttledTicks = isV2
-      ? Number(/^throttled_usec (\d+)$/m.exec(container.cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e4
-      : Number(/^throttled_time (\d+)$/m.exec(container.cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e7;
-    expect(second.total.steal).toBeLessThanOrEqual(throttledTicks + 1);
+    expect(second.total.steal).toBeGreaterThan(first.total.steal);
+    expect(second.total.steal).toBeLessThanOrEqual(throttledTicks() + 1);
     checkGrowth(first, second);
   });
 
@@ -220,8 +239,8 @@ describeLive("CPU time and live limits", [], () => {
     const own = testScope();
     const idle = await Container.start(own, { name: "idle" });
     const neighbour = await Container.start(own, { name: "neighbour" });
-    const before = await statOf(idle);
     const usedBefore = usedTicks(idle.cgroup);
+    const before = await statOf(idle);
     const neighbourBefore = usedTicks(neighbour.cgroup);
     for (const _ of hostCpus) {
       neighbour.start(own, BUSY);
