@@ -11,6 +11,12 @@ bool LifeStarts::has(uint64_t start_us) const {
          std::find(others_us.begin(), others_us.end(), start_us) != others_us.end();
 }
 
+uint64_t LifeStarts::oldest_us() const {
+  uint64_t oldest = first_us;
+  for (const uint64_t other : others_us) oldest = std::min(oldest, other);
+  return oldest;
+}
+
 LifeRecord::LifeRecord(StateFile* state, RecordType type, uint64_t key, LifeStarts starts,
                        uint64_t version)
     : state_(state), type_(type), key_(key), starts_(std::move(starts)) {

@@ -20,7 +20,13 @@ struct LifeStarts {
   std::vector<uint64_t> others_us;
 
   bool has(uint64_t start_us) const;
+  /// The earliest of all that are known.
+  uint64_t oldest_us() const;
 };
+
+struct ContainerDescription;
+/// The starts of the life that a container is in, whoever of its PID namespaces was found.
+using StartsOf = std::function<LifeStarts(const ContainerDescription&)>;
 
 /// What one life of a container keeps in the state file under one type: one record, which begins
 /// with the start of the life, so that it is not taken for another life's. Something of an earlier

@@ -113,6 +113,7 @@ class Engine {
   Result<bool> start_agent(FdStore* fd_store);
   void open_logs();
   Result<bool> start_log();
+  LifeStarts starts_of(const ContainerDescription& found) const;
   BannerFacts banner_facts(const ContainerDescription& description);
   BannerOf banner();
 

@@ -18,6 +18,12 @@ void Engine::open_logs() {
   logs_->adopt();
 }
 
+LifeStarts Engine::starts_of(const ContainerDescription& found) const {
+  const auto known = registry_->known(found.id);
+  if (known && known->starts().has(found.init_start_us)) return known->starts();
+  return Life(&plain_->state(), host_->procfs.get(), found).starts();
+}
+
 BannerFacts Engine::banner_facts(const ContainerDescription& description) {
   BannerFacts out;
   utsname system{};
@@ -25,11 +31,13 @@ BannerFacts Engine::banner_facts(const ContainerDescription& description) {
     out.release = system.release;
     out.version = system.version;
   }
-  const int64_t started = static_cast<int64_t>(description.init_start_us) -
-                          static_cast<int64_t>(log_clock_behind_us()) +
-                          description.boottime_offset_us;
-  out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
   const auto container = registry_->by_id(description.id);
+  const PidNamespaceClock clock =
+      container ? container.value()->clock()
+                : PidNamespaceClock{description.init_start_us, description.boottime_offset_us};
+  const int64_t started = static_cast<int64_t>(clock.init_start_us) -
+                          static_cast<int64_t>(log_clock_behind_us()) + clock.offset_us;
+  out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
   if (!container) return out;
   const auto facts = container.value()->call_facts(boottime_us(), options_.server.tick_us);
   if (!facts) return out;
@@ -51,6 +59,7 @@ Result<bool> Engine::start_log() {
   sources.mounts = &host_->mounts;
   sources.resolver = host_->resolver.get();
   sources.procfs_fd = host_->procfs.get();
+  sources.starts_of = [this](const ContainerDescription& found) { return starts_of(found); };
   if (options_.kernel_log) {
     // Elsewhere PIDs and paths in the log are not what we know by these names.
     const bool first = host_->has_first_pids() && host_->has_first_cgroups();

@@ -122,6 +122,16 @@ void LogReader::update() {
   if (has_begun() && !ended_) pump(kAtOnce * 100);
 }
 
+LifeStarts LogReader::starts_of_locked(const ContainerDescription& found) const {
+  if (!sources_.starts_of || ended_) return {found.init_start_us, {}};
+  return sources_.starts_of(found);
+}
+
+LifeStarts LogReader::starts_of(const ContainerDescription& found) const {
+  const std::lock_guard lock(mutex_);
+  return starts_of_locked(found);
+}
+
 std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
   const std::lock_guard lock(mutex_);
   return log_.kills(seen);
@@ -242,8 +252,9 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
   // own.
   const LogMoment moment = moment_of(time_us);
   const uint64_t logged_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
-  const auto younger = [logged_us](const LogOwner* owner) {
-    return owner->description.init_start_us > logged_us;
+  const auto younger = [&](const LogOwner* owner) {
+    return owner->description.init_start_us > logged_us &&
+           starts_of_locked(owner->description).oldest_us() > logged_us;
   };
   found.erase(std::remove_if(found.begin(), found.end(), younger), found.end());
   return found;

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/thread.h"
 #include "base/wake.h"
+#include "container/life_record.h"
 #include "klog/banner.h"
 #include "klog/crashes.h"
 #include "klog/host_log.h"
@@ -37,6 +38,7 @@ class LogReader {
     std::string exited_problem;           ///< why `exited` is nullptr; empty: it is not wanted
     KernelLogs* logs = nullptr;           ///< nullptr: only kills are collected
     BannerOf banner;
+    StartsOf starts_of;              ///< empty: the life began with who was found
     std::function<void()> on_begun;  ///< missing() is known; may be empty
   };
   explicit LogReader(Sources sources);
@@ -52,6 +54,8 @@ class LogReader {
   std::optional<std::vector<std::string>> missing() const;
   /// Reads what the log has at this moment. Needs no start() if only kills are collected.
   void update();
+  /// Of the life that a container is in.
+  LifeStarts starts_of(const ContainerDescription& found) const;
   /// As HostLog::kills().
   std::vector<OomKill> kills(uint64_t& seen) const;
 
@@ -74,6 +78,7 @@ class LogReader {
   LogMoment moment_of(uint64_t time_us) const;
   size_t deliver_to(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);
+  LifeStarts starts_of_locked(const ContainerDescription& found) const;
 
   void find_proofs();
   void find_printers();

@@ -17,7 +17,7 @@ constexpr TotalsFile kFile("vprocfs-counters 1");
 /// In the order of a line.
 template <typename Counters, typename Visit>
 void for_each_number(Counters& of, const Visit& visit) {
-  visit(of.init_start_us);
+  visit(of.start_us);
   visit(of.above_us);
   for (auto* counter : {&of.read_bytes, &of.written_bytes}) {
     visit(counter->seen);

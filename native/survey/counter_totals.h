@@ -13,8 +13,8 @@ namespace vprocfs {
 
 /// Counters of a container that the kernel does not keep for as long as it lives.
 struct KeptCounters {
-  uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME: the life that they are of
-  uint64_t above_us = 0;       ///< the time that quotas above the container have held it back
+  uint64_t start_us = 0;  ///< CLOCK_BOOTTIME: the life that they are of
+  uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
   UnfailingCounter read_bytes, written_bytes;  ///< over all block devices
 };
 

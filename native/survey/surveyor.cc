@@ -66,16 +66,17 @@ bool is_of_removed(const Error& error) { return error.code == ENODEV || error.co
 }  // namespace
 
 struct Surveyor::Member {
-  Member(ContainerDescription d, Fd fd, const CgroupMounts& tree)
+  Member(ContainerDescription d, LifeStarts s, Fd fd, const CgroupMounts& tree)
       : description(std::move(d)),
+        starts(std::move(s)),
         init(std::move(fd)),
-        started_s(clock_s(CLOCK_REALTIME) - seconds(boottime_us()) +
-                  seconds(description.init_start_us)),
+        booted_s(clock_s(CLOCK_REALTIME) - seconds(boottime_us())),
         cgroups(tree, description) {}
 
   const ContainerDescription description;
+  const LifeStarts starts;
   const Fd init;
-  const double started_s;  ///< since the epoch
+  const double booted_s;  ///< the node, since the epoch
   CgroupFigures cgroups;
   std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
   double last_kill_s = 0;                   ///< 0: none known
@@ -120,7 +121,8 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
   // All cgroups are below the root, so a container in the root owns only kills in the root itself.
   const bool inside = own.size() > 1 ? is_below(kill.cgroup, own) : kill.cgroup == own;
   // The name of a cgroup may be used again. A second is for the difference of the two clocks.
-  if (!inside || kill.time_s < member.started_s - 1) return;
+  const double oldest_s = member.booted_s + seconds(member.starts.oldest_us());
+  if (!inside || kill.time_s < oldest_s - 1) return;
   // The kernel itself counts kills in the container's own cgroup.
   const bool below = kill.by_limit && kill.cgroup.size() > own.size();
   if (below && kill_totals_.count(member.description.id, kill.sequence)) kills_fresh_ = true;
@@ -130,16 +132,16 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
 }
 
 void Surveyor::add(Census::Discovered found) {
-  auto member = std::make_unique<Member>(std::move(found.description), std::move(found.init),
-                                         *sources_.mounts);
+  LifeStarts starts = log_->starts_of(found.description);
+  auto member = std::make_unique<Member>(std::move(found.description), std::move(starts),
+                                         std::move(found.init), *sources_.mounts);
   for (const OomKill& kill : kills_) attribute(*member, kill);
   const ContainerId id = member->description.id;
-  const uint64_t start_us = member->description.init_start_us;
   const auto kept = counter_totals_.entries.find(id);
-  if (kept != counter_totals_.entries.end() && kept->second.init_start_us == start_us) {
+  if (kept != counter_totals_.entries.end() && member->starts.has(kept->second.start_us)) {
     member->counters = kept->second;
   }
-  member->counters.init_start_us = start_us;
+  member->counters.start_us = member->starts.first_us;
   members_[id] = std::move(member);
 }
 
@@ -231,7 +233,7 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   uint64_t& above_us = member.counters.above_us;
   above_us = saturating_add(above_us, member.above.take(usage.value().quotas_above));
   out.set_micro(Figure::kThrottled, saturating_add(usage.value().throttled_us, above_us));
-  out.set(Figure::kStartTime, member.started_s);
+  out.set(Figure::kStartTime, member.booted_s + seconds(member.starts.first_us));
   return true;
 }
 

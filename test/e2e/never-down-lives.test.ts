@@ -2,12 +2,14 @@
 // them have ended by then.
 
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { beforeEach, expect, it } from "vitest";
 import type { Cgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
-import { Daemon } from "../support/daemon.js";
+import { type Daemon, vprocfs } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
+import { serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -34,6 +36,7 @@ const TICKS = 100;
 describeLive("a container of two PID namespaces", ["python3"], () => {
   let own: Scope;
   let daemon: Daemon;
+  let scrape: () => Promise<string>;
   let old: Container;
   let young: Container;
   let tree: string;
@@ -68,7 +71,7 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
 
   beforeEach(async () => {
     own = testScope();
-    daemon = await Daemon.start(own);
+    ({ daemon, scrape } = await serveMetrics(own));
     old = await start();
     tree = daemon.path("containers", await old.id(daemon));
     await until("the first is older", async () => (await ageOf(old)) > OLDER);
@@ -94,6 +97,31 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
       }
     },
   );
+
+  it("began for operators, too, when its first one did, which has ended", async () => {
+    const id = basename(tree);
+    await ageOf(young);
+    const began = async () => {
+      const dmesg = ["dmesg", id, "--json", "--mountpoint", daemon.mountpoint];
+      const [line = ""] = `${(await vprocfs(...dmesg)).stdout}`.split("\n");
+      const series = new RegExp(
+        `^vprocfs_container_start_time_seconds\\{[^}]*"${id}".* (.*)$`,
+        "m",
+      );
+      return { log: line, metrics: Number(series.exec(await scrape())?.[1]) };
+    };
+    const before = await began();
+    expect(before.metrics).toBeGreaterThan(0);
+    expect(before.log).toContain("Linux version");
+    await old.kill();
+    for (const how of ["kill", "reload"] as const) {
+      await replaceWorker(daemon, how);
+      await ageOf(young);
+      const now = await began();
+      expect(now.log).toBe(before.log);
+      expect(Math.abs(now.metrics - before.metrics)).toBeLessThan(OLDER / 2);
+    }
+  });
 
   it("goes on when the younger one asks the next worker first", async () => {
     const before = read();
