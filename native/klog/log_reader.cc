@@ -77,7 +77,8 @@ void LogReader::run() {
     {
       // Before all that takes long: of what is logged from now on, the time is known.
       const std::lock_guard lock(mutex_);
-      log_.read_some(kAtOnce * 100);
+      while (!stopping_ && log_.read_some(kAtOnce)) {
+      }
     }
     find_printers();
     if (stopping_) return;

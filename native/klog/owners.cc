@@ -151,7 +151,8 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
   // are known may be around it, and it may have begun since the last look.
   looked_in_ = {which, path, now_us};
   const bool is_known = look_in(which, path, now_us);
-  if (is_known) found = find(which, path);
+  // Also if it is not: those that have ended are dropped.
+  found = find(which, path);
   if (!found.empty() && (is_known || now_us - looked_us_ < kMaxLookIntervalUs)) return found;
   look(now_us);
   return find(which, path);
