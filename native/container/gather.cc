@@ -78,23 +78,43 @@ bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts&
 /// A cpuset may allow some of the host's memory nodes only: to the container the host is as large
 /// as these.
 bool gather_host_memory(HostSource& host, ContainerSource& source, uint64_t now, Facts& facts,
-                        Error& error) {
+                        std::optional<CpuSet>& allowed, Error& error) {
   std::shared_ptr<const std::vector<HostNode>> nodes;
   if (!take(host.nodes(now), nodes, error)) return false;
-  std::optional<CpuSet> allowed;
   if (nodes->size() > 1 && !take(source.allowed_nodes(), allowed, error)) return false;
   return take(allowed ? host.meminfo_of(*allowed, now) : host.meminfo(now), facts.host_meminfo,
               error);
 }
 
+/// What the pools have on these nodes.
+std::shared_ptr<const std::vector<HostHugePool>> pools_on(const CpuSet& nodes,
+                                                          const std::vector<HostHugePool>& all) {
+  std::vector<HostHugePool> pools;
+  for (const HostHugePool& pool : all) {
+    HostHugePool& own = pools.emplace_back();
+    own.page_kb = pool.page_kb;
+    for (const HostHugePool::Node& node : pool.nodes) {
+      if (!nodes.contains(node.id)) continue;
+      own.nodes.push_back(node);
+      own.pages += node.pages;
+      own.free += node.free;
+    }
+  }
+  return std::make_shared<const std::vector<HostHugePool>>(std::move(pools));
+}
+
 bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, uint64_t now,
                    Facts& facts, Error& error) {
-  if (!gather_host_memory(host, source, now, facts, error)) return false;
+  std::optional<CpuSet> allowed;
+  if (!gather_host_memory(host, source, now, facts, allowed, error)) return false;
   if (!take(source.memory(events_of(needs), memory_size(*facts.host_meminfo)), facts.memory,
             error)) {
     return false;
   }
-  return facts.memory.hugetlb.empty() || take(host.huge_pools(now), facts.huge_pools, error);
+  if (facts.memory.hugetlb.empty()) return true;
+  if (!take(host.huge_pools(now), facts.huge_pools, error)) return false;
+  if (facts.host_meminfo->is_part) facts.huge_pools = pools_on(*allowed, *facts.huge_pools);
+  return true;
 }
 
 bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Histories& histories,
@@ -116,7 +136,7 @@ bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Hist
   sample.shown = facts.shown_cpus;
   sample.host_cpuset = limits.cpuset.value_or(cpus->online);
   const bool is_first = histories.cpu.uptime_us == 0;
-  if (is_first && !can_be_own(sample.usage, uptime, cpus->possible.size())) {
+  if (is_first && !can_be_own(sample.usage, histories.cpu.seen, uptime, cpus->possible.size())) {
     leave_out(histories.cpu, sample.usage);
   }
   facts.cpu_report = advance(histories.cpu, sample);

@@ -64,6 +64,12 @@ class Cached {
     return value_;
   }
 
+  /// However old; nullptr: nothing was read yet.
+  Value last() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return value_;
+  }
+
  private:
   std::mutex mutex_;
   Value value_;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/wide.h"
 #include "source/host_file.h"
+#include "source/host_nodes.h"
 #include "source/host_parse.h"
 #include "source/node_meminfo.h"
 #include "source/parse.h"
@@ -66,90 +67,6 @@ class CpuLists {
   bool known_ = false;
 };
 
-std::string node_directory(uint32_t id) {
-  return std::string(SysfsTree::kNodeRoot) + "/node" + std::to_string(id) + "/";
-}
-
-/// A host without NUMA has no nodes, which is no error; nor is a node that goes while it is read.
-Result<std::vector<HostNode>> read_nodes(int sysfs_fd) {
-  const std::string root = std::string(SysfsTree::kNodeRoot) + "/";
-  std::vector<HostNode> nodes;
-  const auto online = read_file(sysfs_fd, root + "online");
-  if (!online) {
-    if (online.error().code == ENOENT) return nodes;
-    return online.error();
-  }
-  const auto ids = parse_cpu_list(online.value());
-  if (!ids) return nodes;
-  for (const uint32_t id : ids->ids()) {
-    const std::string directory = node_directory(id);
-    const auto cpus = read_file(sysfs_fd, directory + "cpulist");
-    const auto meminfo = read_file(sysfs_fd, directory + "meminfo");
-    if (!cpus || !meminfo) continue;
-    HostNode node;
-    node.id = id;
-    node.cpus = parse_cpu_list(cpus.value()).value_or(CpuSet());
-    node.total_kb = parse_node_meminfo(meminfo.value()).value("MemTotal").value_or(0);
-    nodes.push_back(std::move(node));
-  }
-  return nodes;
-}
-
-uint64_t read_number(int sysfs_fd, const std::string& path) {
-  const auto text = read_file(sysfs_fd, path);
-  return text ? parse_u64(text.value()).value_or(0) : 0;
-}
-
-/// The sizes of which a directory has a "hugepages-<size>kB", kB.
-std::vector<uint64_t> sizes_in(int sysfs_fd, const std::string& path) {
-  constexpr std::string_view kPrefix = "hugepages-", kUnit = "kB";
-  std::vector<uint64_t> sizes;
-  const auto names = list_names(sysfs_fd, path);
-  if (!names) return sizes;
-  for (const std::string& name : names.value()) {
-    std::string_view size = name;
-    if (!starts_with(size, kPrefix)) continue;
-    size.remove_prefix(kPrefix.size());
-    if (size.size() <= kUnit.size() || !ends_with(size, kUnit)) continue;
-    size.remove_suffix(kUnit.size());
-    if (const auto kb = parse_u64(size)) sizes.push_back(*kb);
-  }
-  return sizes;
-}
-
-constexpr const char* kHugePages = "kernel/mm/hugepages";
-
-/// A host without huge pages has no pools, which is no error.
-Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd,
-                                                  const std::vector<HostNode>& nodes) {
-  const auto of_node = [](uint32_t id) { return node_directory(id) + "hugepages"; };
-  std::vector<uint64_t> sizes = sizes_in(sysfs_fd, kHugePages);
-  for (const HostNode& node : nodes) {
-    for (const uint64_t kb : sizes_in(sysfs_fd, of_node(node.id))) sizes.push_back(kb);
-  }
-  std::sort(sizes.begin(), sizes.end());
-  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
-  std::vector<HostHugePool> pools;
-  for (const uint64_t kb : sizes) {
-    const std::string size = "/hugepages-" + std::to_string(kb) + "kB/";
-    HostHugePool pool;
-    pool.page_kb = kb;
-    for (const HostNode& node : nodes) {
-      const std::string directory = of_node(node.id) + size;
-      pool.nodes.push_back({node.id, read_number(sysfs_fd, directory + "nr_hugepages"),
-                            read_number(sysfs_fd, directory + "free_hugepages")});
-      pool.pages += pool.nodes.back().pages;
-      pool.free += pool.nodes.back().free;
-    }
-    if (nodes.empty()) {
-      pool.pages = read_number(sysfs_fd, kHugePages + size + "nr_hugepages");
-      pool.free = read_number(sysfs_fd, kHugePages + size + "free_hugepages");
-    }
-    pools.push_back(std::move(pool));
-  }
-  return pools;
-}
-
 bool is_procfs(int fd) {
   struct statfs found {};
   return ::fstatfs(fd, &found) == 0 && found.f_type == PROC_SUPER_MAGIC;
@@ -196,6 +113,7 @@ struct HostSource::Impl {
   Cached<HostCpus> cpus;
   Cached<uint64_t> arc;
   Cached<std::vector<HostNode>> nodes;
+  Cached<std::vector<NodeMeminfo>> node_meminfos;
   Cached<std::vector<HostHugePool>> huge_pools;
 };
 
@@ -220,17 +138,17 @@ Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo_of(const CpuSet& 
   if (!all) return all;
   const auto found = nodes(now_us);
   if (!found) return found.error();
-  bool is_all = true;
-  std::vector<HostMeminfo> allowed;
-  for (const HostNode& node : *found.value()) {
-    if (node.total_kb == 0) continue;
-    if (!allowed_nodes.contains(node.id)) {
-      is_all = false;
-    } else if (const auto text = read_file(impl_->sysfs_fd, node_directory(node.id) + "meminfo")) {
-      allowed.push_back(parse_node_meminfo(text.value()));
-    }
+  const auto excluded = [&](const HostNode& node) {
+    return node.total_kb > 0 && !allowed_nodes.contains(node.id);
+  };
+  if (std::none_of(found.value()->begin(), found.value()->end(), excluded)) return all;
+  const auto meminfos = impl_->node_meminfos.get(
+      now_us, impl_->tick_us, [&] { return read_node_meminfos(impl_->sysfs_fd, *found.value()); });
+  if (!meminfos) return meminfos.error();
+  std::vector<const HostMeminfo*> allowed;
+  for (const NodeMeminfo& node : *meminfos.value()) {
+    if (allowed_nodes.contains(node.id)) allowed.push_back(&node.meminfo);
   }
-  if (is_all) return all;
   return std::make_shared<const HostMeminfo>(meminfo_of_nodes(*all.value(), allowed));
 }
 
@@ -299,8 +217,12 @@ Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
 }
 
 Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t now_us) {
-  return impl_->nodes.get(now_us, impl_->slow_tick_us,
-                          [this] { return read_nodes(impl_->sysfs_fd); });
+  auto found =
+      impl_->nodes.get(now_us, impl_->slow_tick_us, [this] { return read_nodes(impl_->sysfs_fd); });
+  // Every memory figure needs them, and no other file of these is opened anew: without descriptors
+  // those of before serve.
+  const auto before = found ? nullptr : impl_->nodes.last();
+  return before ? before : found;
 }
 
 Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(uint64_t now_us) {

@@ -14,19 +14,13 @@ namespace {
 /// What some nodes have of a host.
 class Nodes {
  public:
-  Nodes(const HostMeminfo& host, const std::vector<HostMeminfo>& nodes)
-      : host_(host), nodes_(nodes), total_kb_(sum("MemTotal").value_or(0)) {}
+  Nodes(const HostMeminfo& host, const std::vector<const HostMeminfo*>& nodes)
+      : host_(host), sums_(sums_of(nodes)), total_kb_(sum("MemTotal").value_or(0)) {}
 
   uint64_t total_kb() const { return total_kb_; }
 
   /// Nothing: nodes have no such line.
-  std::optional<uint64_t> sum(std::string_view label) const {
-    std::optional<uint64_t> sum;
-    for (const HostMeminfo& node : nodes_) {
-      if (const auto value = node.value(label)) sum = saturating_add(sum.value_or(0), *value);
-    }
-    return sum;
-  }
+  std::optional<uint64_t> sum(std::string_view label) const { return sums_.value(label); }
 
   uint64_t by_size(uint64_t amount) const {
     const uint64_t all = std::max(of_host("MemTotal"), total_kb_);
@@ -50,6 +44,21 @@ class Nodes {
   }
 
  private:
+  /// All nodes have the same lines.
+  static HostMeminfo sums_of(const std::vector<const HostMeminfo*>& nodes) {
+    HostMeminfo sums;
+    for (const HostMeminfo* node : nodes) {
+      if (sums.lines.empty()) {
+        sums = *node;
+        continue;
+      }
+      for (HostMeminfoLine& line : sums.lines) {
+        line.value = saturating_add(line.value, node->value(line.label).value_or(0));
+      }
+    }
+    return sums;
+  }
+
   uint64_t of_host(std::string_view label) const { return host_.value(label).value_or(0); }
 
   /// fs/proc/meminfo.c takes buffers and the swap cache off all file pages.
@@ -79,7 +88,7 @@ class Nodes {
   }
 
   const HostMeminfo& host_;
-  const std::vector<HostMeminfo>& nodes_;
+  const HostMeminfo sums_;
   const uint64_t total_kb_;
 };
 
@@ -93,7 +102,8 @@ HostMeminfo parse_node_meminfo(std::string_view text) {
   return info;
 }
 
-HostMeminfo meminfo_of_nodes(const HostMeminfo& host, const std::vector<HostMeminfo>& nodes) {
+HostMeminfo meminfo_of_nodes(const HostMeminfo& host,
+                             const std::vector<const HostMeminfo*>& nodes) {
   const Nodes own(host, nodes);
   HostMeminfo info = host;
   if (own.total_kb() == 0) return info;

@@ -13,6 +13,6 @@ HostMeminfo parse_node_meminfo(std::string_view text);
 /// The /proc/meminfo of a machine that has these of the host's memory nodes and no others: what a
 /// cpuset of them can use. Sums of the nodes' own lines; what no node tells (Buffers, CommitLimit,
 /// ...) in proportion to MemTotal, and swap as it is. The host's if the nodes tell no size.
-HostMeminfo meminfo_of_nodes(const HostMeminfo& host, const std::vector<HostMeminfo>& nodes);
+HostMeminfo meminfo_of_nodes(const HostMeminfo& host, const std::vector<const HostMeminfo*>& nodes);
 
 }  // namespace vprocfs

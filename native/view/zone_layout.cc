@@ -26,8 +26,7 @@ ZoneLayout::ZoneLayout(const HostZoneinfo& host, uint64_t pages,
   }
   Shares host_nodes;
   for (const uint64_t node : node_pages) host_nodes.add(node);
-  // MemTotal is a matter of limits only, and may be more than the allowed nodes have.
-  if (!allowed || all) pages = std::min(pages, host_nodes.sum());
+  pages = std::min(pages, host_nodes.sum());
   for (size_t i = 0; i < node_pages.size(); ++i) node_pages[i] = host_nodes.part(pages, i);
   for (const uint64_t node : node_pages) nodes_.add(node);
   for (auto& zone : zones_) {

@@ -30,6 +30,20 @@ function memoryLimit(inputs: Inputs): Part {
   );
 }
 
+const NODES = "/sys/devices/system/node";
+
+/** The memory nodes that the cpuset allows: to the container the host is as large as these. None if it is all of it. */
+function memoryNodes({ container }: Inputs): Part {
+  const place = container.cgroups.cpuset;
+  const all = readFigure(join(NODES, "has_memory"));
+  const name = place?.v2 === true ? "cpuset.mems.effective" : "cpuset.effective_mems";
+  const paths = place === undefined ? [] : chainOf(place).map((directory) => join(directory, name));
+  const path = paths.find((one) => (readFigure(one) ?? "") !== "");
+  const allowed = path === undefined ? all : readFigure(path);
+  const means = "memory nodes that the cpuset allows";
+  return { sources: allowed === all ? [] : [source(path ?? "", "", allowed, means)] };
+}
+
 function stat(inputs: Inputs, v2: string, v1: string, means: string): Part {
   return own(memoryOf(inputs), ["memory.stat", v2], ["memory.stat", v1], `${means}, bytes`);
 }
@@ -174,8 +188,13 @@ export const MEMORY_FIELDS: readonly Field[] = [
   {
     names: ["MemTotal"],
     file: MEMINFO,
-    formula: "min(the host's MemTotal, the smallest memory limit along the chain of cgroups)",
-    parts: (inputs) => [hostMeminfo("MemTotal", "what the host has"), memoryLimit(inputs)],
+    formula:
+      "min(the host's MemTotal, or that of the memory nodes that the cpuset allows; the smallest memory limit along the chain of cgroups)",
+    parts: (inputs) => [
+      hostMeminfo("MemTotal", "what the host has"),
+      memoryNodes(inputs),
+      memoryLimit(inputs),
+    ],
     result: meminfo("MemTotal"),
   },
   {
@@ -186,6 +205,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     parts: (inputs) => [
       hostMeminfo("MemFree", "what the host has free"),
       hostMeminfo("MemAvailable", "what the host could provide"),
+      memoryNodes(inputs),
       zfsCache(inputs),
       room(inputs, false),
     ],
@@ -198,6 +218,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
       "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one; v1: also that of memory and swap together), and the host's MemAvailable with what ZFS's cache would give back",
     parts: (inputs) => [
       hostMeminfo("MemAvailable", "what the host could provide"),
+      memoryNodes(inputs),
       zfsCache(inputs),
       room(inputs, true),
     ],
@@ -206,7 +227,8 @@ export const MEMORY_FIELDS: readonly Field[] = [
   {
     names: ["Cached"],
     file: MEMINFO,
-    formula: "file pages charged to the container, shared memory included",
+    formula:
+      "file pages charged to the container, shared memory included; without a limit at most the host's Cached",
     parts: (inputs) => [stat(inputs, "file", "total_cache", "file pages")],
     result: meminfo("Cached"),
   },
