@@ -12,6 +12,10 @@ constexpr uint64_t kSlackPerCpuUs = 2'000'000;
 
 void raise(uint64_t& to, uint64_t at_least) { to = std::max(to, at_least); }
 
+uint64_t sum_of(const CpuUsageFacts& used) {
+  return saturating_add(saturating_add(used.user_us, used.nice_us), used.system_us);
+}
+
 }  // namespace
 
 CpuUsageFacts seen_by(const CpuHistory& earlier) {
@@ -22,9 +26,10 @@ CpuUsageFacts seen_by(const CpuHistory& earlier) {
   return seen;
 }
 
-bool can_be_own(const CpuUsageFacts& used, uint64_t uptime_us, size_t cpus) {
-  const uint64_t sum = saturating_add(saturating_add(used.user_us, used.nice_us), used.system_us);
-  return sum <= saturating_mul(saturating_add(uptime_us, kSlackPerCpuUs), cpus);
+bool can_be_own(const CpuUsageFacts& used, const CpuUsageFacts& seen, uint64_t uptime_us,
+                size_t cpus) {
+  const uint64_t own = saturating_sub(sum_of(used), sum_of(seen));
+  return own <= saturating_mul(saturating_add(uptime_us, kSlackPerCpuUs), cpus);
 }
 
 void leave_out(CpuHistory& history, const CpuUsageFacts& used) {

@@ -14,8 +14,10 @@ namespace vprocfs {
 /// What `earlier`, of such a life, knows of.
 CpuUsageFacts seen_by(const CpuHistory& earlier);
 
-/// Whether a container of this age can have used so much on so many CPUs; when in doubt it can.
-bool can_be_own(const CpuUsageFacts& used, uint64_t uptime_us, size_t cpus);
+/// Whether a container of this age can have used so much on so many CPUs, beyond what is known to
+/// be of earlier ones (`seen`); when in doubt it can.
+bool can_be_own(const CpuUsageFacts& used, const CpuUsageFacts& seen, uint64_t uptime_us,
+                size_t cpus);
 
 /// Does not count `used`. For a history without a report.
 void leave_out(CpuHistory& history, const CpuUsageFacts& used);

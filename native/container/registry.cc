@@ -201,7 +201,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   // Not with std::make_shared, as weak references to it would keep all of its memory.
   entry.container.reset(new Container(description, services_, std::move(payer)));
   auto container = entry.container;
-  const auto used = used_by_ended(id);
+  const auto used = used_by_ended(description);
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto before = containers_.find(id);

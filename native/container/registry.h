@@ -92,8 +92,9 @@ class Registry {
   void join_locked(Entry& entry, const ContainerDescription& description,
                    PidNamespace pid_namespace);
   void forget_dead(ContainerId id);
+  void note_use_locked(const Container& ended, CpuUsageFacts used);
   /// CPU time that containers which have ended used in its cgroup, as far as that is known.
-  std::optional<CpuUsageFacts> used_by_ended(ContainerId id);
+  std::optional<CpuUsageFacts> used_by_ended(const ContainerDescription& next);
   Result<uint64_t> cgroups_of(pid_t pid);
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
@@ -113,10 +114,12 @@ class Registry {
   };
   /// Containers that were looked for at length and in vain, and until when nobody looks again.
   std::unordered_map<ContainerId, uint64_t, ContainerIdHash> absent_;
-  /// What their cgroups had used when they ended.
-  std::unordered_map<ContainerId, CpuUsageFacts, ContainerIdHash> ended_;
+  /// What the cgroups of containers that have ended had used then, by their tenants.
+  using UseAtEnd = std::map<ContainerId, CpuUsageFacts>;
+  std::unordered_map<ContainerId, UseAtEnd, ContainerIdHash> ended_;
   /// Of threads without a cgroup namespace.
   std::unordered_map<pid_t, ThreadCgroups> thread_cgroups_;
+  size_t ended_sweep_ = kSweepAt;   ///< tenants in ended_ at which to do so
   size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
   std::function<bool()> limits_changed_;
   Epoll epoll_;

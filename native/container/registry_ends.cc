@@ -12,7 +12,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kLookForOthersIn = 32;
-constexpr size_t kMaxEnded = 1024;
+constexpr size_t kMaxEndedOfTenant = 64;
 constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
 
 /// When to look once more at what limits changed, because some containers were busy: less and less
@@ -89,7 +89,9 @@ void Registry::forget_dead(ContainerId id) {
   // Another PID namespace of it may live, of which nobody has asked: then it goes on.
   const auto other = resolver_.of_id(id, kLookForOthersIn);
   auto pid_namespace = other ? pin(other.value()) : Result<PidNamespace>(other.error());
-  const auto used = pid_namespace ? std::nullopt : last->used_cpu();
+  // Mostly its cgroup goes with it, and there will be no other one in it.
+  const bool is_over = pid_namespace || !resolver_.exists(id);
+  auto used = is_over ? std::nullopt : last->used_cpu();
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
@@ -97,19 +99,33 @@ void Registry::forget_dead(ContainerId id) {
     return;
   if (pid_namespace)
     return join_locked(it->second, other.value(), std::move(pid_namespace.value()));
-  if (ended_.size() >= kMaxEnded) ended_.clear();
-  if (used) ended_[id] = *used;
+  if (used) note_use_locked(*last, std::move(*used));
   erase_locked(id, gone);
 }
 
-std::optional<CpuUsageFacts> Registry::used_by_ended(ContainerId id) {
+void Registry::note_use_locked(const Container& ended, CpuUsageFacts used) {
+  if (ended_.size() >= ended_sweep_) {
+    for (auto it = ended_.begin(); it != ended_.end();) {
+      it = resolver_.exists(it->first) ? std::next(it) : ended_.erase(it);
+    }
+    ended_sweep_ = std::max(kSweepAt, 2 * ended_.size());
+  }
+  auto& its = ended_[ended.description().tenant];
+  if (its.size() >= kMaxEndedOfTenant) its.clear();
+  its[ended.id()] = std::move(used);
+}
+
+std::optional<CpuUsageFacts> Registry::used_by_ended(const ContainerDescription& next) {
   std::shared_ptr<Container> last;
   {
     const std::lock_guard lock(mutex_);
-    const auto it = containers_.find(id);
+    const auto it = containers_.find(next.id);
     if (it == containers_.end()) {
-      const auto ended = ended_.find(id);
-      return ended == ended_.end() ? std::nullopt : std::optional(ended->second);
+      const auto its = ended_.find(next.tenant);
+      if (its == ended_.end()) return std::nullopt;
+      auto noted = its->second.extract(next.id);
+      if (its->second.empty()) ended_.erase(its);
+      return noted ? std::optional(std::move(noted.mapped())) : std::nullopt;
     }
     last = it->second.container;
   }

@@ -184,4 +184,22 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
       }
     },
   );
+
+  it("shows all CPU time of a container that is read late, in a cgroup that had used much", async () => {
+    const loop = ["sh", "-c", "while :; do :; done"];
+    old.start(own, loop);
+    // More than the next one can have used on two CPUs when it is read.
+    await until("it has used ten seconds", () => old.cgroup.cpuSeconds > 10);
+    read();
+    await old.kill();
+    await young.kill();
+    const used = old.cgroup.cpuSeconds;
+    const next = await start(old.cgroup);
+    next.start(own, loop);
+    const itsOwn = await until("it has used a second", () => {
+      const seconds = next.cgroup.cpuSeconds - used;
+      return seconds > 1 && seconds;
+    });
+    expect(busyOf(read())).toBeGreaterThan(itsOwn * TICKS - 4);
+  });
 });
