@@ -33,9 +33,10 @@ struct Life::Packed {
   uint64_t count;
 };
 
-Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found)
+Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found, bool only_looks)
     : state_(state),
       procfs_fd_(procfs_fd),
+      only_looks_(only_looks),
       key_(found.id.packed()),
       clock_{found.init_start_us, found.boottime_offset_us} {
   if (state_ != nullptr) load(found);
@@ -51,7 +52,7 @@ void Life::load(const ContainerDescription& found) {
   bool is_kept = false;
   state_->for_each_of(key_, RecordType::kLife, [&](RecordIndex record, size_t bytes) {
     is_kept = true;
-    if (load(record, bytes, found.init_start_us)) return;
+    if (load(record, bytes, found.init_start_us) || only_looks_) return;
     state_->release(record, RecordType::kLife, key_);
   });
   if (!is_kept) load_of_before(found);
@@ -135,7 +136,7 @@ void Life::save() {
 }
 
 void Life::drop() {
-  if (record_ == 0) return;
+  if (record_ == 0 || only_looks_) return;
   state_->release(std::exchange(record_, 0), RecordType::kLife, key_, begin_of(clock_));
 }
 

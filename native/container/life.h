@@ -25,7 +25,13 @@ class Life {
   /// Goes on with the life that a worker before us has kept if `found` was in it, or if a PID
   /// namespace that was in it still lives. Otherwise a new one begins with `found`. `state` may be
   /// nullptr: nothing is kept then. Borrows both.
-  Life(StateFile* state, int procfs_fd, const ContainerDescription& found);
+  Life(StateFile* state, int procfs_fd, const ContainerDescription& found)
+      : Life(state, procfs_fd, found, false) {}
+
+  /// What starts() would say. Changes nothing that is kept.
+  static LifeStarts starts_of(StateFile& state, int procfs_fd, const ContainerDescription& found) {
+    return Life(&state, procfs_fd, found, true).starts();
+  }
 
   /// Of the PID namespace that it began with, which may have ended.
   const PidNamespaceClock& clock() const { return clock_; }
@@ -47,6 +53,8 @@ class Life {
   };
   struct Packed;
 
+  Life(StateFile* state, int procfs_fd, const ContainerDescription& found, bool only_looks);
+
   void load(const ContainerDescription& found);
   /// False: the record is of a life that has ended.
   bool load(RecordIndex record, size_t bytes, uint64_t found_start_us);
@@ -58,6 +66,7 @@ class Life {
 
   StateFile* const state_;
   const int procfs_fd_;
+  const bool only_looks_;
   const uint64_t key_;
   PidNamespaceClock clock_;
   LifeStarts starts_;

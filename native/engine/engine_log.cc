@@ -21,7 +21,7 @@ void Engine::open_logs() {
 LifeStarts Engine::starts_of(const ContainerDescription& found) const {
   const auto known = registry_->known(found.id);
   if (known && known->starts().has(found.init_start_us)) return known->starts();
-  return Life(&plain_->state(), host_->procfs.get(), found).starts();
+  return Life::starts_of(plain_->state(), host_->procfs.get(), found);
 }
 
 BannerFacts Engine::banner_facts(const ContainerDescription& description) {
