@@ -4,9 +4,12 @@ import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { replaceFile } from "../replace-file.js";
 import { type HookFile, type HookKind, MARK } from "./hook-files.js";
 
-/** An empty file is what a crash may leave of one, and podman starts no container while it is there. */
-function isForeign(present: string): boolean {
-  return present !== "" && !present.includes(MARK);
+/**
+ * An empty JSON file is what a crash may leave of one, and podman starts no container while it is there. Other files
+ * may be empty because an administrator wants them so.
+ */
+function isForeign({ path }: Pick<HookFile, "path">, present: string): boolean {
+  return !(present === "" && path.endsWith(".json")) && !present.includes(MARK);
 }
 
 /** Exists if an operator wants no hooks: the package then installs none. */
@@ -63,7 +66,7 @@ function installState(
   if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
     return "not needed";
   }
-  if (present !== undefined && isForeign(present)) {
+  if (present !== undefined && isForeign(file, present)) {
     return "foreign";
   }
   const isAsked = options.kinds.includes(file.kind);
@@ -179,7 +182,7 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       if (present === undefined) {
         return "absent";
       }
-      if (isForeign(present)) {
+      if (isForeign(file, present)) {
         return "foreign";
       }
       if (file.stays === true) {

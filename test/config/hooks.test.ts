@@ -120,13 +120,20 @@ describe("hooks", () => {
     expect(states(installHooks(files, options({ kinds: ["lxc"] })))[1]).toBe("oci not needed");
   });
 
-  it("take the place of empty files, which a crash may leave", () => {
+  it("take the place of empty JSON files, which a crash may leave", () => {
     const path = "/usr/share/containers/oci/hooks.d/20-vprocfs.json";
     make("/etc/containers");
     make(path, "");
     expect(states(uninstallHooks(files, options({ dryRun: true })))[1]).toBe("oci removed");
     expect(states(installHooks(files, options()))[1]).toBe("oci updated");
     expect(readFileSync(join(root, path), "utf8")).toContain(MARK);
+  });
+
+  it("leave an empty file alone that an administrator may want so", () => {
+    const [lxc] = files;
+    make(lxc?.path ?? "", "");
+    expect(states(installHooks(files, options({ kinds: ["lxc"] })))[0]).toBe("lxc foreign");
+    expect(states(uninstallHooks(files, options({ kinds: ["lxc"] })))[0]).toBe("lxc foreign");
   });
 
   it("are brought up to date", () => {
