@@ -246,7 +246,8 @@ export class Visits {
       );
       return undefined;
     }
-    if (other !== undefined && report.files.length === 0) {
+    const isNone = report.files.length === 0 && !report.busy && !report.isShort;
+    if (other !== undefined && isNone && !this.#stopped) {
       const next = containerOf(this.#options.binding.identityOf, other.pid);
       return next && (await this.#serve(other, next, attempt));
     }
