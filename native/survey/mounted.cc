@@ -76,7 +76,10 @@ class Count {
       if (place == places_.end()) return false;
       id = place->second.parent;
       std::string_view above = path.substr(0, place->second.length);
-      while (above.size() > 1) {
+      // Nothing in the mount in which that one is can be mounted above where that itself is.
+      const auto parent = places_.find(id);
+      const size_t least = parent == places_.end() ? 1 : std::max<size_t>(parent->second.length, 1);
+      while (above.size() > least) {
         above = above.substr(0, std::max<size_t>(above.rfind('/'), 1));
         if (taken_.count(key_of(id, above)) != 0) return true;
       }
