@@ -166,7 +166,9 @@ bool lxc_config_excludes(std::string_view text) {
 
 Result<bool> read_target(Options& options) {
   // As the watcher names a container whose runtime it does not know.
-  if (options.hook == Hook::kNone) return !is_excluded(options, names_of(options, ""));
+  if (options.hook == Hook::kNone) {
+    return options.action != Action::kAttach || !is_excluded(options, names_of(options, ""));
+  }
   return options.hook == Hook::kLxc ? read_lxc(options) : read_oci(options);
 }
 
