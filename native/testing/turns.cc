@@ -80,10 +80,11 @@ Number wait_after_refusals(uint32_t per_second, uint32_t refusals) {
 
 /// -> whether what is another tenant's is served on the thread that asks for it in the turn of one.
 bool serves_in_others_turn() {
+  // Outlives the threads of `requests`, one of which sets it.
+  std::promise<std::thread::id> served;
   Requests requests(1);
   if (!requests.turns().start()) return true;
   const auto payer = requests.make_container({}), owner = requests.make_container({});
-  std::promise<std::thread::id> served;
   const auto serve = [&](const Request& r) {
     served.set_value(std::this_thread::get_id());
     return ok(r);

@@ -27,7 +27,8 @@ const odd: readonly unknown[] = [
 ];
 
 const names = [...unchecked.keys()].filter(
-  (name) => !["views", "memoryKeys", "Source", "State", "TaskCounter"].includes(name),
+  (name) =>
+    !["views", "memoryKeys", "Source", "State", "TaskCounter", "servesInOthersTurn"].includes(name),
 );
 
 function call(name: string, args: readonly unknown[]): unknown {

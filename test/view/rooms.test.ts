@@ -560,9 +560,9 @@ describe("huge pages", () => {
   it("are no more on a node than it has, also where the limit is for those of nodes that are not allowed", () => {
     const full = [NODES[0], { small: [16, 0], large: [0, 0] }] as const;
     for (const [mems, pages, free, of] of [
-      ["1", [0, 14], [0, 10], NODES],
+      ["1", [0, 16], [0, 10], NODES],
       ["0-1", [24, 8], [21, 7], NODES],
-      ["1", [0, 4], [0, 0], full],
+      ["1", [0, 16], [0, 0], full],
     ] as const) {
       const current = String(4n * 2n * MIB);
       writeHost({ "hugetlb.2MB.max": String(32n * 2n * MIB), "hugetlb.2MB.current": current }, of);
