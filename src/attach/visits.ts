@@ -252,17 +252,24 @@ export class Visits {
       return next && (await this.#serve(other, next, attempt));
     }
     if (!this.#stopped) {
-      this.#judge(lasting, tracked, report, attempt);
+      this.#judge(lasting, other ?? lasting, tracked, report, attempt);
     }
     return report.cpuUs === undefined ? undefined : report.cpuUs / 1000;
   }
 
-  #judge(visit: Visit, tracked: TrackedContainer, report: HelperReport, attempt: number): void {
+  /** `next`: whom to look at where the helper could not work. */
+  #judge(
+    visit: Visit,
+    next: Visit,
+    tracked: TrackedContainer,
+    report: HelperReport,
+    attempt: number,
+  ): void {
     const { log } = this.#options;
     const { pid, namespace, tenant } = visit;
     const container = printable(tracked.container.name);
     if (report.busy) {
-      this.#waitForOther(visit, container, attempt);
+      this.#waitForOther(next, container, attempt);
       return;
     }
     this.#busy.delete(tenant);
@@ -298,7 +305,7 @@ export class Visits {
     }
     if (report.isShort) {
       this.#options.shortages.note(failure);
-      this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
+      this.#options.lookLater(this.#patience(attempt), next, attempt + 1);
       return;
     }
     const wait = RETRIES_MS[attempt];
