@@ -123,9 +123,8 @@ std::optional<CpuUsageFacts> Registry::used_by_ended(const ContainerDescription&
     if (it == containers_.end()) {
       const auto its = ended_.find(next.tenant);
       if (its == ended_.end()) return std::nullopt;
-      auto noted = its->second.extract(next.id);
-      if (its->second.empty()) ended_.erase(its);
-      return noted ? std::optional(std::move(noted.mapped())) : std::nullopt;
+      const auto noted = its->second.find(next.id);
+      return noted == its->second.end() ? std::nullopt : std::optional(noted->second);
     }
     last = it->second.container;
   }
