@@ -41,7 +41,9 @@ function memoryNodes({ container }: Inputs): Part {
   const path = paths.find((one) => (readFigure(one) ?? "") !== "");
   const allowed = path === undefined ? all : readFigure(path);
   const means = "memory nodes that the cpuset allows";
-  return { sources: allowed === all ? [] : [source(path ?? "", "", allowed, means)] };
+  return {
+    sources: all === undefined || allowed === all ? [] : [source(path ?? "", "", allowed, means)],
+  };
 }
 
 function stat(inputs: Inputs, v2: string, v1: string, means: string): Part {
