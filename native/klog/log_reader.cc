@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/priority.h"
+#include "base/wide.h"
 #include "base/words.h"
 #include "klog/printers.h"
 
@@ -249,10 +250,13 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
     found = owners_.of_process(*process, now_us);
     known_[group.pid] = std::move(process);
   }
-  // The name of a cgroup may be used again: a record that may be older than a container is not its
-  // own.
+  // The name of a cgroup may be used again: a record older than a container is not its own. Where
+  // it may be older, a cgroup that has seen no kill is not the one that it is about.
   const LogMoment moment = moment_of(time_us);
-  const uint64_t logged_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
+  const bool is_of_earlier =
+      moment.slack_us > 0 && !group.memory_path.empty() && !owners_.had_kill(group.memory_path);
+  const uint64_t logged_us = is_of_earlier ? saturating_sub(moment.at_us, moment.slack_us)
+                                           : moment.at_us + moment.slack_us;
   const auto younger = [&](const LogOwner* owner) {
     return owner->description.init_start_us > logged_us &&
            starts_of_locked(owner->description).oldest_us() > logged_us;

@@ -188,6 +188,21 @@ bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
   return false;
 }
 
+bool LogOwners::had_kill(const std::string& memory_path) const {
+  const Hierarchy* tree = hierarchy(Path::kMemory);
+  if (tree == nullptr) return true;
+  const auto cgroup = CgroupDir::open(*tree, memory_path);
+  if (!cgroup) return true;
+  const auto text =
+      read_file(cgroup.value()->fd(), tree->v2 ? "memory.events" : "memory.oom_control");
+  if (!text) return true;
+  bool had = true;
+  for_each_line(text.value(), [&had](std::string_view line) {
+    if (take_word(line) == "oom_kill") had = parse_u64(take_word(line)) != uint64_t{0};
+  });
+  return had;
+}
+
 LogOwners::Owners LogOwners::of_process(const KnownProcess& process, uint64_t now_us) {
   // Of a process that is ending v1 hierarchies have only the root. cgroup2 still has its cgroup.
   Owners found;
