@@ -119,8 +119,8 @@ class Registry {
   std::unordered_map<ContainerId, UseAtEnd, ContainerIdHash> ended_;
   /// Of threads without a cgroup namespace.
   std::unordered_map<pid_t, ThreadCgroups> thread_cgroups_;
-  size_t ended_sweep_ = kSweepAt;   ///< tenants in ended_ at which to do so
   size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
+  size_t ended_sweep_ = kSweepAt;   ///< the same for the tenants in ended_
   std::function<bool()> limits_changed_;
   Epoll epoll_;
   Wake stop_;
