@@ -52,7 +52,7 @@ import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+import { servingAfter, standbyOf, statusOf, stopped } from "./never-down-support.js";
 
 /** Longer than anybody would wait who could do without an answer. */
 const KEEPER_PAUSE_MS = 3_000;
@@ -634,7 +634,8 @@ describeLive("the agent", ["runc", "busybox"], () => {
       };
       await areConnected();
       const { workerPid, generation } = await statusOf(daemon);
-      process.kill(workerPid, "SIGSTOP");
+      // A thread that has not stopped yet would answer at once.
+      await stopped(workerPid);
       expect(await say()).toBe("asked");
       process.kill(workerPid, "SIGKILL");
       await servingAfter(daemon, generation);
