@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { defaultOf } from "../../src/config.js";
 import { figuresSocketOf } from "../../src/figures.js";
 import { readMounts } from "../../src/mountinfo.js";
 import type { ContainerInfo } from "../../src/native/binding.js";
@@ -13,7 +14,8 @@ import {
   isFrozen,
   setFrozen,
 } from "../../src/sleep/freezer.js";
-import { SLEEP_RECORD } from "../../src/sleep/record.js";
+import { freezeContainers } from "../../src/sleep/prepare.js";
+import { SLEEP_RECORD, thawRecorded } from "../../src/sleep/record.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, run } from "../support/command.js";
 import { Container } from "../support/container.js";
@@ -29,11 +31,18 @@ import { servingAfter, statusOf } from "./never-down-support.js";
 
 const HOOK = join(project, "packaging/systemd/vprocfs-sleep");
 
-async function freezerWithin(init: number): Promise<Freezer> {
+async function containerOf(init: number): Promise<ContainerInfo> {
   const { stdout } = await vprocfs("ls", "--json");
   const all: ContainerInfo[] = JSON.parse(`${stdout}`);
   const found = all.find((one) => one.init === init);
-  const freezer = found && freezerOf(found, readMounts(), []);
+  if (found === undefined) {
+    throw new Error("there is no such container");
+  }
+  return found;
+}
+
+async function freezerWithin(init: number): Promise<Freezer> {
+  const freezer = freezerOf(await containerOf(init), readMounts(), []);
   if (freezer === undefined) {
     throw new Error("it has no freezer");
   }
@@ -137,9 +146,19 @@ describeLive("a node that goes to sleep", ["timeout"], () => {
       scope.defer(() => {
         setFrozen(freezer, false);
       });
-      expect((await sleep(daemon, "pre")).late).toEqual([]);
+      // Neither are containers of other tests frozen, nor do their daemons thaw this one.
+      const record = join(temporaryDirectory(scope, "record"), "frozen");
+      const ours = await containerOf(container.init);
+      const { keeperPid, workerPid } = await statusOf(daemon);
+      const frozen = await freezeContainers({
+        containers: [ours],
+        identity: { fsType: String(defaultOf("fsType")), source: String(defaultOf("source")) },
+        serving: [keeperPid, workerPid],
+        record,
+      });
+      expect(frozen).toEqual({ frozen: [ours.id], late: [] });
       expect([isFreezeRequested(freezer), isFrozen(freezer)]).toEqual([true, true]);
-      expect(await sleep(daemon, "post")).toEqual({ thawed: 1 });
+      expect(thawRecorded(record)).toBe(1);
       expect(isFrozen(freezer)).toBe(false);
     },
   );
