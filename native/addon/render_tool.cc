@@ -64,7 +64,7 @@ Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());
-  notifier_ = make_inotify_notifier();
+  notifier_ = ChangeNotifier::open();
   source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(), tick_us);
   sampler_ = std::make_unique<Sampler>(host_->counting(bpf));
   auto sampling = sampler_->start();

@@ -36,7 +36,7 @@ class RenderObject : public Wrapped<RenderObject> {
 
   // Each borrows from those above it.
   std::unique_ptr<Host> host_;
-  std::unique_ptr<ChangeNotifier> notifier_;
+  std::shared_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> source_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;

@@ -127,7 +127,7 @@ Result<bool> Engine::prepare() {
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());
-  notifier_ = make_inotify_notifier();
+  notifier_ = ChangeNotifier::open();
   host_source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(),
                                               options_.server.tick_us);
   // A worker that cannot read the host cannot serve: better found out before it takes over.

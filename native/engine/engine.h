@@ -123,7 +123,7 @@ class Engine {
   std::atomic<bool> active_{false};  ///< activate() has succeeded
   std::string agent_problem_, polled_problem_, log_problem_, exited_problem_;
   std::unique_ptr<Host> host_;
-  std::unique_ptr<ChangeNotifier> notifier_;
+  std::shared_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> host_source_;
   /// Before all that keeps something in their state files.
   std::unique_ptr<ServedConnection> plain_, polled_;

@@ -106,7 +106,7 @@ std::shared_ptr<LogReader> Surveyor::own_log(const Sources& sources) {
 Surveyor::Surveyor(Sources sources)
     : sources_(std::move(sources)),
       open_limit_(open_limit()),
-      notifier_(make_inotify_notifier()),
+      notifier_(ChangeNotifier::open()),
       census_(*sources_.resolver, sources_.procfs_fd, row_limit(),
               {[this](Census::Discovered found) { add(std::move(found)); },
                [this](ContainerId id) { remove(id); }}),

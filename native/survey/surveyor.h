@@ -84,7 +84,7 @@ class Surveyor {
 
   const Sources sources_;
   const size_t open_limit_;
-  std::unique_ptr<ChangeNotifier> notifier_;
+  std::shared_ptr<ChangeNotifier> notifier_;
   Census census_;
   const std::shared_ptr<LogReader> log_;
   uint64_t kills_seen_ = 0;

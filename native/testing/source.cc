@@ -51,7 +51,7 @@ class SourceObject : public Wrapped<SourceObject> {
     const auto given = arguments<std::optional<std::string>, std::string, bool>(info);
     if (!given) return;
     const auto& [tree, cgroup, notify] = *given;
-    if (notify) notifier_ = make_inotify_notifier();
+    if (notify) notifier_ = ChangeNotifier::open();
     auto opened = open(tree, cgroup);
     if (opened) source_ = std::move(opened.value());
     if (!opened) throw_error(info.Env(), opened.error());
@@ -76,7 +76,7 @@ class SourceObject : public Wrapped<SourceObject> {
 
   static constexpr uint64_t kHugePageKb = 2048;
 
-  std::unique_ptr<ChangeNotifier> notifier_;  // outlives the source
+  std::shared_ptr<ChangeNotifier> notifier_;  // outlives the source
   std::unique_ptr<ContainerSource> source_;
 };
 
