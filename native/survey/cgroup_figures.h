@@ -4,7 +4,7 @@
 #include "container/resolve.h"
 #include "source/cgroup_dir.h"
 #include "source/cgroup_mounts.h"
-#include "survey/counter_totals.h"
+#include "survey/totals.h"
 #include "survey/figures.h"
 
 namespace vprocfs {

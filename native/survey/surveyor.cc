@@ -17,7 +17,6 @@
 #include "container/cpu_model.h"
 #include "container/quotas_above.h"
 #include "survey/mounted.h"
-#include "survey/totals_file.h"
 #include "view/memory_model.h"
 
 namespace vprocfs {
@@ -125,7 +124,7 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
   if (!inside || kill.time_s < oldest_s - 1) return;
   // The kernel itself counts kills in the container's own cgroup.
   const bool below = kill.by_limit && kill.cgroup.size() > own.size();
-  if (below && kill_totals_.count(member.description.id, kill.sequence)) kills_fresh_ = true;
+  if (below && count_kill(kill_totals_, member.description.id, kill.sequence)) kills_fresh_ = true;
   if (kill.time_s < member.last_kill_s) return;
   member.last_kill_s = kill.time_s;
   member.last_victim = kill.task;
@@ -154,7 +153,7 @@ void Surveyor::remember_kills() {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
   // If it cannot be written, the next survey tries again.
-  kills_fresh_ = !sources_.totals.empty() && !kill_totals_.save(file_of(".kills"));
+  kills_fresh_ = !sources_.totals.empty() && !save_totals(file_of(".kills"), kill_totals_.text());
 }
 
 /// Stores the counters before they are reported, as remember_kills() does. Most hosts have none
@@ -167,7 +166,7 @@ void Surveyor::remember_counters() {
   }
   std::string text = counter_totals_.text();
   if (text == counters_text_ || (counters_text_.empty() && counter_totals_.entries.empty())) return;
-  if (TotalsFile::save(file_of(".counters"), text)) counters_text_ = std::move(text);
+  if (save_totals(file_of(".counters"), text)) counters_text_ = std::move(text);
 }
 
 void Surveyor::note_kills(Member& member, Figures& out) const {

@@ -15,9 +15,8 @@
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
-#include "survey/counter_totals.h"
 #include "survey/figures.h"
-#include "survey/kill_totals.h"
+#include "survey/totals.h"
 
 namespace vprocfs {
 

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/result.h"
+#include "base/unfailing_counter.h"
+#include "source/container_id.h"
+
+namespace vprocfs {
+
+/// How many kills the kernel's log told of, which is finite.
+struct CountedKills {
+  uint64_t kills = 0;
+  uint64_t sequence = 0;  ///< of the log's record about the last kill
+};
+
+/// Counters of a container that the kernel does not keep for as long as it lives.
+struct KeptCounters {
+  uint64_t start_us = 0;  ///< CLOCK_BOOTTIME: the life that they are of
+  uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
+  UnfailingCounter read_bytes, written_bytes;  ///< over all block devices
+};
+
+/// What surveys have counted of each container, kept in a file so that with the next worker no
+/// count falls: a line for the version, one for each container, and a last one without which the
+/// file is not whole. `Counts` is one of the above.
+template <typename Counts>
+struct Totals {
+  std::map<ContainerId, Counts> entries;
+
+  std::string text() const;
+  /// Empty if there is no such file, or not a whole one of this version.
+  static Totals load(const std::string& path);
+};
+using KillTotals = Totals<CountedKills>;
+using CounterTotals = Totals<KeptCounters>;
+
+/// Counts a kill. False: it was counted already.
+bool count_kill(KillTotals& totals, ContainerId id, uint64_t sequence);
+
+/// Replaces the file by a text(): a reader sees the old one or the new one.
+Result<bool> save_totals(const std::string& path, const std::string& text);
+
+}  // namespace vprocfs
