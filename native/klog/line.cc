@@ -14,52 +14,7 @@ void append_number(std::string& out, uint64_t number, int width) {
   out += digits;
 }
 
-LinePiece number_piece(LinePiece::Kind kind, uint64_t number, int width) {
-  LinePiece piece;
-  piece.kind = kind;
-  piece.number = number;
-  piece.width = width;
-  return piece;
-}
-
-LinePiece text_piece(LinePiece::Kind kind, std::string_view text) {
-  LinePiece piece;
-  piece.kind = kind;
-  piece.text = text;
-  return piece;
-}
-
 }  // namespace
-
-LogLine& LogLine::text(std::string_view value) {
-  pieces.push_back(text_piece(LinePiece::Kind::kText, value));
-  return *this;
-}
-
-LogLine& LogLine::pid(uint64_t value, int width) {
-  pieces.push_back(number_piece(LinePiece::Kind::kPid, value, width));
-  return *this;
-}
-
-LogLine& LogLine::victim(uint64_t value) {
-  pieces.push_back(number_piece(LinePiece::Kind::kVictim, value, 0));
-  return *this;
-}
-
-LogLine& LogLine::user(uint64_t value, int width) {
-  pieces.push_back(number_piece(LinePiece::Kind::kUser, value, width));
-  return *this;
-}
-
-LogLine& LogLine::memory_path(std::string_view path) {
-  pieces.push_back(text_piece(LinePiece::Kind::kMemoryPath, path));
-  return *this;
-}
-
-LogLine& LogLine::pids_path(std::string_view path) {
-  pieces.push_back(text_piece(LinePiece::Kind::kPidsPath, path));
-  return *this;
-}
 
 std::string path_below(const std::string& path, const std::string& root) {
   if (root.empty() || !is_below(path, root) || path.size() == root.size()) return "/";

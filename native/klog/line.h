@@ -40,12 +40,19 @@ struct LogLine {
   LogLine(uint64_t sequence_, uint64_t time_us_, uint8_t level_)
       : sequence(sequence_), time_us(time_us_), level(level_) {}
 
-  LogLine& text(std::string_view text);
-  LogLine& pid(uint64_t pid, int width = 0);
-  LogLine& victim(uint64_t pid);
-  LogLine& user(uint64_t uid, int width = 0);
-  LogLine& memory_path(std::string_view path);
-  LogLine& pids_path(std::string_view path);
+  LogLine& text(std::string_view text) { return add(Kind::kText, text); }
+  LogLine& pid(uint64_t pid, int width = 0) { return add(Kind::kPid, {}, pid, width); }
+  LogLine& victim(uint64_t pid) { return add(Kind::kVictim, {}, pid); }
+  LogLine& user(uint64_t uid, int width = 0) { return add(Kind::kUser, {}, uid, width); }
+  LogLine& memory_path(std::string_view path) { return add(Kind::kMemoryPath, path); }
+  LogLine& pids_path(std::string_view path) { return add(Kind::kPidsPath, path); }
+
+ private:
+  using Kind = LinePiece::Kind;
+  LogLine& add(Kind kind, std::string_view text, uint64_t number = 0, int width = 0) {
+    pieces.push_back({kind, std::string(text), number, width});
+    return *this;
+  }
 };
 
 /// Translates the host's names into one container's.
