@@ -58,7 +58,7 @@ std::optional<CpuUsageFacts> Container::used_cpu() {
 
 std::optional<uint64_t> Container::used_cpu_us() {
   const auto used = used_cpu();
-  return used ? std::optional(used->user_us + used->nice_us + used->system_us) : std::nullopt;
+  return used ? std::optional(sum_of(*used)) : std::nullopt;
 }
 
 void Container::leave_out(const CpuUsageFacts& used) {

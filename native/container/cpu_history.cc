@@ -55,21 +55,14 @@ struct Use {
   }
 };
 
-CpuHistory::Cpu* find_cpu(CpuHistory& history, uint32_t id) {
-  const auto at =
-      std::lower_bound(history.cpus.begin(), history.cpus.end(), id,
-                       [](const auto& cpu, uint32_t wanted) { return cpu.id < wanted; });
-  return at != history.cpus.end() && at->id == id ? &*at : nullptr;
+auto place_of(CpuHistory& history, uint32_t id) {
+  return std::lower_bound(history.cpus.begin(), history.cpus.end(), id,
+                          [](const auto& cpu, uint32_t wanted) { return cpu.id < wanted; });
 }
 
-CpuHistory::Cpu& cpu_at(CpuHistory& history, uint32_t id) {
-  if (CpuHistory::Cpu* known = find_cpu(history, id)) return *known;
-  const auto at =
-      std::lower_bound(history.cpus.begin(), history.cpus.end(), id,
-                       [](const auto& cpu, uint32_t wanted) { return cpu.id < wanted; });
-  CpuHistory::Cpu cpu;
-  cpu.id = id;
-  return *history.cpus.insert(at, cpu);
+CpuHistory::Cpu* find_cpu(CpuHistory& history, uint32_t id) {
+  const auto at = place_of(history, id);
+  return at != history.cpus.end() && at->id == id ? &*at : nullptr;
 }
 
 /// Empty before the first report.
@@ -175,14 +168,12 @@ Values reached(CpuHistory& history, const CpuSet& cpus, uint64_t CpuCounters::*f
 
 /// All use not yet reported: that of earlier intervals and that since the last sample.
 Use take_use(CpuHistory& history, const CpuUsageFacts& usage) {
-  Use use;
-  use.user = std::min(history.pending_user_us, kMaxUseUs) +
-             take_delta(usage.user_us, history.seen.user_us);
-  use.nice = std::min(history.pending_nice_us, kMaxUseUs) +
-             take_delta(usage.nice_us, history.seen.nice_us);
-  use.system = std::min(history.pending_system_us, kMaxUseUs) +
-               take_delta(usage.system_us, history.seen.system_us);
-  return use;
+  const auto take = [](uint64_t pending, uint64_t reading, uint64_t& seen) {
+    return std::min(pending, kMaxUseUs) + take_delta(reading, seen);
+  };
+  return {take(history.pending_user_us, usage.user_us, history.seen.user_us),
+          take(history.pending_nice_us, usage.nice_us, history.seen.nice_us),
+          take(history.pending_system_us, usage.system_us, history.seen.system_us)};
 }
 
 void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
@@ -276,13 +267,7 @@ Values split_into(uint64_t amount, Values room) {
 
 /// What one CPU gains in an interval of `dt`: all of it, one way or another.
 CpuCounters gain_of(const Use& use, uint64_t steal, uint64_t dt) {
-  CpuCounters gain;
-  gain.user_us = use.user;
-  gain.nice_us = use.nice;
-  gain.system_us = use.system;
-  gain.steal_us = steal;
-  gain.idle_us = dt - use.sum() - steal;
-  return gain;
+  return {use.user, use.nice, use.system, dt - use.sum() - steal, steal};
 }
 
 constexpr uint64_t CpuCounters::*kFields[] = {&CpuCounters::user_us, &CpuCounters::nice_us,
@@ -311,6 +296,13 @@ bool is_zero(const CpuCounters& counters) {
 }
 
 }  // namespace
+
+CpuHistory::Cpu& cpu_at(CpuHistory& history, uint32_t id) {
+  if (CpuHistory::Cpu* known = find_cpu(history, id)) return *known;
+  const auto fresh = history.cpus.insert(place_of(history, id), CpuHistory::Cpu());
+  fresh->id = id;
+  return *fresh;
+}
 
 bool cpus_changed(const CpuHistory& history, const CpuSet& shown) {
   const CpuSet last = cpus_of_last_report(history);

@@ -39,6 +39,9 @@ struct CpuHistory {
   std::vector<Cpu> cpus;
 };
 
+/// The entry of one of the host's CPUs, which is added where there is none.
+CpuHistory::Cpu& cpu_at(CpuHistory& history, uint32_t id);
+
 /// Takes a new sample into `history` and returns what to show. Whatever the samples say:
 ///  - no counter ever decreases from one report to the next, neither per CPU nor in sum, in µs as
 ///    in the whole ticks that /proc/stat prints;

@@ -12,11 +12,11 @@ constexpr uint64_t kSlackPerCpuUs = 2'000'000;
 
 void raise(uint64_t& to, uint64_t at_least) { to = std::max(to, at_least); }
 
+}  // namespace
+
 uint64_t sum_of(const CpuUsageFacts& used) {
   return saturating_add(saturating_add(used.user_us, used.nice_us), used.system_us);
 }
-
-}  // namespace
 
 CpuUsageFacts seen_by(const CpuHistory& earlier) {
   CpuUsageFacts seen = earlier.seen;
@@ -41,12 +41,7 @@ void leave_out(CpuHistory& history, const CpuUsageFacts& used) {
   for (const PerCpuUsage& one : used.per_cpu) {
     // Entries stay few: most of a host's CPUs the container never ran on.
     if (one.user_us == 0 && one.system_us == 0) continue;
-    const auto at = std::lower_bound(
-        history.cpus.begin(), history.cpus.end(), one.cpu,
-        [](const CpuHistory::Cpu& cpu, uint32_t wanted) { return cpu.id < wanted; });
-    const bool is_known = at != history.cpus.end() && at->id == one.cpu;
-    CpuHistory::Cpu& cpu = is_known ? *at : *history.cpus.insert(at, CpuHistory::Cpu());
-    cpu.id = one.cpu;
+    CpuHistory::Cpu& cpu = cpu_at(history, one.cpu);
     raise(cpu.seen_user_us, one.user_us);
     raise(cpu.seen_system_us, one.system_us);
   }

@@ -11,6 +11,9 @@ namespace vprocfs {
 // CPU time that earlier lives of a container have used in its cgroup. The kernel counts on, but
 // the next life is a machine that has just booted.
 
+/// All kinds together, µs.
+uint64_t sum_of(const CpuUsageFacts& used);
+
 /// What `earlier`, of such a life, knows of.
 CpuUsageFacts seen_by(const CpuHistory& earlier);
 
