@@ -186,9 +186,27 @@ bool StateFile::find(RecordIndex record, RecordType type, uint64_t key, size_t* 
 void StateFile::for_each(
     RecordType type,
     const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const {
-  visit_all([&](RecordIndex at, RecordType its, uint64_t key, size_t bytes) {
-    if (its == type) visit(at, key, bytes);
-  });
+  for (const Room* part : {&kept_, &others_}) {
+    uint32_t end = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      end = part->used_to();
+    }
+    for (uint32_t at = part->first(); at < end;) {
+      const uint32_t length = table()[at].load(std::memory_order_acquire);
+      size_t bytes = 0;
+      uint64_t key = 0;
+      bool found = false;
+      if (length != 0) {
+        // Under the lock: the record could be released, and its header be another one's.
+        const std::lock_guard lock(mutex_);
+        key = header_of(at)->key;
+        found = find(at, type, key, &bytes);
+      }
+      if (found) visit(at, key, bytes);
+      at += std::max<uint32_t>(1, length);
+    }
+  }
 }
 
 void StateFile::for_each_of(uint64_t key, RecordType type,
@@ -210,37 +228,6 @@ void StateFile::for_each_of(uint64_t key, RecordType type,
   // By place in the file, as for_each() visits them.
   std::sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.at < b.at; });
   for (const Found& one : all) visit(one.at, one.bytes);
-}
-
-void StateFile::visit_all(const Visit& visit) const {
-  visit_part(kept_, visit);
-  visit_part(others_, visit);
-}
-
-void StateFile::visit_part(const Room& part, const Visit& visit) const {
-  uint32_t end = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    end = part.used_to();
-  }
-  for (uint32_t at = part.first(); at < end;) {
-    const uint32_t length = table()[at].load(std::memory_order_acquire);
-    size_t bytes = 0;
-    uint64_t key = 0;
-    auto type = RecordType{};
-    bool found = false;
-    if (length != 0) {
-      // Under the lock: the record could be released, and its header be another one's.
-      const std::lock_guard lock(mutex_);
-      if (table()[at].load(std::memory_order_acquire) != 0) {
-        key = header_of(at)->key;
-        type = static_cast<RecordType>(header_of(at)->type);
-        found = find(at, type, key, &bytes);
-      }
-    }
-    if (found) visit(at, type, key, bytes);
-    at += std::max<uint32_t>(1, length);
-  }
 }
 
 uint64_t StateFile::checksum(const void* data, size_t bytes) {

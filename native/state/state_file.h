@@ -135,7 +135,6 @@ class StateFile {
  private:
   struct Header;
   struct RecordHeader;
-  using Visit = std::function<void(RecordIndex, RecordType type, uint64_t key, size_t bytes)>;
 
   explicit StateFile(Mapping memory);
   bool adopt(std::string* why);
@@ -154,9 +153,6 @@ class StateFile {
                      size_t* bytes) const;
   void note_published_locked(RecordIndex record);
   void note_released_locked(RecordIndex record);
-  /// All published records.
-  void visit_all(const Visit& visit) const;
-  void visit_part(const Room& part, const Visit& visit) const;
   static uint32_t granules_for(size_t bytes);
   std::atomic<uint32_t>* table() const;
   RecordHeader* header_of(RecordIndex record) const;
