@@ -74,10 +74,6 @@ std::optional<Error> OpenCgroupFile::reopen() {
   auto fd = open_file(dir_->fd(), name_);
   if (fd) {
     fd_ = std::move(fd.value());
-    if (lifetime_ == Lifetime::kWithCgroup) {
-      gone_ = dir_->gone();
-      dir_.reset();
-    }
     return std::nullopt;
   }
   const int code = fd.error().code;
@@ -96,7 +92,6 @@ Result<std::optional<std::string_view>> OpenCgroupFile::read(ReadBuffer& buffer,
     if (!fd_) break;
     const int code = buffer.read_record(fd_.get());
     if (code == 0) return std::optional<std::string_view>(buffer.text());
-    if (!dir_) return code == ENODEV ? gone_ : Error{code, gone_.path + "/" + name_};
     if (!is_absence(code)) return dir_->error(code, name_);
     fd_.reset();
     looked_ = code == EOPNOTSUPP;
@@ -108,7 +103,7 @@ Result<std::optional<std::string_view>> OpenCgroupFile::read(ReadBuffer& buffer,
 Result<std::optional<std::string_view>> OpenCgroupFile::read_figures(ReadBuffer& buffer,
                                                                      bool probe) {
   auto text = read(buffer, probe);
-  if (text && text.value() && text.value()->empty()) return dir_ ? dir_->gone() : gone_;
+  if (text && text.value() && text.value()->empty()) return dir_->gone();
   return text;
 }
 

@@ -53,14 +53,8 @@ bool is_absence(int code);
 /// A file of a cgroup that stays open and is read from its start each time.
 class OpenCgroupFile {
  public:
-  enum class Lifetime {
-    kUntilRemoved,  ///< may come and go while its cgroup lives
-    kWithCgroup,    ///< lasts as long as its cgroup (v1): once it is open, `dir` is released
-  };
-
-  OpenCgroupFile(std::shared_ptr<const CgroupDir> dir, const char* name,
-                 Lifetime lifetime = Lifetime::kUntilRemoved)
-      : dir_(std::move(dir)), name_(name), lifetime_(lifetime) {}
+  OpenCgroupFile(std::shared_ptr<const CgroupDir> dir, const char* name)
+      : dir_(std::move(dir)), name_(name) {}
 
   /// The content, valid until `buffer` is used again; nothing where the file is not there. Looks
   /// again for one that was not there only when `probe` is set. ENODEV: the cgroup is gone.
@@ -74,8 +68,6 @@ class OpenCgroupFile {
 
   std::shared_ptr<const CgroupDir> dir_;
   const char* name_;
-  Lifetime lifetime_;
-  Error gone_;  ///< once `dir_` is released
   Fd fd_;
   bool looked_ = false;
 };

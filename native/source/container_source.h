@@ -28,7 +28,7 @@ class PressureSource;
 /// cpu_limits() and cpu_usage() together 5, io() 2 (v2) or 4 (v1). Only cgroups above the container
 /// that limit its memory or swap cost memory() more: see MemoryLevels. A file that did not exist
 /// when the source was opened (controller enabled later) is found when an ancestor's
-/// cgroup.subtree_control (v2) was written. At most 12 descriptors are held, one for each limited
+/// cgroup.subtree_control (v2) was written. At most 13 descriptors are held, one for each limited
 /// size of huge pages, 4 more for readers of io() on v1, and up to 6 for limited cgroups above
 /// the container.
 class ContainerSource {

@@ -17,8 +17,7 @@ constexpr Key<Ticks> kTicksKeys[] = {{"user", &Ticks::user}, {"system", &Ticks::
 class CpuTimeV1 : public CpuTimeSource {
  public:
   explicit CpuTimeV1(const DirPtr& dir)
-      : stat_(dir, "cpuacct.stat", OpenCgroupFile::Lifetime::kWithCgroup),
-        all_(dir, "cpuacct.usage_all", OpenCgroupFile::Lifetime::kWithCgroup) {}
+      : stat_(dir, "cpuacct.stat"), all_(dir, "cpuacct.usage_all") {}
 
   Result<CpuUsageFacts> read(ReadBuffer& buffer) override {
     CpuUsageFacts facts;

@@ -23,7 +23,7 @@ namespace vprocfs {
 namespace {
 
 // The most descriptors that a container with open sources takes.
-constexpr size_t kFdsPerContainer = 17;
+constexpr size_t kFdsPerContainer = 18;
 // How often a container's mounts are counted again, and of how many containers in one survey.
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
