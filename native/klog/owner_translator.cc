@@ -1,10 +1,7 @@
 #include "klog/owner_translator.h"
 
 #include <cstdint>
-#include <string_view>
-
-#include "source/parse.h"
-#include "source/read_file.h"
+#include <utility>
 
 namespace vprocfs {
 namespace {
@@ -27,22 +24,10 @@ std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
 uint64_t OwnerTranslator::user(uint64_t host) {
   if (host == kNoUser) return host;
   if (!users_) {
-    users_.emplace();
-    const std::string path = std::to_string(owner_.description.init) + "/uid_map";
-    const auto text = read_file(procfs_fd_, path);
-    for_each_line(text ? text.value() : std::string(), [&](std::string_view line) {
-      const auto next = [&line] {
-        line = trim(line);
-        return parse_u64(take_word(line)).value_or(0);
-      };
-      Users users;
-      users.inside = next();
-      users.outside = next();
-      users.count = next();
-      users_->push_back(users);
-    });
+    auto found = read_users(procfs_fd_, owner_.description.init);
+    users_ = found ? std::move(found.value()) : std::vector<UserRange>();
   }
-  for (const Users& users : *users_) {
+  for (const UserRange& users : *users_) {
     if (host >= users.outside && host - users.outside < users.count) {
       return users.inside + (host - users.outside);
     }

@@ -11,6 +11,7 @@
 #include "klog/known_process.h"
 #include "klog/line.h"
 #include "klog/owners.h"
+#include "source/process.h"
 
 namespace vprocfs {
 
@@ -33,15 +34,12 @@ class OwnerTranslator : public LineTranslator {
   }
 
  private:
-  struct Users {
-    uint64_t inside = 0, outside = 0, count = 0;
-  };
   const LogOwners& owners_;
   const LogOwner& owner_;
   const int procfs_fd_;
   const LogMoment moment_;
   Known& known_;
-  std::optional<std::vector<Users>> users_;
+  std::optional<std::vector<UserRange>> users_;
 };
 
 }  // namespace vprocfs

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/affix.h"
 #include "base/pidfd.h"
 #include "source/process.h"
 #include "source/read_file.h"
@@ -211,9 +212,7 @@ void Writers::leave(size_t index) {
 bool Writers::is_runnable(size_t index) const {
   const auto text =
       read_file(procfs_fd_, std::to_string(pending_.writer_slot(index).pid) + "/stat");
-  if (!text) return false;
-  const size_t end = text.value().rfind(')');
-  return end != std::string::npos && text.value().compare(end, 3, ") R") == 0;
+  return text && starts_with(after_command(text.value()), "R");
 }
 
 bool Writers::check(size_t index, uint64_t now_us) {

@@ -1,5 +1,6 @@
 #include "source/process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -59,14 +60,16 @@ int64_t read_boottime_offset(int procfs_fd, pid_t pid) {
   return boottime_offset(procfs_fd, std::to_string(pid)) - boottime_offset(procfs_fd, "self");
 }
 
+std::string_view after_command(std::string_view stat) {
+  const size_t end = stat.rfind(')');
+  return end == stat.npos ? std::string_view() : stat.substr(std::min(end + 2, stat.size()));
+}
+
 Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid) {
   const auto text = read_process_file(procfs_fd, pid, "stat");
   if (!text) return text.error();
   const Error malformed{EINVAL, std::to_string(pid) + "/stat"};
-  std::string_view rest = text.value();
-  const size_t command_end = rest.rfind(')');
-  if (command_end == rest.npos) return malformed;
-  rest.remove_prefix(command_end + 1);
+  std::string_view rest = after_command(text.value());
   constexpr int kFirstField = 3, kFlags = 9, kStartTime = 22, kPending = 31, kBlocked = 32;
   std::optional<uint64_t> flags, ticks, pending, blocked;
   for (int field = kFirstField; field <= kBlocked; ++field) {
@@ -153,17 +156,26 @@ Result<uint64_t> read_capabilities(int procfs_fd, pid_t pid) {
   return *effective;
 }
 
-Result<uint64_t> read_root_user(int procfs_fd, pid_t pid) {
+Result<std::vector<UserRange>> read_users(int procfs_fd, pid_t pid) {
   const auto text = read_process_file(procfs_fd, pid, "uid_map");
   if (!text) return text.error();
-  std::optional<uint64_t> found;
-  for_each_line(text.value(), [&](std::string_view line) {
+  std::vector<UserRange> out;
+  for_each_line(text.value(), [&out](std::string_view line) {
     const auto inside = parse_u64(take_word(line));
     const auto outside = parse_u64(take_word(line));
-    if (inside && *inside == 0) found = outside;
+    const auto count = parse_u64(line);
+    if (inside && outside && count) out.push_back({*inside, *outside, *count});
   });
-  if (!found) return Error{ENOENT, std::to_string(pid) + "/uid_map"};
-  return *found;
+  return out;
+}
+
+Result<uint64_t> read_root_user(int procfs_fd, pid_t pid) {
+  const auto users = read_users(procfs_fd, pid);
+  if (!users) return users.error();
+  for (const UserRange& range : users.value()) {
+    if (range.inside == 0) return range.outside;
+  }
+  return Error{ENOENT, std::to_string(pid) + "/uid_map"};
 }
 
 Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid) {

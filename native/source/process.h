@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "base/directory.h"
 #include "base/result.h"
@@ -38,7 +40,10 @@ struct ProcessStat {
 /// In a task's flags: a signal ends it (PF_SIGNALED, the same in all kernels).
 inline constexpr uint64_t kSignaled = 0x400;
 
-/// Fields are counted after the *last* ')', since the command may hold blanks and parentheses.
+/// What stands after the command in the text of a task's stat, from the letter of its state on;
+/// empty if it is not whole. The command may hold blanks and parentheses.
+std::string_view after_command(std::string_view stat);
+
 /// ESRCH when gone.
 Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid);
 Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid);
@@ -68,6 +73,13 @@ Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid);
 /// Its effective capabilities, in its own user namespace (CapEff of /proc/<pid>/status). ESRCH when
 /// gone.
 Result<uint64_t> read_capabilities(int procfs_fd, pid_t pid);
+
+/// `count` users of a user namespace from `inside` on, which we see as those from `outside` on.
+struct UserRange {
+  uint64_t inside = 0, outside = 0, count = 0;
+};
+/// Those of /proc/<pid>/uid_map. ESRCH when gone.
+Result<std::vector<UserRange>> read_users(int procfs_fd, pid_t pid);
 
 /// The user that a user namespace calls root, as we see it (/proc/<pid>/uid_map). ESRCH when the
 /// process is gone; ENOENT: there is no root.

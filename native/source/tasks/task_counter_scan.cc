@@ -139,18 +139,10 @@ class ScanTaskCounter : public TaskCounter {
     const std::string name = std::to_string(tid);
     const auto file = open_file(procfs_fd_, name + "/task/" + name + "/stat");
     if (!file || buffer_.read_record(file.value().get()) != 0) return Class::kOther;
-    const std::string_view text = buffer_.text();
-    const size_t name_end = text.rfind(')');
-    if (name_end == text.npos || name_end + 2 >= text.size()) return Class::kOther;
     // fs/proc/array.c: what is idle on purpose (TASK_NOLOAD) is "I".
-    switch (text[name_end + 2]) {
-      case 'R':
-        return Class::kRunning;
-      case 'D':
-        return Class::kBlocked;
-      default:
-        return Class::kOther;
-    }
+    const std::string_view state = after_command(buffer_.text());
+    if (starts_with(state, "R")) return Class::kRunning;
+    return starts_with(state, "D") ? Class::kBlocked : Class::kOther;
   }
 
   TaskCount count_one(const CountedCgroup& cgroup, uint64_t until_us,
