@@ -70,8 +70,7 @@ JsObject located(Napi::Env env, const ContainerDescription& d, const SharedServi
 /// whose size the container decides, and waits for files that may not answer.
 Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
   Container container(d, around);
-  auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
-  const Facts f = facts ? facts.value() : Facts{};
+  const Facts f = container.facts(kNeedMemory | kNeedCpus, boottime_us()).value_or({});
   std::optional<double> quota;
   if (f.bandwidth) {
     quota =

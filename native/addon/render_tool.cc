@@ -138,8 +138,7 @@ Napi::Value RenderObject::look_at_mirrored(const std::string& path, const Mirror
       .set("size", node.value().st_size)
       .set("isMirrored", true);
   if (S_ISLNK(node.value().st_mode)) {
-    const auto target = mirror_->link(place.value());
-    out.set("target", target ? target.value() : std::string());
+    out.set("target", mirror_->link(place.value()).value_or({}));
   } else if (S_ISDIR(node.value().st_mode)) {
     const auto found = mirror_->list(place.value(), ask);
     if (!found) return Env().Null();

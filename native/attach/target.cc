@@ -29,10 +29,7 @@ constexpr size_t kMaxLookedAt = 256;
 constexpr int kAttempts = 50;    ///< to walk in memory, if there is no other way
 constexpr int kFewAttempts = 2;  ///< the same if there is another way
 
-std::string link_of(int dir_fd, const char* path) {
-  const auto target = read_link(dir_fd, path);
-  return target ? target.value() : std::string();
-}
+std::string link_of(int dir_fd, const char* path) { return read_link(dir_fd, path).value_or({}); }
 
 /// Places where LXC, LXD and systemd-nspawn keep a clean procfs, so that nested containers may
 /// mount one.

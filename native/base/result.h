@@ -29,6 +29,7 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return ok(); }
   T& value() { return *std::get_if<0>(&v_); }
   const T& value() const { return *std::get_if<0>(&v_); }
+  T value_or(T other) && { return ok() ? std::move(value()) : std::move(other); }
   const Error& error() const { return *std::get_if<1>(&v_); }
 
  private:

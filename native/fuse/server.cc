@@ -87,8 +87,7 @@ ServerParts::ContainerPtr Server::payer_of(const Request& r) const {
   // Not while it may be within an execve(2): its namespaces cannot be read until we have answered.
   const Waiter waiter = operation_of(opcode).waiter;
   if (waiter != Waiter::kCaller && waiter != Waiter::kLock) return nullptr;
-  const auto caller = parts_.registry.by_process(static_cast<pid_t>(r.header().pid));
-  return caller ? caller.value() : nullptr;
+  return parts_.registry.by_process(static_cast<pid_t>(r.header().pid)).value_or(nullptr);
 }
 
 Server::Deferral Server::deferral_of(const Request& r) {

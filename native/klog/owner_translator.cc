@@ -1,7 +1,6 @@
 #include "klog/owner_translator.h"
 
 #include <cstdint>
-#include <utility>
 
 namespace vprocfs {
 namespace {
@@ -23,10 +22,7 @@ std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
 
 uint64_t OwnerTranslator::user(uint64_t host) {
   if (host == kNoUser) return host;
-  if (!users_) {
-    auto found = read_users(procfs_fd_, owner_.description.init);
-    users_ = found ? std::move(found.value()) : std::vector<UserRange>();
-  }
+  if (!users_) users_ = read_users(procfs_fd_, owner_.description.init).value_or({});
   for (const UserRange& users : *users_) {
     if (host >= users.outside && host - users.outside < users.count) {
       return users.inside + (host - users.outside);

@@ -33,18 +33,11 @@ constexpr size_t kMaxEnclosing = 8;
 
 std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
   std::vector<pid_t> out;
-  const auto text = read_file(procfs_fd, std::to_string(pid) + "/status");
-  if (!text) return out;
-  for (const uint64_t number : status_numbers(text.value(), "NSpid")) {
+  const std::string text = read_file(procfs_fd, std::to_string(pid) + "/status").value_or({});
+  for (const uint64_t number : status_numbers(text, "NSpid")) {
     if (number <= INT_MAX) out.push_back(static_cast<pid_t>(number));
   }
   return out;
-}
-
-/// 0: the process is gone.
-uint64_t pid_namespace_of(int procfs_fd, pid_t pid) {
-  const auto id = read_pid_namespace(procfs_fd, pid);
-  return id ? id.value() : 0;
 }
 
 }  // namespace
@@ -294,7 +287,7 @@ std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64
   const bool was_it = found.ended && found.ended->start_us <= at_us && at_us <= found.ended->end_us;
   if (was_it && found.ended->numbers.size() < kExitLevels) return found.ended;
   // Most records are printed by the host's own tasks; this finds them with one readlink(2).
-  const uint64_t there = was_it ? 0 : pid_namespace_of(procfs_fd_, pid);
+  const uint64_t there = was_it ? 0 : read_pid_namespace(procfs_fd_, pid).value_or(0);
   if (there != 0 && there == own_namespace_) return std::nullopt;
   found.living = living(pid);
   if (was_it) return may_be_same(found) ? merged(found) : found.ended;
@@ -309,9 +302,9 @@ bool LogOwners::is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const
   const Hierarchy* v2 = mounts_.v2();
   const std::string& path = process.cgroups.v2;
   if (cgroup == 0 || v2 == nullptr || path.size() < 2) return false;
-  const auto controllers = read_file(procfs_fd_, "cgroups");
+  const std::string controllers = read_file(procfs_fd_, "cgroups").value_or({});
   bool is_of_v2 = false;
-  for_each_line(controllers ? controllers.value() : std::string(), [&](std::string_view line) {
+  for_each_line(controllers, [&](std::string_view line) {
     if (take_word(line) == "perf_event") is_of_v2 = parse_u64(take_word(line)).value_or(1) == 0;
   });
   struct stat st {};
@@ -339,7 +332,7 @@ std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
   if (!before) return std::nullopt;
   out.start_us = before.value().start_ticks * kClockTickUs;
   out.numbers = numbers_of(procfs_fd_, pid);
-  const uint64_t own = pid_namespace_of(procfs_fd_, pid);
+  const uint64_t own = read_pid_namespace(procfs_fd_, pid).value_or(0);
   auto cgroups = read_cgroup_paths(procfs_fd_, pid);
   const auto after = read_process_stat(procfs_fd_, pid);
   // The start time is the same before and after, so all of this is about one process.

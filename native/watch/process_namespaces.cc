@@ -23,8 +23,7 @@ uint64_t number_of(const Fd& fd) {
 }  // namespace
 
 uint64_t namespace_of(const std::string& process, const char* which) {
-  const auto id = read_namespace(AT_FDCWD, "/proc/" + process, which);
-  return id ? id.value() : 0;
+  return read_namespace(AT_FDCWD, "/proc/" + process, which).value_or(0);
 }
 
 bool is_init(pid_t pid) {
