@@ -26,47 +26,6 @@
 namespace vprocfs {
 namespace {
 
-constexpr const char* kCpuDir = "devices/system/cpu/";
-
-/// Which CPUs there are: what is online by the tick, what is possible (constant but for physical
-/// hotplug) once a second.
-class CpuLists {
- public:
-  explicit CpuLists(int sysfs_fd)
-      : online_(sysfs_fd, std::string(kCpuDir) + "online"),
-        possible_(sysfs_fd, std::string(kCpuDir) + "possible") {}
-
-  Result<HostCpus> read(uint64_t now_us, uint64_t tick_us) {
-    auto online = read_list(online_);
-    if (!online) return online.error();
-    const CpuSet before = std::exchange(cpus_.online, std::move(online.value()));
-    const bool fresh = known_ && tick_us > 0 && now_us < at_us_ + kSlowTickUs;
-    if (fresh && before == cpus_.online) return cpus_;
-    known_ = false;
-    auto possible = read_list(possible_);
-    if (!possible) return possible.error();
-    cpus_.possible = std::move(possible.value());
-    at_us_ = now_us;
-    known_ = true;
-    return cpus_;
-  }
-
- private:
-  Result<CpuSet> read_list(HostFile& file) {
-    const auto text = file.read(buffer_, false);
-    if (!text) return text.error();
-    auto set = parse_cpu_list(text.value());
-    if (!set) return file.malformed();
-    return std::move(*set);
-  }
-
-  HostFile online_, possible_;
-  ReadBuffer buffer_;
-  HostCpus cpus_;
-  uint64_t at_us_ = 0;
-  bool known_ = false;
-};
-
 bool is_procfs(int fd) {
   struct statfs found {};
   return ::fstatfs(fd, &found) == 0 && found.f_type == PROC_SUPER_MAGIC;
@@ -96,6 +55,18 @@ struct HostSource::Impl {
     return *arc.get(now_us, kSlowTickUs, read).value();
   }
 
+  /// What is online each time; what is possible, which only physical hotplug changes, once a
+  /// second. One caller at a time.
+  Result<HostCpus> read_cpus(uint64_t now_us) {
+    const auto now_online = online.get(now_us, 0, parse_cpu_list);
+    if (!now_online) return now_online.error();
+    const bool is_same = tick_us > 0 && *now_online.value() == last_online;
+    const auto all = possible.get(now_us, is_same ? kSlowTickUs : 0, parse_cpu_list);
+    if (!all) return all.error();
+    last_online = *now_online.value();
+    return HostCpus{last_online, *all.value()};
+  }
+
   const int procfs_fd, sysfs_fd;
   const bool is_live;
   const uint64_t tick_us, slow_tick_us;
@@ -109,7 +80,9 @@ struct HostSource::Impl {
   std::atomic<uint64_t> page_kb{0}, thp_kb{0};
   /// How far CLOCK_REALTIME was ahead of CLOCK_BOOTTIME when `stat` was read.
   std::atomic<int64_t> realtime_ahead_us{0};
-  CpuLists cpu_lists{sysfs_fd};
+  ParsedFile<CpuSet> online{sysfs_fd, "devices/system/cpu/online", false};
+  ParsedFile<CpuSet> possible{sysfs_fd, "devices/system/cpu/possible", false};
+  CpuSet last_online;
   Cached<HostCpus> cpus;
   Cached<uint64_t> arc;
   Cached<std::vector<HostNode>> nodes;
@@ -213,7 +186,7 @@ uint64_t HostSource::thp_kb(const HostMeminfo& meminfo) {
 
 Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
   return impl_->cpus.get(now_us, impl_->tick_us,
-                         [this, now_us] { return impl_->cpu_lists.read(now_us, impl_->tick_us); });
+                         [this, now_us] { return impl_->read_cpus(now_us); });
 }
 
 Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t now_us) {
