@@ -17,7 +17,6 @@
 
 #include "attach/act_as.h"
 #include "attach/kernel.h"
-#include "base/pidfd.h"
 #include "base/words.h"
 #include "source/read_file.h"
 
@@ -79,8 +78,6 @@ Result<Target> Target::open(pid_t pid, const MountTable& host) {
   t.mount_namespace_ = st.st_ino;
   return t;
 }
-
-bool Target::ended() const { return has_ended(pidfd_); }
 
 Result<bool> Target::look() {
   ++generation_;

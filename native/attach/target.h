@@ -8,6 +8,7 @@
 
 #include "attach/kernel.h"
 #include "base/fd.h"
+#include "base/pidfd.h"
 #include "base/result.h"
 #include "source/mount_table.h"
 
@@ -33,7 +34,7 @@ class Target {
   /// it is borrowed.
   static Result<Target> open(pid_t pid, const MountTable& host);
 
-  bool ended() const;
+  bool ended() const { return has_ended(pidfd_); }
   const MountTable& mounts() const { return mounts_; }
   /// Reads the namespace and its mounts again at each call. For that it moves this
   /// (single-threaded) process into the namespace for a moment, unless it is there already. ESRCH:

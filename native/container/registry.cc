@@ -27,8 +27,6 @@ constexpr size_t kMaxAbsent = 4096;
 Registry::Registry(const Resolver& resolver, SharedServices services)
     : resolver_(resolver), services_(services) {}
 
-Registry::~Registry() { stop(); }
-
 size_t Registry::size() const {
   const std::lock_guard lock(mutex_);
   return containers_.size();

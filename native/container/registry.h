@@ -24,7 +24,7 @@ namespace vprocfs {
 class Registry {
  public:
   Registry(const Resolver& resolver, SharedServices services);
-  ~Registry();
+  ~Registry() { stop(); }
 
   /// ESRCH: there is no such container, or no process was found in the first `max_cgroups` of its
   /// cgroups. ENFILE: its tenant has too many containers.

@@ -9,10 +9,6 @@
 #include "container/container.h"
 
 namespace vprocfs {
-Sampler::Sampler(TaskCounting how) : how_(how) {}
-
-Sampler::~Sampler() { stop(); }
-
 Result<bool> Sampler::start() {
   return thread_.start([this] { run(); });
 }

@@ -31,8 +31,8 @@ class Sampler {
   /// What a pass may take where tasks are counted by reading files.
   static constexpr uint64_t kScanBudgetUs = 3000;
 
-  explicit Sampler(TaskCounting how);
-  ~Sampler();
+  explicit Sampler(TaskCounting how) : how_(how) {}
+  ~Sampler() { stop(); }
 
   /// Error: there is no thread for it.
   Result<bool> start();

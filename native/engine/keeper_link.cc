@@ -44,8 +44,6 @@ KeeperLink::KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd o
       on_serving_(std::move(on_serving)),
       on_end_(std::move(on_end)) {}
 
-KeeperLink::~KeeperLink() { stop(); }
-
 Result<bool> KeeperLink::start() {
   return thread_.start([this] {
     KeeperPacket ready = packet_of(KeeperMessage::kReady);

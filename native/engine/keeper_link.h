@@ -26,7 +26,7 @@ class KeeperLink : public FdStore {
   /// serves on, or why it cannot serve. `on_serving` is called once when it was told to take over
   /// and has done so.
   KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end);
-  ~KeeperLink() override;
+  ~KeeperLink() override { stop(); }
 
   /// Says that the engine is prepared, and listens. Error: there is no thread for it.
   Result<bool> start();

@@ -13,8 +13,6 @@ DelayedWork::~DelayedWork() {
   stop();
 }
 
-Result<bool> DelayedWork::start() { return threads_.start(1); }
-
 void DelayedWork::hurry() {
   {
     const std::lock_guard lock(mutex_);

@@ -27,7 +27,7 @@ class DelayedWork {
   ~DelayedWork();
 
   /// Error: there is no thread for it.
-  Result<bool> start();
+  Result<bool> start() { return threads_.start(1); }
   /// From now on nothing waits for its time.
   void hurry();
   /// Runs all that waits, each in its time if there is no hurry, and ends the threads.

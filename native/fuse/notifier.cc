@@ -7,10 +7,6 @@
 
 namespace vprocfs {
 
-Notifier::~Notifier() { stop(); }
-
-Result<bool> Notifier::start() { return threads_.start(1); }
-
 void Notifier::settle(Deadline by) {
   std::unique_lock lock(mutex_);
   settled_.wait_until(lock, by, [this] { return pending_ == 0; });

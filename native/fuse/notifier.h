@@ -27,10 +27,10 @@ class Notifier {
   using Job = std::function<void()>;
   using Deadline = std::chrono::steady_clock::time_point;
 
-  ~Notifier();
+  ~Notifier() { stop(); }
 
   /// Error: there is no thread for it.
-  Result<bool> start();
+  Result<bool> start() { return threads_.start(1); }
   /// Waits until nothing is queued or being sent, and no longer than until `by`.
   void settle(Deadline by);
   /// Takes no more, does what is queued in its other way, and waits likewise for what is being

@@ -22,8 +22,6 @@ CachedStat look(int directory, const std::string& path) {
 
 }  // namespace
 
-ServedConnection::ServedConnection(Options options) : options_(std::move(options)) {}
-
 ServedConnection::~ServedConnection() = default;
 
 Result<bool> ServedConnection::connect() {
@@ -58,15 +56,11 @@ Result<bool> ServedConnection::connect() {
   return true;
 }
 
-bool ServedConnection::resend() const { return (connection().flags & kFuseHasResend) != 0; }
-
 void ServedConnection::make_server(Registry& registry, HostSource& host, Tree tree) {
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ =
       std::make_unique<Server>(*reply_, registry, host, *state_, std::move(tree), options_.server);
 }
-
-Result<bool> ServedConnection::prepare() { return server_->start_helpers(); }
 
 Result<bool> ServedConnection::start(Loop::OnEnd on_end) {
   server_->adopt_open_files();

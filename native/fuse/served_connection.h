@@ -33,7 +33,7 @@ class ServedConnection {
     size_t max_threads = 64;
     ServerOptions server;
   };
-  explicit ServedConnection(Options options);
+  explicit ServedConnection(Options options) : options_(std::move(options)) {}
   ~ServedConnection();
 
   /// Mounts, or takes over what the keeper holds. Nothing is taken from the kernel yet.
@@ -42,7 +42,7 @@ class ServedConnection {
   ServerOptions& server_options() { return options_.server; }
   void make_server(Registry& registry, HostSource& host, Tree tree);
   /// Begins whatever is not taking requests. Error: there is no thread for it.
-  Result<bool> prepare();
+  Result<bool> prepare() { return server_->start_helpers(); }
   /// Takes over what the worker before us left, and requests from then on. Error: likewise.
   Result<bool> start(Loop::OnEnd on_end);
   Result<bool> wait_initialised() const;
@@ -86,7 +86,7 @@ class ServedConnection {
   std::string place_for(int procfs_fd, uint32_t pid) const;
 
  private:
-  bool resend() const;
+  bool resend() const { return (connection().flags & kFuseHasResend) != 0; }
   bool inherited() const { return options_.place.fuse_fd >= 0; }
 
   Options options_;

@@ -23,11 +23,6 @@ Result<bool> Server::start_helpers() {
   return started;
 }
 
-/// A READ that waits for its budget holds its page.
-void Server::hurry() { parts_.turns.hurry(); }
-
-void Server::settle_notices(Notifier::Deadline by) { parts_.notifier.settle(by); }
-
 void Server::close_notices(Notifier::Deadline by, bool to_next) {
   if (to_next) parts_.answers.leave_unsettled();
   parts_.notifier.close(by);
@@ -139,9 +134,6 @@ Answer Server::dispatch(const Request& r) {
   return kHandlers[opcode](*this, r);
 }
 
-/// The kernel remembers it and stops asking: FLUSH, xattrs, ...
-Answer Server::unsupported(const Request&) { return Answer::tell(ENOSYS); }
-
 Answer Server::statfs(const Request&) {
   fuse_statfs_out out{};
   out.st.bsize = 4096;
@@ -149,16 +141,6 @@ Answer Server::statfs(const Request&) {
   out.st.namelen = 255;
   return Answer::of(out);
 }
-
-/// Ids are derived: there is nothing to forget.
-Answer Server::ignore(const Request&) { return Answer::none(); }
-
-Answer Server::acknowledge(const Request&) { return Answer::ok(); }
-
-Answer Server::refuse_ioctl(const Request&) { return Answer::error(ENOTTY); }
-
-/// As of a file without an fsync method.
-Answer Server::refuse_sync(const Request&) { return Answer::error(EINVAL); }
 
 Answer Server::refuse_removal(const Request& r) {
   // The directory forbids others to write before proc says that nobody can.

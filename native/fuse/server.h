@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 
 #include "fuse/counters.h"
@@ -42,11 +43,11 @@ class Server {
   /// Starts and ends the threads that send notices and that wait for budgets; stop_turns() those
   /// that answer requests, and is first.
   Result<bool> start_helpers();
-  /// While requests are still taken: lets go of what notices may wait for; has them sent, until
-  /// `by` at the latest; then sends no more. `to_next`: the kernel asks the next worker again what
-  /// we leave. See Notifier.
-  void hurry();
-  void settle_notices(Notifier::Deadline by);
+  /// While requests are still taken: lets go of what notices may wait for (a READ that waits for
+  /// its budget holds its page); has them sent, until `by` at the latest; then sends no more.
+  /// `to_next`: the kernel asks the next worker again what we leave. See Notifier.
+  void hurry() { parts_.turns.hurry(); }
+  void settle_notices(Notifier::Deadline by) { parts_.notifier.settle(by); }
   void close_notices(Notifier::Deadline by, bool to_next);
   void stop_turns();
   void stop_helpers();
@@ -77,12 +78,15 @@ class Server {
   template <auto kHandler>
   static Answer call(Server& server, const Request& r);
   Answer init(const Request& r);
-  Answer unsupported(const Request& r);
+  /// The kernel remembers it and stops asking: FLUSH, xattrs, ...
+  Answer unsupported(const Request&) { return Answer::tell(ENOSYS); }
   Answer statfs(const Request& r);
-  Answer ignore(const Request& r);
-  Answer acknowledge(const Request& r);
-  Answer refuse_ioctl(const Request& r);
-  Answer refuse_sync(const Request& r);
+  /// Ids are derived: there is nothing to forget.
+  Answer ignore(const Request&) { return Answer::none(); }
+  Answer acknowledge(const Request&) { return Answer::ok(); }
+  Answer refuse_ioctl(const Request&) { return Answer::error(ENOTTY); }
+  /// As of a file without an fsync method.
+  Answer refuse_sync(const Request&) { return Answer::error(EINVAL); }
   Answer refuse_removal(const Request& r);
   Answer interrupt(const Request& r);
   Answer read(const Request& r);

@@ -83,8 +83,6 @@ bool FdStoreTable::keep(uint64_t key, FdKind kind, Fd fd) {
   return true;
 }
 
-bool FdStoreTable::has(uint64_t key) const { return find(key) != nullptr; }
-
 void FdStoreTable::forget(uint64_t key) {
   Place* place = find(key);
   if (place == nullptr) return;

@@ -26,7 +26,7 @@ class FdStoreTable {
   /// Takes the descriptor, in the place of the one with that key if there is one. False when there
   /// is no room.
   bool keep(uint64_t key, FdKind kind, Fd fd);
-  bool has(uint64_t key) const;
+  bool has(uint64_t key) const { return find(key) != nullptr; }
   void forget(uint64_t key);
   size_t size() const;
 

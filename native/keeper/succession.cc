@@ -68,8 +68,6 @@ void Supervisor::start(Worker& slot, uint64_t now) {
 /// A takeover takes some ms: readers who wait for one that is at fault get their error this late.
 constexpr uint64_t kTakeoverMs = 1000;
 
-uint64_t Supervisor::activate_by_ms(uint64_t now) const { return now + options_.watchdog_ms; }
-
 void Supervisor::activate(Worker& worker, uint64_t now) {
   // Whoever served before writes no more: what it damaged is put right unseen.
   for (const Connection* connection : {&connection_, &polled_}) {

@@ -76,7 +76,7 @@ class Supervisor {
   // succession.cc: one worker after the other
   void start(Worker& slot, uint64_t now);
   void activate(Worker& worker, uint64_t now);
-  uint64_t activate_by_ms(uint64_t now) const;
+  uint64_t activate_by_ms(uint64_t now) const { return now + options_.watchdog_ms; }
   void promote(uint64_t now);
   Worker& retire(Worker& worker);
   void hand_over_to_next(uint64_t now);

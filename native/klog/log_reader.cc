@@ -29,8 +29,6 @@ LogReader::LogReader(Sources sources)
     : sources_(std::move(sources)),
       owners_(*sources_.mounts, *sources_.resolver, sources_.procfs_fd) {}
 
-LogReader::~LogReader() { stop(); }
-
 Result<bool> LogReader::start() {
   if (!log_.readable()) return true;
   wake_ = Wake::open();

@@ -42,7 +42,7 @@ class LogReader {
     std::function<void()> on_begun;  ///< missing() is known; may be empty
   };
   explicit LogReader(Sources sources);
-  ~LogReader();
+  ~LogReader() { stop(); }
 
   /// Error: there is no thread for it.
   Result<bool> start();

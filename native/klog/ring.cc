@@ -35,8 +35,6 @@ uint64_t LogRing::checksum_of(const State& state) {
   return StateFile::checksum(&state, offsetof(State, checksum));
 }
 
-bool LogRing::intact(const State& state) { return state.checksum == checksum_of(state); }
-
 void LogRing::commit() {
   const uint64_t other = 1 - header()->current.load(std::memory_order_relaxed) % 2;
   state_.checksum = checksum_of(state_);

@@ -98,7 +98,7 @@ class LogRing {
   void note_place(uint64_t at, uint64_t sequence);
   uint64_t start_of(uint64_t sequence) const;
   void commit();
-  static bool intact(const State& state);
+  static bool intact(const State& state) { return state.checksum == checksum_of(state); }
   static uint64_t checksum_of(const State& state);
 
   /// Where a record begins, as State::tail.

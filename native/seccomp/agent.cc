@@ -43,8 +43,6 @@ Agent::Agent(AgentOptions options, Registry& registry, FdStore* fd_store)
       answerer_(options_.answers, registry_),
       writers_(pending_, options_.answers.procfs_fd) {}
 
-Agent::~Agent() { stop(false); }
-
 Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   epoll_ = Epoll::open();
   stop_ = Wake::open();
@@ -87,8 +85,6 @@ Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   if (!epoll_.add(writers_.done().fd(), kDone, kOnce)) return Error{errno, "epoll"};
   return true;
 }
-
-Result<bool> Agent::start() { return threads_.start(kThreads); }
 
 void Agent::rearm(uint64_t key, int fd) const { epoll_.modify(fd, key, kOnce); }
 

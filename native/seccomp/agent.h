@@ -56,12 +56,12 @@ class Agent {
  public:
   /// `fd_store` may be nullptr: calls then end with ENOSYS when this process does.
   Agent(AgentOptions options, Registry& registry, FdStore* fd_store);
-  ~Agent();
+  ~Agent() { stop(false); }
 
   /// Listens, and takes over what the worker before us had: `stored` is all that is in the store.
   Result<bool> prepare(std::vector<FdStore::Entry> stored);
   /// Answers calls from now on. After prepare(). Error: no thread can be started.
-  Result<bool> start();
+  Result<bool> start() { return threads_.start(kThreads); }
   /// Answers what is in flight and ends all threads. `for_good`: there will be no next worker.
   void stop(bool for_good);
   /// See Threads.
@@ -277,7 +277,7 @@ class Agent {
             const MonitorRequest* asked, const PendingCalls::Entry& call);
   bool fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId container, int listener_fd,
                      PendingCalls::Entry& call);
-  bool is_poisoned(uint64_t key, uint64_t id) const;
+  bool is_poisoned(uint64_t key, uint64_t id) const { return poisoned_.count({key, id}) != 0; }
   void on_written(size_t index);
   void finish(size_t slot, WriterSlot::End end, size_t index);
   void answer_again(const Writing& was, uint32_t calls, size_t index);

@@ -29,9 +29,6 @@ size_t PendingCalls::free_parked() const {
   return free;
 }
 
-// Twice the reserve: threads that ask at the same time must all be able to park their call.
-bool PendingCalls::has_room() const { return free_parked() > 2 * kThreadSlots; }
-
 std::optional<size_t> PendingCalls::park(const Entry& entry) {
   return free_parked() > kThreadSlots ? put(layout()->parked, kParked, entry) : std::nullopt;
 }

@@ -67,8 +67,9 @@ class PendingCalls {
   /// take no memory.
   uint8_t* text(size_t index) { return layout()->texts[index]; }
 
-  /// Whether every thread could park one more call.
-  bool has_room() const;
+  /// Whether every thread could park one more call: threads may ask at the same time, and none
+  /// takes of the reserve.
+  bool has_room() const { return free_parked() > 2 * kThreadSlots; }
   /// Parks a call and returns its place. nullopt: no room but the reserve, into which the next
   /// worker moves what it finds in threads' slots.
   std::optional<size_t> park(const Entry& entry);

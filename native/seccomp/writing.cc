@@ -29,8 +29,6 @@ Verdict verdict_of(const WriterSlot& slot, WriterSlot::End end) {
 
 }  // namespace
 
-bool Agent::is_poisoned(uint64_t key, uint64_t id) const { return poisoned_.count({key, id}) != 0; }
-
 /// Has the call in this thread's slot, or a monitor's question, wait until the turn ends.
 Agent::Progress Agent::join_turn_locked(uint64_t tenant, const Source& source, bool is_monitor,
                                         size_t index) {

@@ -52,8 +52,6 @@ bool CgroupDir::alive() const {
   return !live_ || ::faccessat(fd(), "cgroup.procs", F_OK, 0) == 0 || errno != ENOENT;
 }
 
-Error CgroupDir::gone() const { return Error{ENODEV, label_}; }
-
 Error CgroupDir::error(int code, const char* name) const {
   return Error{code, label_ + "/" + name};
 }

@@ -30,7 +30,7 @@ class CgroupDir {
   bool alive() const;
 
   /// "ENODEV: this cgroup is gone".
-  Error gone() const;
+  Error gone() const { return Error{ENODEV, label_}; }
   Error error(int code, const char* name) const;
 
   /// Calls `visit(dir_fd, level)` for this cgroup (level 0) and its ancestors up to the root, until

@@ -69,8 +69,6 @@ void ChangeNotifier::drain() {
   if (take_queued()) taken_.ring();
 }
 
-std::array<int, 2> ChangeNotifier::poll_fds() const { return {inotify_.get(), taken_.fd()}; }
-
 void ChangeNotifier::notice() {
   taken_.drain();
   take_queued();

@@ -44,7 +44,7 @@ class ChangeNotifier : public std::enable_shared_from_this<ChangeNotifier> {
 
   /// Descriptors of which one becomes readable when files have changed: there is something to
   /// drain, or somebody else's drain() has taken it in. Until notice().
-  std::array<int, 2> poll_fds() const;
+  std::array<int, 2> poll_fds() const { return {inotify_.get(), taken_.fd()}; }
   /// drain() for whoever waits for these.
   void notice();
 

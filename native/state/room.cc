@@ -12,8 +12,6 @@ constexpr uint32_t kMergeParts = 64;
 
 }  // namespace
 
-Room::Room(uint32_t first, uint32_t end) : first_(first), end_(end), next_(first) {}
-
 uint32_t Room::take(uint32_t length) {
   uint32_t at = pieces_.take(length);
   if (at == 0 && end_ - next_ < length && freed_ >= (end_ - first_) / kMergeParts) {

@@ -11,7 +11,7 @@ namespace vprocfs {
 class Room {
  public:
   /// Granules `first` to `end`, without `end`. `first` is at least 1.
-  Room(uint32_t first, uint32_t end);
+  Room(uint32_t first, uint32_t end) : first_(first), end_(end), next_(first) {}
 
   /// The beginning of a run of `length` granules (1 to FreePieces::kLongest) that is taken from now
   /// on; 0: there is none. Free pieces are merged first if no other room is left.

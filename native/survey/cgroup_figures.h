@@ -4,8 +4,8 @@
 #include "container/resolve.h"
 #include "source/cgroup_dir.h"
 #include "source/cgroup_mounts.h"
-#include "survey/totals.h"
 #include "survey/figures.h"
+#include "survey/totals.h"
 
 namespace vprocfs {
 

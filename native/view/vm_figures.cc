@@ -77,8 +77,6 @@ const VmAmount* find_vm_amount(std::string_view key) {
   return amount != std::end(kAmounts) && amount->key == key ? amount : nullptr;
 }
 
-VmFigures::VmFigures(const Facts& facts) : facts_(facts), model_(memory_model(facts)) {}
-
 uint64_t VmFigures::amount(std::string_view key) const {
   if (key == "nr_dirty_threshold" || key == "nr_dirty_background_threshold") {
     return dirty_threshold(facts_, model_, key);

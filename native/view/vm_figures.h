@@ -46,7 +46,7 @@ const VmAmount* find_vm_amount(std::string_view key);
 class VmFigures {
  public:
   /// Needs `facts.host_meminfo` and the sizes of pages. Keeps a reference to `facts`.
-  explicit VmFigures(const Facts& facts);
+  explicit VmFigures(const Facts& facts) : facts_(facts), model_(memory_model(facts)) {}
 
   const MemoryModel& model() const { return model_; }
 

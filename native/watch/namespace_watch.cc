@@ -35,8 +35,6 @@ NamespaceWatch::NamespaceWatch(OnEvents on_events)
       limit_(known_limit()),
       tenants_(limit_) {}
 
-NamespaceWatch::~NamespaceWatch() { stop(); }
-
 Result<bool> NamespaceWatch::start() {
   if (!epoll_ || !wake_) {
     auto listening = listen();

@@ -52,7 +52,7 @@ class NamespaceWatch {
 
   /// Called from several threads, never from two at once.
   explicit NamespaceWatch(OnEvents on_events);
-  ~NamespaceWatch();
+  ~NamespaceWatch() { stop(); }
 
   /// Errors: the process connector cannot be opened, so only followed namespaces have events;
   /// EAGAIN: no thread can be started at the moment, call start() again.

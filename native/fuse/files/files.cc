@@ -99,20 +99,6 @@ Answer Files::access(const Request& r) {
   return Answer::ok();
 }
 
-Answer Files::lookup(const Request&) { return Answer::tell(ENOENT); }
-
-Answer Files::opendir(const Request&) { return Answer::of(fuse_open_out{}); }
-
-Answer Files::readdir(const Request&) { return Answer::error(ENOTDIR); }
-
-Answer Files::readlink(const Request&) { return Answer::error(EINVAL); }
-
-// proc looks a new name up and does not find it.
-Answer Files::refuse_creation(const Request&) { return Answer::error(ENOENT); }
-Answer Files::refuse_name(const Request&) { return Answer::error(ENOENT); }
-
-Answer Files::open(const Request&) { return Answer::error(ENOENT); }
-
 Answer Files::read(const Request& r) {
   return Answer::error(r.arg<fuse_read_in>()->fh == 0 ? ESRCH : EBADF);
 }
@@ -135,8 +121,6 @@ Answer Files::seek(const Request&) {
   const bool has_logs = options().kernel_logs.logs != nullptr;
   return has_logs ? Answer::error(EINVAL) : Answer::tell(ENOSYS);
 }
-
-Answer Files::poll(const Request&) { return answer_poll(0); }
 
 Answer Files::answer_poll(uint32_t events) const {
   // A file without a poll method, and every pressure file whatever else it says (fs/select.c).

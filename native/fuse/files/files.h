@@ -2,6 +2,7 @@
 
 #include <linux/fuse.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,21 +54,21 @@ class Files {
   virtual Answer access(const Request& r);
 
   // Of directories and links.
-  virtual Answer lookup(const Request& r);
-  virtual Answer opendir(const Request& r);
-  virtual Answer readdir(const Request& r);
-  virtual Answer readlink(const Request& r);
-  /// CREATE; and MKNOD, MKDIR, SYMLINK, LINK.
-  virtual Answer refuse_creation(const Request& r);
-  virtual Answer refuse_name(const Request& r);
+  virtual Answer lookup(const Request&) { return Answer::tell(ENOENT); }
+  virtual Answer opendir(const Request&) { return Answer::of(fuse_open_out{}); }
+  virtual Answer readdir(const Request&) { return Answer::error(ENOTDIR); }
+  virtual Answer readlink(const Request&) { return Answer::error(EINVAL); }
+  /// CREATE; and MKNOD, MKDIR, SYMLINK, LINK. proc looks a new name up and does not find it.
+  virtual Answer refuse_creation(const Request&) { return Answer::error(ENOENT); }
+  virtual Answer refuse_name(const Request&) { return Answer::error(ENOENT); }
 
   // Of files.
-  virtual Answer open(const Request& r);
+  virtual Answer open(const Request&) { return Answer::error(ENOENT); }
   virtual Answer read(const Request& r);
   virtual Answer write(const Request& r);
   virtual Answer release(const Request& r);
   virtual Answer seek(const Request& r);
-  virtual Answer poll(const Request& r);
+  virtual Answer poll(const Request&) { return answer_poll(0); }
 
  protected:
   static NodeId node_of(const Request& r) { return NodeId(r.header().nodeid); }

@@ -19,8 +19,6 @@ KmsgFiles::KmsgFiles(ServerParts& parts)
       access_(options_.procfs_fd),
       next_handle_(OpenFiles::first_handle()) {}
 
-KmsgFiles::~KmsgFiles() { stop(); }
-
 Result<bool> KmsgFiles::start() {
   listener_ = logs_.listen([this](ContainerId id) {
     {

@@ -27,7 +27,7 @@ namespace vprocfs {
 class KmsgFiles : public Files {
  public:
   explicit KmsgFiles(ServerParts& parts);
-  ~KmsgFiles() override;
+  ~KmsgFiles() override { stop(); }
 
   Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
   Answer attributes(const Request& r) override;

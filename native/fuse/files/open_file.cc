@@ -100,8 +100,6 @@ void OpenFile::keep_progress_locked(StateFile& state) {
   open_record(state, record_)->progress = announced == 0 ? 0 : announced | (begun_ ? kBegun : 0);
 }
 
-OpenFiles::OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
-
 OpenFiles::~OpenFiles() = default;
 
 uint64_t OpenFiles::first_handle() { return kHandleBits | boottime_us() * 1000; }

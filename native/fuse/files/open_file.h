@@ -88,7 +88,7 @@ class OpenFile {
 /// arithmetic is here. Thread-safe.
 class OpenFiles {
  public:
-  explicit OpenFiles(StateFile& state);
+  explicit OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
   ~OpenFiles();
 
   /// Where a worker begins to count handles. They are never given out twice in the life of a

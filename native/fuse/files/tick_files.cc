@@ -9,9 +9,6 @@ namespace vprocfs {
 
 Answer refuse_open() { return Answer::tell(ENOSYS); }
 
-/// Nothing can be written.
-uint32_t TickFiles::mode_of(const View& view) const { return ViewFiles::mode_of(view) & ~0222u; }
-
 Result<Container::TextOfMoment> TickFiles::render(const View& view, Container* container) {
   counters().renders.fetch_add(1, std::memory_order_relaxed);
   const uint64_t now = boottime_us();

@@ -24,7 +24,8 @@ class TickFiles : public ViewFiles {
                             const ContainerPtr& container) override;
   /// Never comes: open() refuses all.
   Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
-  uint32_t mode_of(const View& view) const override;
+  /// Nothing can be written.
+  uint32_t mode_of(const View& view) const override { return ViewFiles::mode_of(view) & ~0222u; }
 
  private:
   /// nullptr: the host's.

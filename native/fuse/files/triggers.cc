@@ -39,8 +39,6 @@ Triggers::Triggers(const Reply& reply, StateFile& state, Notifier& notifier)
   epoll_.add(wake_.fd(), kWake, EPOLLIN);
 }
 
-Triggers::~Triggers() { stop(); }
-
 Result<bool> Triggers::start() {
   auto started = closers_.start();
   if (started) started = thread_.start([this] { run(); });

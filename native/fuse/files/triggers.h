@@ -31,7 +31,7 @@ class Triggers {
  public:
   /// `notifier`: where work that may wait for a container is done.
   Triggers(const Reply& reply, StateFile& state, Notifier& notifier);
-  ~Triggers();
+  ~Triggers() { stop(); }
 
   /// Error: there is no thread for it.
   Result<bool> start();

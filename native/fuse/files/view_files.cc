@@ -1,14 +1,11 @@
 #include "fuse/files/view_files.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <utility>
 
 namespace vprocfs {
-
-uint32_t ViewFiles::mode_of(const View& view) const { return S_IFREG | view.mode; }
 
 Answer ViewFiles::attributes(const Request& r) {
   const NodeId node = node_of(r);

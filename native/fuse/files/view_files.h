@@ -1,6 +1,7 @@
 #pragma once
 
-#include <atomic>
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <functional>
 
@@ -28,7 +29,7 @@ class ViewFiles : public Files {
                               const ContainerPtr& container) = 0;
 
   /// Type and permissions.
-  virtual uint32_t mode_of(const View& view) const;
+  virtual uint32_t mode_of(const View& view) const { return S_IFREG | view.mode; }
   /// Whose notices wait for one another.
   static uint64_t lane_of(const Container& container) { return container.tenant().id().packed(); }
   /// The size that the kernel was told of a container's file on this connection.
