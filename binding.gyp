@@ -56,6 +56,7 @@
       "type": "executable",
       "sources": [
         "<!@(find native/attach -name '*.cc' | sort)",
+        "native/base/act_as.cc",
         "native/base/json.cc",
         "native/source/cgroup_mounts.cc",
         "native/source/mount_kind.cc",

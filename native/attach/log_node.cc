@@ -8,7 +8,7 @@
 
 #include <cerrno>
 
-#include "attach/act_as.h"
+#include "base/act_as.h"
 #include "base/affix.h"
 
 namespace vprocfs {

@@ -11,12 +11,11 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
-#include <optional>
 #include <string_view>
 #include <utility>
 
-#include "attach/act_as.h"
 #include "attach/kernel.h"
+#include "base/memory_walk.h"
 #include "base/words.h"
 #include "source/read_file.h"
 
@@ -119,19 +118,8 @@ bool Target::runs_own_program() const {
 }
 
 Fd Target::open_cached(const std::string& path, int flags, int attempts) const {
-  Fd fd;
-  for (int attempt = 0; attempt < attempts; ++attempt) {
-    // From the second time on as the owner: for the owner the kernel reads no access control list.
-    std::optional<ActAs> owner;
-    if (attempt > 0 && owner_ != 0) owner.emplace(owner_);
-    fd = open_below(root_.get(), path, flags, Walk::kCached);
-    if (fd || errno != EAGAIN) break;
-    // A mount or a rename anywhere on the machine may have interrupted the walk.
-    if (attempt > 1) ::sched_yield();
-  }
-  // Linux before 5.12 has no such walk.
-  if (!fd && errno == EINVAL) errno = EAGAIN;
-  return fd;
+  return walk_in_memory(owner_, attempts,
+                        [&] { return open_below(root_.get(), path, flags, Walk::kCached); });
 }
 
 bool Target::may_ask(const MountEntry& mount) const {

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sched.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include "base/cached_stat.h"
 #include "base/fd.h"
 #include "base/kernel_abi.h"
+#include "base/memory_walk.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -20,27 +19,14 @@ namespace {
 
 constexpr int kAttempts = 50;
 
-/// O_PATH descriptor of a path below `root`, resolved in the kernel's memory. Empty with errno set;
-/// EAGAIN: that is not possible.
-Fd walk_in_memory(int root, const std::string& path) {
+/// O_PATH descriptor of a path below `root`.
+Fd open_in_memory(int root, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | kResolveCached;
-  const uid_t owner = cached_stat(root, "", AT_EMPTY_PATH).owner;
-  Fd fd;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // From the second time on as the owner: for the owner the kernel reads no access control list.
-    const bool as_owner = attempt > 0 && owner != 0;
-    if (as_owner) ::setfsuid(owner);
-    fd = Fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how))));
-    const int code = errno;
-    if (as_owner) ::setfsuid(0);
-    errno = code == EINVAL || code == ENOSYS ? EAGAIN : code;
-    if (fd || errno != EAGAIN || code != EAGAIN) break;
-    // A mount or a rename anywhere on the machine may have interrupted the walk.
-    if (attempt > 1) ::sched_yield();
-  }
-  return fd;
+  return walk_in_memory(cached_stat(root, "", AT_EMPTY_PATH).owner, kAttempts, [&] {
+    return Fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how))));
+  });
 }
 
 bool is_on(int fd, const std::string& device, unsigned type) {
@@ -58,7 +44,7 @@ Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wan
   const std::string link = std::to_string(pid) + "/root";
   const Fd root(::openat(procfs_fd, link.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return Error{errno == ENOENT ? ESRCH : errno, link};
-  const Fd directory = walk_in_memory(root.get(), path.substr(0, slash));
+  const Fd directory = open_in_memory(root.get(), path.substr(0, slash));
   if (!directory) return Error{errno, path};
   if (!is_on(directory.get(), wanted.directory, S_IFDIR)) return Error{EXDEV, path};
   // A procfs or sysfs has no name in memory for sure; there the kernel itself answers.

@@ -1,4 +1,4 @@
-#include "attach/act_as.h"
+#include "base/act_as.h"
 
 #include <signal.h>
 #include <sys/fsuid.h>
