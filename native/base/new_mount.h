@@ -1,6 +1,5 @@
 #pragma once
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "keeper/log.h"
-#include "keeper/notify.h"
 #include "keeper/proc.h"
 #include "keeper/supervisor.h"
 

@@ -2,7 +2,6 @@
 // an earlier worker had.
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>

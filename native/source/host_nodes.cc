@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/affix.h"
-#include "base/directory.h"
 #include "source/node_meminfo.h"
 #include "source/parse.h"
 #include "source/read_file.h"

@@ -1,5 +1,4 @@
 #include <chrono>
-#include <map>
 
 #include "base/words.h"
 #include "klog/crashes.h"

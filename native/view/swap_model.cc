@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/wide.h"
-
 namespace vprocfs {
 
 SwapModel swap_model(const Facts& facts) {
