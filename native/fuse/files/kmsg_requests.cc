@@ -49,12 +49,9 @@ int KmsgFiles::check_open(const Request& r, const View& view,
 }
 
 Answer KmsgFiles::open(const Request& r) {
-  auto found = parts_.container_of(r, node_of(r));
-  if (!found) return Answer::error(found.error());
   // Who may is read from several files of the caller: it counts as a file made anew.
-  return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
-    return open_in_turn(req, container);
-  });
+  return in_turn_of_owner(
+      r, [this](const Request& req, auto& container) { return open_in_turn(req, container); });
 }
 
 Answer KmsgFiles::open_in_turn(const Request& r, const ContainerPtr& container) {
@@ -140,9 +137,7 @@ Answer KmsgFiles::set_attributes(const Request& r) {
   if ((in->valid & FATTR_SIZE) == 0 || (in->valid & ~kTruncates) != 0) {
     return Answer::error(EPERM);
   }
-  const auto found = parts_.container_of(r, node_of(r));
-  if (!found) return Answer::error(found.error());
-  return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
+  return in_turn_of_owner(r, [this](const Request& req, auto& container) {
     if (!may_write(req, container->description())) return Answer::error(EACCES);
     const std::lock_guard lock(mutex_);
     return Answer::of(attributes_locked(node_of(req), view_of(req)));
