@@ -93,43 +93,24 @@ struct ContainerSource::Parts {
   }
 };
 
-namespace {
-
-/// Opens the container's cgroup of each hierarchy once, whatever the number of controllers in it.
-class Opener {
- public:
-  Opener(const CgroupMounts& mounts, const CgroupPaths& paths, ChangeNotifier* notifier)
-      : mounts_(mounts), paths_(paths), notifier_(notifier) {}
-
-  /// The place of `controller`. One that is nowhere yet may be enabled on cgroup2 later, so that
-  /// is where it is looked for then; `now` says that only one which is there counts.
-  CgroupPlace of(Controller controller, bool now, Error& error) {
-    const Hierarchy* tree = mounts_.of(controller);
-    if (tree == nullptr && !now) tree = mounts_.v2();
-    if (tree == nullptr) return {};
-    const std::string& path = tree->v2 ? paths_.v2 : paths_.v1[static_cast<size_t>(controller)];
-    if (path.empty()) return {};
-    const size_t index = static_cast<size_t>(tree - mounts_.all().data());
-    if (index >= opened_.size()) opened_.resize(mounts_.all().size());
-    if (!opened_[index]) {
-      auto dir = CgroupDir::open(*tree, path);
-      if (!dir) {
-        error = dir.error();
-        return {};
-      }
-      opened_[index] = std::move(dir.value());
+CgroupPlace CgroupOpener::of(Controller controller, bool now, Error& error) {
+  const Hierarchy* tree = mounts_.of(controller);
+  if (tree == nullptr && !now) tree = mounts_.v2();
+  if (tree == nullptr) return {};
+  const std::string& path = tree->v2 ? paths_.v2 : paths_.v1[static_cast<size_t>(controller)];
+  if (path.empty()) return {};
+  const size_t index = static_cast<size_t>(tree - mounts_.all().data());
+  if (index >= opened_.size()) opened_.resize(mounts_.all().size());
+  if (!opened_[index]) {
+    auto dir = CgroupDir::open(*tree, path);
+    if (!dir) {
+      error = dir.error();
+      return {};
     }
-    return {opened_[index], tree->v2, notifier_};
+    opened_[index] = std::move(dir.value());
   }
-
- private:
-  const CgroupMounts& mounts_;
-  const CgroupPaths& paths_;
-  ChangeNotifier* const notifier_;
-  std::vector<DirPtr> opened_;
-};
-
-}  // namespace
+  return {opened_[index], tree->v2, notifier_};
+}
 
 ContainerSource::ContainerSource(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 ContainerSource::~ContainerSource() = default;
@@ -139,7 +120,7 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
     const std::vector<uint64_t>& hugepage_kb) {
   auto parts = std::make_unique<Parts>();
   parts->notifier = notifier;
-  Opener opener(mounts, paths, notifier);
+  CgroupOpener opener(mounts, paths, notifier);
   Error error;
   const auto open = [&](Controller controller, bool now = false) {
     auto place = opener.of(controller, now, error);

@@ -24,6 +24,24 @@ struct CgroupPlace {
   ChangeNotifier* notifier = nullptr;
 };
 
+/// Opens a container's cgroup of each hierarchy once, whatever the number of controllers in it.
+/// Borrows its arguments.
+class CgroupOpener {
+ public:
+  CgroupOpener(const CgroupMounts& mounts, const CgroupPaths& paths, ChangeNotifier* notifier)
+      : mounts_(mounts), paths_(paths), notifier_(notifier) {}
+
+  /// The place of `controller`. One that is nowhere yet may be enabled on cgroup2 later, so that
+  /// is where it is looked for then; `now` says that only one which is there counts.
+  CgroupPlace of(Controller controller, bool now, Error& error);
+
+ private:
+  const CgroupMounts& mounts_;
+  const CgroupPaths& paths_;
+  ChangeNotifier* const notifier_;
+  std::vector<DirPtr> opened_;
+};
+
 /// What one controller tells of one container. Each has a v1 and a v2 twin that fill the same
 /// facts. `buffer` is lent by the caller; whoever calls has drained the notifier. All fail with
 /// ENODEV when the cgroup is gone; files that are not there are absent facts.

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/wide.h"
 #include "base/words.h"
@@ -38,58 +39,47 @@ constexpr Resource kResources[] = {
     {"memory.pressure", Figure::kMemoryWaiting, Figure::kMemoryStalled, Figure::kMemoryPressure},
     {"io.pressure", Figure::kIoWaiting, Figure::kIoStalled, Figure::kIoPressure}};
 
+/// The root is nobody's own: the figures there are the node's.
+CgroupPlace own(CgroupPlace place) {
+  return place.dir && place.dir->depth() > 0 ? std::move(place) : CgroupPlace();
+}
+
+CgroupPlace open_at(const Hierarchy& tree, const std::string& path) {
+  auto dir = CgroupDir::open(tree, path);
+  return dir ? own({std::move(dir.value()), tree.v2}) : CgroupPlace();
+}
+
 }  // namespace
 
 CgroupFigures::CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container) {
-  memory_ = place(mounts, container, Controller::kMemory);
-  cpu_ = place(mounts, container, Controller::kCpu);
+  CgroupOpener opener(mounts, container.paths, nullptr);
+  const auto open = [&opener](Controller controller) {
+    Error none;
+    return own(opener.of(controller, true, none));
+  };
+  memory_ = open(Controller::kMemory);
+  cpu_ = open(Controller::kCpu);
   around_ = around(mounts, container);
-  pids_ = place(mounts, container, Controller::kPids);
-  io_ = place(mounts, container, Controller::kIo);
+  pids_ = open(Controller::kPids);
+  io_ = open(Controller::kIo);
   // Only a container that is named by its cgroup2 directory has one of its own for certain.
   if (container.id.hierarchy() != IdentityHierarchy::kV2 || mounts.v2() == nullptr) return;
-  for (const Place& known : {memory_, cpu_, pids_, io_}) {
-    if (known.v2 && known.dir) pressure_ = known;
+  for (const CgroupPlace& known : {memory_, cpu_, pids_, io_}) {
+    if (known.v2) pressure_ = known;
   }
-  if (pressure_.dir) return;
-  auto dir = CgroupDir::open(*mounts.v2(), container.paths.v2);
-  if (dir && dir.value()->depth() > 0) pressure_ = {std::move(dir.value()), true};
+  if (!pressure_.dir) pressure_ = open_at(*mounts.v2(), container.paths.v2);
 }
 
-CgroupFigures::Place CgroupFigures::place(const CgroupMounts& mounts,
-                                          const ContainerDescription& container,
-                                          Controller controller) const {
-  const Hierarchy* tree = mounts.of(controller);
-  if (tree == nullptr) return {};
-  if (tree->v2) {
-    // On cgroup2 all controllers share one directory.
-    for (const Place& known : {memory_, cpu_, pids_}) {
-      if (known.v2 && known.dir) return known;
-    }
-  }
-  const std::string& path =
-      tree->v2 ? container.paths.v2 : container.paths.v1[static_cast<size_t>(controller)];
-  if (path.empty()) return {};
-  return open(*tree, path);
-}
-
-CgroupFigures::Place CgroupFigures::around(const CgroupMounts& mounts,
-                                           const ContainerDescription& container) {
+CgroupPlace CgroupFigures::around(const CgroupMounts& mounts,
+                                  const ContainerDescription& container) {
   const Hierarchy* tree = mounts.of(Controller::kCpu);
   if (tree == nullptr) return {};
-  const std::string& own = container.paths.of(mounts, Controller::kCpu);
-  const std::string limited = limited_cgroup(own);
-  return limited == own ? Place() : open(*tree, limited);
+  const std::string& path = container.paths.of(mounts, Controller::kCpu);
+  const std::string limited = limited_cgroup(path);
+  return limited == path ? CgroupPlace() : open_at(*tree, limited);
 }
 
-CgroupFigures::Place CgroupFigures::open(const Hierarchy& tree, const std::string& path) {
-  auto dir = CgroupDir::open(tree, path);
-  // At the root the figures would be the node's.
-  if (!dir || dir.value()->depth() == 0) return {};
-  return {std::move(dir.value()), tree.v2};
-}
-
-std::optional<std::string_view> CgroupFigures::text(const Place& place, const char* name,
+std::optional<std::string_view> CgroupFigures::text(const CgroupPlace& place, const char* name,
                                                     bool* failed) {
   if (!place.dir) return std::nullopt;
   const auto fd = open_file(place.dir->fd(), name);
@@ -123,7 +113,7 @@ void CgroupFigures::read_events(Figures& out) {
   out.set(Figure::kOomGroupKills, events.oom_group_kill);
 }
 
-bool CgroupFigures::has_quota(const Place& place) {
+bool CgroupFigures::has_quota(const CgroupPlace& place) {
   const auto found = text(place, place.v2 ? "cpu.max" : "cpu.cfs_quota_us");
   if (!found) return false;
   std::string_view rest = *found;

@@ -2,8 +2,8 @@
 
 #include "base/result.h"
 #include "container/resolve.h"
-#include "source/cgroup_dir.h"
 #include "source/cgroup_mounts.h"
+#include "source/controllers.h"
 #include "survey/figures.h"
 #include "survey/totals.h"
 
@@ -24,21 +24,14 @@ class CgroupFigures {
   bool may_lose_io() const { return io_.dir && !io_.v2; }
 
  private:
-  struct Place {
-    std::shared_ptr<const CgroupDir> dir;  ///< nullptr: none of its own
-    bool v2 = false;
-  };
-  Place place(const CgroupMounts& mounts, const ContainerDescription& container,
-              Controller controller) const;
   /// The cgroup around the container's own on which its runtime sets the quota; none: it sets that
   /// on the own one.
-  static Place around(const CgroupMounts& mounts, const ContainerDescription& container);
-  static Place open(const Hierarchy& tree, const std::string& path);
+  static CgroupPlace around(const CgroupMounts& mounts, const ContainerDescription& container);
   /// Nothing: there is no such file, or it cannot be read, which sets `failed`.
-  std::optional<std::string_view> text(const Place& place, const char* name,
+  std::optional<std::string_view> text(const CgroupPlace& place, const char* name,
                                        bool* failed = nullptr);
 
-  bool has_quota(const Place& place);
+  bool has_quota(const CgroupPlace& place);
 
   void read_events(Figures& out);
   void read_periods(Figures& out);
@@ -46,7 +39,7 @@ class CgroupFigures {
   void read_pids(Figures& out);
   void read_io(Figures& out, KeptCounters& kept);
 
-  Place memory_, cpu_, around_, pids_, io_, pressure_;
+  CgroupPlace memory_, cpu_, around_, pids_, io_, pressure_;
   ReadBuffer buffer_;
 };
 
