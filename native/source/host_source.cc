@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,31 @@
 
 namespace vprocfs {
 namespace {
+
+/// Whether there is a block for each of the CPUs.
+bool describes(const HostCpuinfo& info, const CpuSet& cpus) {
+  std::vector<uint32_t> ids;
+  for (const HostCpuinfo::Block& block : info.blocks) ids.push_back(block.cpu);
+  return cpus.without(CpuSet(std::move(ids))).empty();
+}
+
+/// The CPUs online for which cpuinfo was last found to have a block each, or was read anew: a
+/// kernel that has no blocks for some is not asked again and again.
+class DescribedCpus {
+ public:
+  bool is(const CpuSet& cpus) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return cpus_ == cpus;
+  }
+  void set(const CpuSet& cpus) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cpus_ = cpus;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  CpuSet cpus_;
+};
 
 bool is_procfs(int fd) {
   struct statfs found {};
@@ -73,6 +99,7 @@ struct HostSource::Impl {
   ParsedFile<HostMeminfo> meminfo{procfs_fd, "meminfo", false};
   ParsedFile<HostStat> stat{procfs_fd, "stat", false};
   ParsedFile<HostCpuinfo> cpuinfo{procfs_fd, "cpuinfo"};
+  DescribedCpus described;
 #define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   ParsedFile<type> name{procfs_fd, path};
 #include "facts/host_files.def"
@@ -139,7 +166,14 @@ Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
 }
 
 Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) {
-  return impl_->cpuinfo.get(now_us, impl_->slow_tick_us, parse_cpuinfo);
+  auto info = impl_->cpuinfo.get(now_us, impl_->slow_tick_us, parse_cpuinfo);
+  const auto found = cpus(now_us);
+  if (!info || !found) return info;
+  const CpuSet& online = found.value()->online;
+  if (impl_->described.is(online)) return info;
+  if (!describes(*info.value(), online)) info = impl_->cpuinfo.get(now_us, 0, parse_cpuinfo);
+  if (info) impl_->described.set(online);
+  return info;
 }
 
 #define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes)            \

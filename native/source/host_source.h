@@ -28,7 +28,8 @@ class HostSource {
   /// Expensive, because the kernel sums up all interrupts for it: read again after one second, and
   /// by the tick when somebody has set the clock, which moves the time of boot.
   Result<std::shared_ptr<const HostStat>> stat(uint64_t now_us);
-  /// cpuinfo is expensive on large hosts: it is read again after one second.
+  /// cpuinfo is expensive on large hosts: it is read again after one second, and when a CPU is
+  /// online that is not in it.
   Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
   Result<std::shared_ptr<const HostCpus>> cpus(uint64_t now_us);
 

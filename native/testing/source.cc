@@ -1,5 +1,5 @@
 #include "source/container_source.h"
-
+#include "source/host_source.h"
 #include "testing/cpu_members.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
@@ -80,10 +80,47 @@ class SourceObject : public Wrapped<SourceObject> {
   std::unique_ptr<ContainerSource> source_;
 };
 
+/// `new HostFiles(tree, tickUs)`: the host of a recorded tree of proc/ and sys/.
+class HostFilesObject : public Wrapped<HostFilesObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "HostFiles", {method<&HostFilesObject::described>("described")});
+  }
+
+  explicit HostFilesObject(const Napi::CallbackInfo& info) : Wrapped(info) {
+    const auto given = arguments<std::string, uint64_t>(info);
+    if (!given) return;
+    const auto& [tree, tick_us] = *given;
+    for (const auto& [fd, name] : {std::pair<Fd*, const char*>{&proc_, "/proc"}, {&sys_, "/sys"}}) {
+      auto opened = open_directory(tree + name);
+      if (!opened) {
+        throw_error(info.Env(), opened.error());
+        return;
+      }
+      *fd = std::move(opened.value());
+    }
+    host_ = std::make_unique<HostSource>(proc_.get(), sys_.get(), tick_us);
+  }
+
+ private:
+  /// The CPUs of which cpuinfo has a block.
+  Result<CpuSet> described(uint64_t now_us) {
+    const auto info = host_->cpuinfo(now_us);
+    if (!info) return info.error();
+    std::vector<uint32_t> cpus;
+    for (const auto& block : info.value()->blocks) cpus.push_back(block.cpu);
+    return CpuSet(std::move(cpus));
+  }
+
+  Fd proc_, sys_;
+  std::unique_ptr<HostSource> host_;  // borrows both
+};
+
 }  // namespace
 
 void add_source(Napi::Object& exports) {
   exports.Set("Source", SourceObject::define(exports.Env()));
+  exports.Set("HostFiles", HostFilesObject::define(exports.Env()));
 }
 
 }  // namespace vprocfs

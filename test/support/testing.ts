@@ -175,6 +175,12 @@ export interface Source {
   usage(): CpuUsage;
 }
 
+/** The files of a recorded host, read as a live one's. Methods throw an Error with `code`. */
+export interface HostFiles {
+  /** The CPUs of which cpuinfo has a block at that time of CLOCK_BOOTTIME. */
+  described(nowUs: bigint): number[];
+}
+
 /** A cgroup whose tasks are counted, with those below it. */
 export interface CountedCgroup {
   /** The v1 hierarchy that it is in; null: cgroup2. */
@@ -540,6 +546,11 @@ interface Testing {
     cgroup: string,
     notify: boolean,
   ) => Source;
+  /** `tree` has proc/ and sys/; what is older than `tickUs` is read again. */
+  readonly HostFiles: new (
+    tree: string,
+    tickUs: bigint,
+  ) => HostFiles;
   readonly State: new (bytes: number) => State;
   /** `budgetUs` is for "scan": how long a pass may take. */
   readonly TaskCounter: new (
@@ -605,6 +616,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   readProcess: "function",
   readStatus: "function",
   Source: "function",
+  HostFiles: "function",
   State: "function",
   TaskCounter: "function",
   loadAverages: "function",
@@ -747,6 +759,7 @@ export const {
   readProcess,
   readStatus,
   Source,
+  HostFiles,
   State,
   TaskCounter,
   loadAverages,

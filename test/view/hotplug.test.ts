@@ -1,13 +1,13 @@
 // CPUs that the host takes offline, in the moment before every cgroup knows of it.
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { FILES } from "../support/invariants.js";
 import { testName } from "../support/names.js";
 import { project } from "../support/project.js";
-import { renderFixture, viewsOf } from "../support/testing.js";
+import { HostFiles, renderFixture, viewsOf } from "../support/testing.js";
 
 const CPU = "sys/devices/system/cpu";
 
@@ -51,5 +51,42 @@ describe("a host none of whose CPUs the container may use", () => {
     const root = withOnline("v2-x86-128cpu", "0-3");
     expect(renderFixture(root, `${CPU}/online`)).toMatch(/^\d+(-\d+)?\n$/);
     expect(renderFixture(root, "proc/stat")).toMatch(/^cpu\d+ /m);
+  });
+});
+
+describe("cpuinfo of a host whose CPU 3 comes online", () => {
+  const TICK_US = 10_000n;
+
+  /** cpuinfo without CPU 3, and then with it. */
+  function withThird(): { files: HostFiles; comeOnline: (described: boolean) => void } {
+    const root = withOnline("v1-x86", "0-2");
+    const cpuinfo = join(root, "proc/cpuinfo");
+    const all = readFileSync(cpuinfo, "utf8");
+    writeFileSync(cpuinfo, all.slice(0, all.indexOf("processor\t: 3\n")));
+    return {
+      files: new HostFiles(root, TICK_US),
+      comeOnline: (described) => {
+        writeFileSync(join(root, CPU, "online"), "0-3\n");
+        if (described) writeFileSync(cpuinfo, all);
+      },
+    };
+  }
+
+  it("has it as soon as every other file", () => {
+    const { files, comeOnline } = withThird();
+    expect(files.described(1n)).toEqual([0, 1, 2]);
+    comeOnline(true);
+    expect(files.described(TICK_US)).toEqual([0, 1, 2]);
+    expect(files.described(1n + TICK_US)).toEqual([0, 1, 2, 3]);
+  });
+
+  it("is read for it once where the kernel does not describe it", () => {
+    const { files, comeOnline } = withThird();
+    expect(files.described(1n)).toEqual([0, 1, 2]);
+    comeOnline(false);
+    expect(files.described(1n + TICK_US)).toEqual([0, 1, 2]);
+    comeOnline(true);
+    expect(files.described(1n + 2n * TICK_US)).toEqual([0, 1, 2]);
+    expect(files.described(1n + TICK_US + 1_000_000n)).toEqual([0, 1, 2, 3]);
   });
 });
