@@ -76,14 +76,15 @@ bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts&
 }
 
 /// A cpuset may allow some of the host's memory nodes only: to the container the host is as large
-/// as these.
+/// as these. `all`: how large it is.
 bool gather_host_memory(HostSource& host, ContainerSource& source, uint64_t now, Facts& facts,
-                        std::optional<CpuSet>& allowed, Error& error) {
+                        std::optional<CpuSet>& allowed, HostMemorySize& all, Error& error) {
   std::shared_ptr<const std::vector<HostNode>> nodes;
   if (!take(host.nodes(now), nodes, error)) return false;
   if (nodes->size() > 1 && !take(source.allowed_nodes(), allowed, error)) return false;
-  return take(allowed ? host.meminfo_of(*allowed, now) : host.meminfo(now), facts.host_meminfo,
-              error);
+  if (!take(host.meminfo(now), facts.host_meminfo, error)) return false;
+  all = memory_size(*facts.host_meminfo);
+  return !allowed || take(host.meminfo_of(*allowed, now), facts.host_meminfo, error);
 }
 
 /// What the pools have on these nodes.
@@ -106,11 +107,10 @@ std::shared_ptr<const std::vector<HostHugePool>> pools_on(const CpuSet& nodes,
 bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, uint64_t now,
                    Facts& facts, Error& error) {
   std::optional<CpuSet> allowed;
-  if (!gather_host_memory(host, source, now, facts, allowed, error)) return false;
-  if (!take(source.memory(events_of(needs), memory_size(*facts.host_meminfo)), facts.memory,
-            error)) {
-    return false;
-  }
+  // A cgroup above the container may use nodes that the container may not.
+  HostMemorySize all;
+  if (!gather_host_memory(host, source, now, facts, allowed, all, error)) return false;
+  if (!take(source.memory(events_of(needs), all), facts.memory, error)) return false;
   if (facts.memory.hugetlb.empty()) return true;
   if (!take(host.huge_pools(now), facts.huge_pools, error)) return false;
   if (facts.host_meminfo->is_part) facts.huge_pools = pools_on(*allowed, *facts.huge_pools);

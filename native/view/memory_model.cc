@@ -69,11 +69,12 @@ uint64_t left_by_node(const HostMeminfo& host, uint64_t total, uint64_t cached, 
   return std::max(std::min(saturating_add(free, others), available), free);
 }
 
-/// MemFree. One without a limit has the node's Buffers too.
+/// MemFree. One without a limit has the node's Buffers too. There may be a limit that is not below
+/// `total`: of a cgroup that may use other memory nodes too, and on v1 of memory and swap together.
 void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom,
                Cache& cache) {
   const uint64_t cached = of_host(host, "Cached"), buffers = of_host(host, "Buffers");
-  if (m.limited) {
+  if (m.limited || headroom.free_bytes) {
     m.free = std::min(m.total - m.used,
                       left_by_node(host, m.total, saturating_add(cached, buffers), cache));
     if (headroom.free_bytes) m.free = std::min(m.free, *headroom.free_bytes / 1024);

@@ -155,6 +155,10 @@ function check(world: World): void {
   const value = read();
   const total = host.memTotalKb * 1024n;
   const limited = chain.filter(({ limit }) => limit !== null && limit < total);
+  const sums = chain.flatMap((level) => {
+    const sum = sumOf(world, level);
+    return sum === null ? [] : [kb(minus(sum, level.usage + level.swapUsed))];
+  });
   const [own = FREE] = chain;
   const hostAvailable = host.memAvailableKb ?? host.memFreeKb;
   const size = min(host.memTotalKb, kb(least(chain.map(({ limit }) => limit)) ?? total));
@@ -179,12 +183,8 @@ function check(world: World): void {
   available = min(available, shown);
   expect(value("MemAvailable")).toBe(available);
 
-  if (limited.length > 0) {
+  if (limited.length + sums.length > 0) {
     const rooms = limited.map(({ limit, usage }) => kb(minus(max(limit ?? 0n, PAGE), usage)));
-    const sums = chain.flatMap((level) => {
-      const sum = sumOf(world, level);
-      return sum === null ? [] : [kb(minus(sum, level.usage + level.swapUsed))];
-    });
     const used = min(kb(own.usage), shown);
     // What the node's others have cached is free for this one.
     const least = [shown - used, available, ...rooms, ...sums].reduce(min);
@@ -376,6 +376,30 @@ describe("room", () => {
     check({ version: 1, host: HOST, chain });
     expect(read()("MemFree")).toBe(24n * 1024n);
     expect(read()("MemAvailable")).toBe(24n * 1024n);
+  });
+
+  /** Of the two nodes that have half of the host each the container may use the first. */
+  function allowOneNode(): void {
+    const nodes = join(dir, "sys/devices/system/node");
+    for (const id of [0, 1]) {
+      mkdirSync(join(nodes, `node${id}`), { recursive: true });
+      writeFileSync(join(nodes, `node${id}/cpulist`), id === 0 ? "0\n" : "\n");
+      const sizes = { MemTotal: HOST.memTotalKb, MemFree: HOST.memFreeKb };
+      const lines = Object.entries(sizes).map(
+        ([key, all]) => `Node ${id} ${key}: ${all / 2n} kB\n`,
+      );
+      writeFileSync(join(nodes, `node${id}/meminfo`), lines.join(""));
+    }
+    writeFileSync(join(nodes, "online"), "0-1\n");
+    writeFileSync(join(dir, "cgroup/c/c/cpuset.mems.effective"), "0\n");
+  }
+
+  it("is that of a limit that is above the memory nodes allowed, and below the host's memory", () => {
+    const parent = { ...FREE, limit: 3072n * MIB, usage: 3000n * MIB, files: 20n * MIB };
+    write({ version: 2, host: HOST, chain: [child, parent] });
+    allowOneNode();
+    const figures = ["MemTotal", "MemFree", "MemAvailable", "Buffers"].map(read());
+    expect(figures.map((figure) => figure / 1024n)).toEqual([2048n, 72n, 92n, 0n]);
   });
 
   it("is less by what has to be reclaimed before that", () => {
