@@ -27,11 +27,15 @@ uint64_t of_host(const HostMeminfo& host, std::string_view label) {
   return host.value(label).value_or(0);
 }
 
+/// UINT64_MAX: none.
+uint64_t limit_kb(const MemoryFacts& memory) {
+  return memory.limit_bytes ? *memory.limit_bytes / 1024 : UINT64_MAX;
+}
+
 void fill_totals(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory) {
   const uint64_t host_total = of_host(host, "MemTotal");
-  const uint64_t limit = memory.limit_bytes ? *memory.limit_bytes / 1024 : UINT64_MAX;
-  m.limited = limit < host_total;
-  m.total = std::max(std::min(host_total, limit), kPageKb);
+  m.limited = limit_kb(memory) < host_total;
+  m.total = std::max(std::min(host_total, limit_kb(memory)), kPageKb);
   m.used = std::min(kb(memory.usage_bytes), m.total);
 }
 
@@ -71,10 +75,11 @@ uint64_t left_by_node(const HostMeminfo& host, uint64_t total, uint64_t cached, 
 
 /// MemFree. One without a limit has the node's Buffers too. There may be a limit that is not below
 /// `total`: of a cgroup that may use other memory nodes too, and on v1 of memory and swap together.
-void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom,
-               Cache& cache) {
+/// What only the cgroups above count is all in MemAvailable.
+void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory, Cache& cache) {
+  const MemoryHeadroom& headroom = memory.headroom;
   const uint64_t cached = of_host(host, "Cached"), buffers = of_host(host, "Buffers");
-  if (m.limited || headroom.free_bytes) {
+  if (m.limited || headroom.free_bytes || !memory.usage_bytes) {
     m.free = std::min(m.total - m.used,
                       left_by_node(host, m.total, saturating_add(cached, buffers), cache));
     if (headroom.free_bytes) m.free = std::min(m.free, *headroom.free_bytes / 1024);
@@ -219,14 +224,20 @@ std::optional<uint64_t> available_on(const HostMeminfo& host) {
   return saturating_add(*available, host.arc_kb);
 }
 
+bool is_accounted(const Facts& facts) {
+  const MemoryFacts& memory = facts.memory;
+  return memory.usage_bytes || memory.headroom.available_bytes ||
+         limit_kb(memory) < of_host(*facts.host_meminfo, "MemTotal");
+}
+
 MemoryModel memory_model(const Facts& facts) {
   MemoryModel m;
   const HostMeminfo& host = *facts.host_meminfo;
   const MemoryFacts& memory = facts.memory;
-  m.accounted = memory.usage_bytes.has_value() || memory.limit_bytes.has_value();
+  m.accounted = is_accounted(facts);
   fill_totals(m, host, memory);
   Cache cache(m, memory.stat);
-  fill_free(m, host, memory.headroom, cache);
+  fill_free(m, host, memory, cache);
   fill_user_pages(m, memory.stat, cache);
   fill_kernel_pages(m, memory.stat, cache);
   fill_available(m, host, memory);

@@ -12,8 +12,9 @@ namespace vprocfs {
 /// (mm/memcontrol.c), so they may contradict each other. Here they do not: no amount exceeds what
 /// is charged, and parts never exceed their whole.
 struct MemoryModel {
-  /// The container has a memory controller, or a limit from above it. Otherwise the amounts below
-  /// are meaningless: the host's lines stand as they are.
+  /// The container has a memory controller, or a limit (or memory.high) from above it that is below
+  /// the host's memory. Otherwise the amounts below are meaningless: the host's lines stand as they
+  /// are.
   bool accounted = false;
   /// The limit is below the host's memory.
   bool limited = false;
@@ -67,6 +68,9 @@ HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t h
 /// The node's MemAvailable and what ZFS would give back, of which Linux knows nothing, kB. Nothing:
 /// the kernel does not say.
 std::optional<uint64_t> available_on(const HostMeminfo& host);
+
+/// MemoryModel::accounted of `facts.memory` on `facts.host_meminfo` (not null).
+bool is_accounted(const Facts& facts);
 
 /// Everything that /proc/meminfo says, from `facts.memory` and `facts.host_meminfo` (not null).
 MemoryModel memory_model(const Facts& facts);

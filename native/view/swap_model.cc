@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "view/memory_model.h"
+
 namespace vprocfs {
 
 SwapModel swap_model(const Facts& facts) {
@@ -10,7 +12,8 @@ SwapModel swap_model(const Facts& facts) {
   const uint64_t host_total = facts.host_meminfo->value("SwapTotal").value_or(0);
   const MemoryFacts& memory = facts.memory;
   const SwapFacts& swap = memory.swap;
-  if (!memory.usage_bytes && !memory.limit_bytes && !swap.limit_bytes && !swap.used_bytes) {
+  const bool is_limited = swap.limit_bytes && *swap.limit_bytes / 1024 < host_total;
+  if (!is_accounted(facts) && !is_limited && !swap.used_bytes && !memory.headroom.swap_bytes) {
     model.from_host = true;
     model.total_kb = host_total;
     model.free_kb = std::min(host_total, facts.host_meminfo->value("SwapFree").value_or(0));

@@ -7,7 +7,14 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
 import { renderFixture } from "../support/testing.js";
-import { type Container, type Host, hostValues, PLAIN_BOX, writeCase } from "./synthetic.ts";
+import {
+  type Container,
+  type Host,
+  hostMeminfo,
+  hostValues,
+  PLAIN_BOX,
+  writeCase,
+} from "./synthetic.ts";
 import { kb, max, min, minus } from "./worlds.ts";
 
 const MIB = 2n ** 20n;
@@ -326,18 +333,40 @@ describe("room", () => {
     );
   });
 
-  it("what a parent could give back is free without a controller of its own", () => {
-    const parent = { ...FREE, limit: 256n * MIB, usage: 200n * MIB, files: 150n * MIB };
-    const chain = [FREE, parent];
-    write({ version: 2, host: HOST, chain });
-    const [own = "", above = ""] = pathsOf(chain).map((path) => join(dir, "cgroup", path));
-    for (const name of Object.keys(filesOf({ version: 2, host: HOST, chain }, FREE))) {
-      rmSync(join(own, name));
+  describe("without a controller of its own", () => {
+    const FIGURES = ["MemTotal", "MemFree", "MemAvailable", "Buffers"];
+
+    /** A container whose memory only its parent counts; the figures in MiB. */
+    function below(parent: Level): bigint[] {
+      const chain = [FREE, parent];
+      write({ version: 2, host: HOST, chain });
+      const [own = "", above = ""] = pathsOf(chain).map((path) => join(dir, "cgroup", path));
+      for (const name of Object.keys(filesOf({ version: 2, host: HOST, chain }, FREE))) {
+        rmSync(join(own, name));
+      }
+      writeFileSync(join(above, "cgroup.subtree_control"), "\n");
+      return FIGURES.map(read()).map((figure) => figure / 1024n);
     }
-    writeFileSync(join(above, "cgroup.subtree_control"), "\n");
-    const value = read();
-    const figures = ["MemTotal", "MemFree", "MemAvailable"].map((label) => value(label) / 1024n);
-    expect(figures).toEqual([256n, 206n, 206n]);
+    const used: Level = { ...FREE, usage: 200n * MIB, files: 150n * MIB };
+
+    it("what a parent could give back is free", () => {
+      expect(below({ ...used, limit: 256n * MIB })).toEqual([256n, 206n, 206n, 0n]);
+    });
+
+    it("what a parent could give back below its memory.high is free", () => {
+      expect(below({ ...used, high: 256n * MIB })).toEqual([4096n, 206n, 206n, 0n]);
+      // As a part of that, Buffers are no further memory.
+      expect(below({ ...used, high: 4095n * MIB })).toEqual([4096n, 2048n, 2048n, 0n]);
+    });
+
+    it.each([
+      ["memory", { limit: 8192n * MIB }],
+      ["memory, as memory.high", { high: 8192n * MIB }],
+      ["swap", { swapLimit: 8192n * MIB }],
+    ])("a parent's limit above the host's %s leaves the host's lines as they are", (_, limit) => {
+      below({ ...used, ...limit });
+      expect(renderFixture(dir, "proc/meminfo")).toBe(hostMeminfo(dir));
+    });
   });
 
   it("counts what others have cached as free where there is no limit", () => {
