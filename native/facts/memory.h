@@ -16,8 +16,9 @@ struct MemoryStat {
 
 /// Swap of a container, in bytes.
 struct SwapFacts {
-  /// The tightest limit along the ancestor chain; nothing when unlimited. On v1 this is
-  /// memsw limit - memory limit where both are set, and the memsw limit where only it is.
+  /// The tightest limit along the ancestor chain; nothing when unlimited. On v1, which limits no
+  /// swap alone, this is the lower of memsw limit - memory limit of the cgroup and of the tightest
+  /// ones along the chain, where both are set, and the memsw limit where only it is.
   std::optional<uint64_t> limit_bytes;
   /// Swapped out now; nothing where the kernel does not account swap for this container.
   std::optional<uint64_t> used_bytes;
@@ -50,7 +51,8 @@ struct MemoryHeadroom {
   std::optional<uint64_t> available_bytes;
   uint64_t ceiling_bytes = 0;  ///< the limit or memory.high that available_bytes is of
   /// Of swap, the lower of limit and memory.swap.high - usage; the limit of the container's own
-  /// cgroup is its SwapTotal.
+  /// cgroup is its SwapTotal. On v1 what limits of memory and swap together leave above it, with
+  /// all that the container has in memory.
   std::optional<uint64_t> swap_bytes;
 };
 

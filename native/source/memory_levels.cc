@@ -126,14 +126,16 @@ std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
   return take_available(at, buffer, *ceiling, *usage, headroom);
 }
 
-std::optional<Error> MemoryLevels::take_both(Level& at, ReadBuffer& buffer,
+std::optional<Error> MemoryLevels::take_both(Level& at, ReadBuffer& buffer, const MemoryFacts& own,
                                              const HostMemorySize& host, MemoryHeadroom& headroom) {
   const auto limit = below(at.limits.both_bytes, capacity_of_both(host));
   if (!limit) return std::nullopt;
   std::optional<uint64_t> usage;
   if (auto error = read_figure(at, at.swap_usage, files_.swap_usage, buffer, usage)) return error;
   if (!usage) return std::nullopt;
-  take_lower(headroom.free_bytes, saturating_sub(*limit, *usage));
+  const uint64_t left = saturating_sub(*limit, *usage);
+  take_lower(headroom.free_bytes, left);
+  take_lower(headroom.swap_bytes, saturating_add(left, own.usage_bytes.value_or(0)));
   return take_available(at, buffer, *limit, *usage, headroom);
 }
 
@@ -141,16 +143,11 @@ std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
                                              const HostMemorySize& host, MemoryHeadroom& headroom) {
   const auto limit = below(at.limits.swap_bytes, host.swap_bytes);
   if (!limit) return std::nullopt;
-  std::optional<uint64_t> used = 0, memory = 0;
+  std::optional<uint64_t> used = 0;
   if (*limit > 0) {
     if (auto error = read_figure(at, at.swap_usage, files_.swap_usage, buffer, used)) return error;
-    if (used && files_.swap_counts_memory) {
-      if (auto error = read_figure(at, at.usage, files_.usage, buffer, memory)) return error;
-    }
   }
-  if (used && memory) {
-    take_lower(headroom.swap_bytes, saturating_sub(*limit, saturating_sub(*used, *memory)));
-  }
+  if (used) take_lower(headroom.swap_bytes, saturating_sub(*limit, *used));
   return std::nullopt;
 }
 
@@ -176,7 +173,7 @@ Result<MemoryHeadroom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts&
   }
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, headroom)) return *error;
-    if (auto error = take_both(at, buffer, host, headroom)) return *error;
+    if (auto error = take_both(at, buffer, own, host, headroom)) return *error;
     if (auto error = take_swap(at, buffer, host, headroom)) return *error;
   }
   return headroom;

@@ -26,14 +26,14 @@ class MemoryLevels {
   struct Files {
     const char* usage;
     const char* stat;
-    const char* swap_usage;
-    bool swap_counts_memory;  ///< v1: what `swap_usage` tells is memory and swap
+    const char* swap_usage;  ///< on v1 of memory and swap together
     MemoryStat (*parse_stat)(std::string_view text);
   };
   /// nothing: no limit.
   struct Limits {
     std::optional<uint64_t> memory_bytes, high_bytes;
-    std::optional<uint64_t> swap_bytes;  ///< of the limit and memory.swap.high the lower
+    /// Of the limit and memory.swap.high the lower. v1 has neither.
+    std::optional<uint64_t> swap_bytes;
     std::optional<uint64_t> both_bytes = std::nullopt;  ///< v1: of memory and swap together
   };
 
@@ -68,9 +68,9 @@ class MemoryLevels {
   std::optional<Error> take_available(Level& at, ReadBuffer& buffer, uint64_t ceiling,
                                       uint64_t usage, MemoryHeadroom& headroom);
   /// The room that a limit of memory and swap together leaves for memory: what is swapped out
-  /// already takes from it.
-  std::optional<Error> take_both(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
-                                 MemoryHeadroom& headroom);
+  /// already takes from it. For swap it leaves the same, and what of `own` may be swapped out.
+  std::optional<Error> take_both(Level& at, ReadBuffer& buffer, const MemoryFacts& own,
+                                 const HostMemorySize& host, MemoryHeadroom& headroom);
   std::optional<Error> take_swap(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
                                  MemoryHeadroom& headroom);
 

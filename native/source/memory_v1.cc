@@ -28,7 +28,7 @@ StatV1 parse_stat(std::string_view text) {
 }
 
 constexpr MemoryLevels::Files kFiles = {
-    "memory.usage_in_bytes", "memory.stat", "memory.memsw.usage_in_bytes", true,
+    "memory.usage_in_bytes", "memory.stat", "memory.memsw.usage_in_bytes",
     [](std::string_view text) -> MemoryStat { return parse_stat(text); }};
 
 std::optional<uint64_t> real_limit(const std::optional<uint64_t>& value) {
@@ -67,8 +67,7 @@ class MemoryV1 : public MemorySource {
     // The kernel has taken the minimum over the ancestors already.
     facts.limit_bytes = real_limit(stat.memory_limit);
     facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
-    // No more than what any of them leaves.
-    take_lower(facts.swap.limit_bytes, swap_limit_);
+    take_lower(facts.swap.limit_bytes, swap_limit(own_limit_, own_memsw_limit_));
     facts.swap.used_bytes = stat.swap;
     facts.swap.swappiness_zero = swappiness_zero_;
     const auto headroom = levels_.read(buffer, facts, host);
@@ -115,14 +114,15 @@ class MemoryV1 : public MemorySource {
   std::optional<Error> read_limits(ReadBuffer& buffer) {
     if (!limits_.stale()) return std::nullopt;
     levels_.clear();
-    swap_limit_.reset();
     return limits_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t level) {
       const auto limit = [&](size_t at) {
         return texts[at] ? parse_limit(*texts[at]) : std::nullopt;
       };
-      const auto swap = swap_limit(limit(0), limit(1));
-      take_lower(swap_limit_, swap);
-      levels_.add(level, {limit(0), std::nullopt, swap, limit(1)});
+      if (level == 0) {
+        own_limit_ = limit(0);
+        own_memsw_limit_ = limit(1);
+      }
+      levels_.add(level, {limit(0), std::nullopt, std::nullopt, limit(1)});
     });
   }
 
@@ -138,7 +138,7 @@ class MemoryV1 : public MemorySource {
   /// memory.stat has the minimum of them.
   LimitChain limits_;
   MemoryLevels levels_;
-  std::optional<uint64_t> swap_limit_;  ///< the least of all levels
+  std::optional<uint64_t> own_limit_, own_memsw_limit_;
   bool swappiness_zero_ = false;
 };
 

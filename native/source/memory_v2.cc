@@ -19,7 +19,7 @@ MemoryStat parse_stat(std::string_view text) {
 }
 
 constexpr MemoryLevels::Files kFiles = {"memory.current", "memory.stat", "memory.swap.current",
-                                        false, parse_stat};
+                                        parse_stat};
 
 class MemoryV2 : public MemorySource {
  public:

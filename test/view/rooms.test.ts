@@ -155,6 +155,15 @@ function sumOf({ version, host }: World, level: Level): bigint | null {
   return version === 2 || sum === null || sum >= all ? null : max(sum, PAGE);
 }
 
+/** What limits of v1 of memory and swap together leave for swap; null: none is one. */
+function swapOfV1({ chain }: World): bigint | null {
+  const between = (memory: bigint | null, sum: bigint | null): bigint | null =>
+    sum === null ? null : minus(sum, memory ?? 0n);
+  const [own = FREE] = chain;
+  const all = between(least(chain.map(({ limit }) => limit)), least(chain.map(both)));
+  return least([all, between(own.limit, both(own))]);
+}
+
 /** SEMANTICS of the room, said again; kB. */
 function check(world: World): void {
   const { version, host, chain } = world;
@@ -207,17 +216,25 @@ function check(world: World): void {
     expect(value("Buffers")).toBe(hostValues(host).Buffers);
   }
   expect(value("MemFree")).toBeLessThanOrEqual(value("MemAvailable"));
-  // On v1 the container's own is what its limits of memory and of both leave between them.
-  for (const level of version === 2 ? chain : chain.slice(1)) {
-    for (const ceiling of [level.swapLimit, version === 2 ? level.swapHigh : null]) {
-      if (ceiling !== null && ceiling < host.swapTotalKb * 1024n) {
+  const hostSwap = host.swapTotalKb * 1024n;
+  for (const level of version === 2 ? chain : []) {
+    for (const ceiling of [level.swapLimit, level.swapHigh]) {
+      if (ceiling !== null && ceiling < hostSwap) {
         expect(value("SwapFree")).toBeLessThanOrEqual(kb(minus(ceiling, level.swapUsed)));
       }
     }
   }
+  // v1 limits no swap alone: what the container has in memory can be swapped out within the sum.
+  for (const level of chain.slice(1)) {
+    const sum = sumOf(world, level);
+    if (sum !== null) {
+      const room = minus(sum, level.usage + level.swapUsed) + own.usage;
+      expect(value("SwapFree")).toBeLessThanOrEqual(kb(room));
+    }
+  }
   expect(value("SwapFree")).toBeLessThanOrEqual(value("SwapTotal"));
-  const swap = least(chain.map(({ swapLimit }) => swapLimit)) ?? host.swapTotalKb * 1024n;
-  expect(value("SwapTotal")).toBeLessThanOrEqual(kb(max(swap, own.swapUsed)));
+  const swap = version === 2 ? least(chain.map(({ swapLimit }) => swapLimit)) : swapOfV1(world);
+  expect(value("SwapTotal")).toBe(min(host.swapTotalKb, kb(max(swap ?? hostSwap, own.swapUsed))));
   const unused = ["MemFree", "Buffers", "Cached", "SReclaimable"].map(value);
   expect(unused.reduce((a, b) => a + b, 0n)).toBeLessThanOrEqual(shown);
 }
@@ -429,6 +446,55 @@ describe("room", () => {
     allowOneNode();
     const figures = ["MemTotal", "MemFree", "MemAvailable", "Buffers"].map(read());
     expect(figures.map((figure) => figure / 1024n)).toEqual([2048n, 72n, 92n, 0n]);
+  });
+
+  const V1_OWN: Level = { ...FREE, limit: 512n * MIB, swapLimit: 256n * MIB };
+  it.each<readonly [string, readonly Level[], readonly bigint[]]>([
+    [
+      "no less for a parent's, whose swap is all in its memory",
+      [V1_OWN, { ...FREE, limit: 2048n * MIB, swapLimit: 0n, usage: 1000n * MIB }],
+      [256n, 256n],
+    ],
+    [
+      "what the parent's sum has left, and what the container has in memory",
+      [
+        { ...V1_OWN, usage: 100n * MIB },
+        { ...FREE, limit: 2048n * MIB, swapLimit: 0n, usage: 1900n * MIB, swapUsed: 50n * MIB },
+      ],
+      [256n, 198n],
+    ],
+    [
+      "no more than the parent's sum",
+      [
+        { ...V1_OWN, swapLimit: 512n * MIB },
+        { ...FREE, limit: 768n * MIB, swapLimit: 0n },
+      ],
+      [256n, 256n],
+    ],
+    [
+      "the parent's without a limit of its own",
+      [
+        { ...FREE, usage: 100n * MIB, swapUsed: 56n * MIB },
+        { ...V1_OWN, usage: 100n * MIB, swapUsed: 56n * MIB },
+      ],
+      [256n, 200n],
+    ],
+    [
+      "the parent's without a limit of its own, and none where its sum is as large as its memory",
+      [FREE, { ...V1_OWN, swapLimit: 0n }],
+      [0n, 0n],
+    ],
+    [
+      "what the parent's sum leaves beside a limit of memory alone",
+      [
+        { ...FREE, limit: 512n * MIB },
+        { ...FREE, limit: 1024n * MIB, swapLimit: 128n * MIB },
+      ],
+      [640n, 640n],
+    ],
+  ])("of swap of a limit of v1 is %s", (_, chain, expected) => {
+    check({ version: 1, host: HOST, chain });
+    expect(["SwapTotal", "SwapFree"].map(read()).map((figure) => figure / 1024n)).toEqual(expected);
   });
 
   it("is less by what has to be reclaimed before that", () => {

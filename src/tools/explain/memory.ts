@@ -252,7 +252,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["SwapTotal"],
     file: MEMINFO,
     formula:
-      "the smallest swap limit along the chain (v1: limit of memory and swap - memory limit), at least what is swapped out, at most the host's SwapTotal; 0 on v1 with swappiness 0 and nothing swapped out",
+      "the smallest swap limit along the chain (v1: the smallest limit of memory and swap - the smallest memory limit, at most the difference of its own), at least what is swapped out, at most the host's SwapTotal; 0 on v1 with swappiness 0 and nothing swapped out",
     parts: (inputs) => [
       ...swapParts(inputs),
       ...(memoryOf(inputs)?.v2 === false
@@ -265,7 +265,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["SwapFree"],
     file: MEMINFO,
     formula:
-      "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit, memory.swap.high - use of it and of every one above (v2), and the host's SwapFree",
+      "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit (v1: of memory and swap, and what the container has in memory), memory.swap.high - use of it and of every one above (v2), and the host's SwapFree",
     parts: (inputs) => [
       ...swapParts(inputs),
       swapAbove(inputs),
