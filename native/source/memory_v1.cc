@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/wide.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
@@ -66,8 +68,8 @@ class MemoryV1 : public MemorySource {
     }
     // The kernel has taken the minimum over the ancestors already.
     facts.limit_bytes = real_limit(stat.memory_limit);
-    facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
-    take_lower(facts.swap.limit_bytes, swap_limit(own_limit_, own_memsw_limit_));
+    facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit), host);
+    take_lower(facts.swap.limit_bytes, swap_limit(own_limit_, own_memsw_limit_, host));
     facts.swap.used_bytes = stat.swap;
     facts.swap.swappiness_zero = swappiness_zero_;
     const auto headroom = levels_.read(buffer, facts, host);
@@ -91,11 +93,14 @@ class MemoryV1 : public MemorySource {
   }
 
  private:
-  /// What the operator configured as swap: memory.memsw limits the sum of both.
+  /// What the operator configured as swap: memory.memsw limits the sum of both. Where all that the
+  /// host has fits into that, it is no limit, and memory is no more than the host has.
   static std::optional<uint64_t> swap_limit(const std::optional<uint64_t>& memory,
-                                            const std::optional<uint64_t>& memsw) {
+                                            const std::optional<uint64_t>& memsw,
+                                            const HostMemorySize& host) {
+    if (memsw && *memsw >= saturating_add(host.memory_bytes, host.swap_bytes)) return std::nullopt;
     if (!memsw || !memory) return memsw;
-    return saturating_sub(*memsw, *memory);
+    return saturating_sub(*memsw, std::min(*memory, host.memory_bytes));
   }
 
   /// Of all the kernel's events v1 counts two as /proc/vmstat does; its pgpgin and pgpgout are

@@ -156,9 +156,12 @@ function sumOf({ version, host }: World, level: Level): bigint | null {
 }
 
 /** What limits of v1 of memory and swap together leave for swap; null: none is one. */
-function swapOfV1({ chain }: World): bigint | null {
+function swapOfV1({ host, chain }: World): bigint | null {
+  const size = host.memTotalKb * 1024n;
   const between = (memory: bigint | null, sum: bigint | null): bigint | null =>
-    sum === null ? null : minus(sum, memory ?? 0n);
+    sum === null || sum >= size + host.swapTotalKb * 1024n
+      ? null
+      : minus(sum, memory === null ? 0n : min(memory, size));
   const [own = FREE] = chain;
   const all = between(least(chain.map(({ limit }) => limit)), least(chain.map(both)));
   return least([all, between(own.limit, both(own))]);
@@ -491,6 +494,26 @@ describe("room", () => {
         { ...FREE, limit: 1024n * MIB, swapLimit: 128n * MIB },
       ],
       [640n, 640n],
+    ],
+    [
+      "the host's above all that it has",
+      [{ ...FREE, limit: 8192n * MIB, swapLimit: 0n }],
+      [1024n, 1024n],
+    ],
+    [
+      "the host's below a parent above all that it has",
+      [FREE, { ...FREE, limit: 8192n * MIB, swapLimit: 0n }],
+      [1024n, 1024n],
+    ],
+    [
+      "what is left beside the host's memory",
+      [{ ...FREE, limit: 4608n * MIB, swapLimit: 0n }],
+      [512n, 512n],
+    ],
+    [
+      "what is left beside the host's memory below a parent, without a limit of its own",
+      [FREE, { ...FREE, limit: 4608n * MIB, swapLimit: 0n, usage: 4096n * MIB }],
+      [512n, 512n],
     ],
   ])("of swap of a limit of v1 is %s", (_, chain, expected) => {
     check({ version: 1, host: HOST, chain });
