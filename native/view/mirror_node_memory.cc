@@ -26,12 +26,19 @@ class NodeMemory {
         page_kb_(facts.host_meminfo->value("Hugepagesize").value_or(0)),
         has_limited_pages_(facts.memory.limit_of_pages(page_kb_) != nullptr) {}
 
-  bool accounted() const { return model_.accounted; }
-  /// Whether the host's line stands, as it does in /proc/meminfo.
-  bool is_hosts(std::string_view line) const {
+  /// Whether a line of meminfo is the host's, as it is in /proc/meminfo.
+  bool is_hosts_line(std::string_view line) const {
     return starts_with(line, kHugePages) ? !has_limited_pages_ : !model_.accounted;
   }
-  bool shown() const { return place_ < nodes_.nodes().size(); }
+  /// Whether an amount of vmstat is the host's.
+  bool is_hosts_amount(std::string_view name) const {
+    return !model_.accounted && find_vm_amount(name) != nullptr;
+  }
+  /// A node that is shown for its CPUs has no memory, and so has one that is no longer shown: a
+  /// program may stand in its directory.
+  bool has_memory() const {
+    return place_ < nodes_.nodes().size() && nodes_.nodes()[place_].has_memory;
+  }
 
   /// kB of a line of meminfo, pages where the line counts them; 0 for what no cgroup tells.
   uint64_t line(std::string_view name) const {
@@ -50,6 +57,7 @@ class NodeMemory {
 
   /// An amount of vmstat, in the kernel's unit.
   uint64_t amount(std::string_view name, const Facts& facts) const {
+    if (!model_.accounted) return 0;
     if (name == "nr_file_pages") return file_pages() / facts.page_kb;
     if (name == "nr_hugetlb") {
       const HugePool pool = huge_pages();
@@ -128,8 +136,7 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
     const size_t end = std::min(text.find_first_not_of("0123456789", digits), text.size());
     const size_t at = text.rfind(' ', colon) + 1;
     const std::string_view name = text.substr(at, colon - at);
-    // A program may stand in the directory of a node that is no longer shown.
-    if (memory.shown() && memory.is_hosts(name)) {
+    if (memory.has_memory() && memory.is_hosts_line(name)) {
       writer.text(text).ch('\n');
       return;
     }
@@ -137,7 +144,7 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
     const size_t column = starts_with(name, kHugePages) ? 5 : 8;
     const size_t width = digits - colon - 1 + std::min(end - digits, column);
     writer.text(text.substr(0, colon + 1));
-    writer.right(memory.shown() ? memory.line(name) : 0, width);
+    writer.right(memory.has_memory() ? memory.line(name) : 0, width);
     writer.text(text.substr(end)).ch('\n');
   });
 }
@@ -148,12 +155,12 @@ void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer
   const NodeMemory memory(facts, host.node);
   for_each_line(host.text, [&](std::string_view text) {
     const std::string_view name = text.substr(0, text.find(' '));
-    if (!memory.accounted() && memory.shown() && find_vm_amount(name) != nullptr) {
+    if (memory.has_memory() && memory.is_hosts_amount(name)) {
       writer.text(text).ch('\n');
       return;
     }
-    const bool known = memory.accounted() && memory.shown();
-    writer.text(name).ch(' ').number(known ? memory.amount(name, facts) : 0).ch('\n');
+    writer.text(name).ch(' ');
+    writer.number(memory.has_memory() ? memory.amount(name, facts) : 0).ch('\n');
   });
 }
 
@@ -161,14 +168,18 @@ void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer
 /// or of a size that is limited the node's part of what the container may have.
 void mirror_node_hugepages(const Facts& facts, const HostText& host, Writer& writer) {
   const HugetlbFacts* limit = facts.memory.limit_of_pages(host.page_kb);
+  const NodeMemory memory(facts, host.node);
+  if (!memory.has_memory()) {
+    writer.text("0\n");
+    return;
+  }
   if (limit == nullptr || !facts.huge_pools) {
     writer.text(host.text);
     return;
   }
-  const NodeMemory memory(facts, host.node);
   uint64_t pages = 0;
   for (const HostHugePool& of_host : *facts.huge_pools) {
-    if (of_host.page_kb != host.page_kb || !memory.shown()) continue;
+    if (of_host.page_kb != host.page_kb) continue;
     const HugePool pool =
         memory.huge_pages(limited_pool(*limit, of_host.pages, of_host.free), host.page_kb);
     if (host.name == "nr_hugepages") pages = pool.pages;

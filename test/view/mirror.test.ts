@@ -303,6 +303,39 @@ describe("memory of nodes", () => {
     expect(found.nodes.map((node) => node.get("MemTotal"))).toEqual([0, found.all.get("MemTotal")]);
   });
 
+  describe("huge pages of a host that has some on both nodes", () => {
+    const PAGES = `${NODE}/node0/hugepages/hugepages-2048kB`;
+    const onNodes = (of: (node: string) => Files): Files => ({ ...of("node0"), ...of("node1") });
+    const PROC = readFileSync(join(RECORDED, "proc/meminfo"), "utf8");
+    const HOST: Files = {
+      ...onNodes((node) => ({
+        [`${NODE}/${node}/meminfo`]: readFileSync(join(RECORDED, `${NODE}/${node}/meminfo`), "utf8")
+          .replace(/HugePages_Total: +0/, "HugePages_Total:     8")
+          .replace(/HugePages_Free: +0/, "HugePages_Free:      3"),
+        [`${NODE}/${node}/vmstat`]: "nr_free_pages 1234567\nnr_hugetlb 2560\n",
+        [`${NODE}/${node}/hugepages/hugepages-2048kB/nr_hugepages`]: "8\n",
+        [`${NODE}/${node}/hugepages/hugepages-2048kB/free_hugepages`]: "3\n",
+        [`${NODE}/${node}/hugepages/hugepages-2048kB/surplus_hugepages`]: "1\n",
+      })),
+      "proc/meminfo": PROC.replace(/HugePages_Total: +0/, "HugePages_Total:      16")
+        .replace(/HugePages_Free: +0/, "HugePages_Free:        6")
+        .replace(/Hugetlb: +0/, "Hugetlb:           32768"),
+    };
+    it("are none on a node that is shown for its CPUs only", () => {
+      const dir = caseWith({ ...HOST, [`${OWN}/cpuset.mems.effective`]: "1\n" });
+      const [first, second] = ["node0", "node1"].map((node) =>
+        nodeMeminfo(renderFixture(dir, `${NODE}/${node}/meminfo`)),
+      );
+      expect(new Set(first?.values())).toEqual(new Set([0]));
+      expect(second?.get("HugePages_Total")).toBe(8);
+      expect(meminfo(renderFixture(dir, "proc/meminfo")).get("HugePages_Total")).toBe(8);
+      for (const name of ["nr", "free", "surplus"]) {
+        expect(renderFixture(dir, `${PAGES}/${name}_hugepages`)).toBe("0\n");
+      }
+      expect(renderFixture(dir, `${NODE}/node0/vmstat`)).toBe("nr_free_pages 0\nnr_hugetlb 0\n");
+    });
+  });
+
   it("is no more than the nodes have that may be used", () => {
     const chain = [OWN, dirname(OWN), dirname(dirname(OWN)), "cgroup/kubepods.slice"];
     const unlimited = Object.fromEntries(chain.map((at) => [`${at}/memory.max`, "max\n"]));
