@@ -14,6 +14,8 @@ namespace {
 
 /// Lines that count huge pages of the default size.
 constexpr std::string_view kHugePages = "HugePages_";
+/// What of huge pages is in use.
+constexpr std::string_view kHugetlbAmount = "nr_hugetlb";
 
 /// The memory of one node of a container.
 class NodeMemory {
@@ -32,6 +34,7 @@ class NodeMemory {
   }
   /// Whether an amount of vmstat is the host's.
   bool is_hosts_amount(std::string_view name) const {
+    if (name == kHugetlbAmount) return !model_.hugetlb_limited;
     return !model_.accounted && find_vm_amount(name) != nullptr;
   }
   /// A node that is shown for its CPUs has no memory, and so has one that is no longer shown: a
@@ -57,13 +60,12 @@ class NodeMemory {
 
   /// An amount of vmstat, in the kernel's unit.
   uint64_t amount(std::string_view name, const Facts& facts) const {
-    if (!model_.accounted) return 0;
-    if (name == "nr_file_pages") return file_pages() / facts.page_kb;
-    if (name == "nr_hugetlb") {
+    if (name == kHugetlbAmount) {
       const HugePool pool = huge_pages();
       return (pool.pages - pool.free) * page_kb_ / facts.page_kb;
     }
-    const VmAmount* amount = find_vm_amount(name);
+    if (name == "nr_file_pages") return file_pages() / facts.page_kb;
+    const VmAmount* amount = model_.accounted ? find_vm_amount(name) : nullptr;
     return amount == nullptr ? 0 : amount->of(facts, [this](auto label) { return line(label); });
   }
 

@@ -320,7 +320,31 @@ describe("memory of nodes", () => {
       "proc/meminfo": PROC.replace(/HugePages_Total: +0/, "HugePages_Total:      16")
         .replace(/HugePages_Free: +0/, "HugePages_Free:        6")
         .replace(/Hugetlb: +0/, "Hugetlb:           32768"),
+      "proc/vmstat": `${readFileSync(join(RECORDED, "proc/vmstat"), "utf8")}nr_hugetlb 5120\n`,
     };
+    /** nr_hugetlb. */
+    const inUse = (dir: string, path: string): number =>
+      Number(/^nr_hugetlb (\d+)$/m.exec(renderFixture(dir, path))?.[1]);
+    const chain = [OWN, dirname(OWN), dirname(dirname(OWN)), "cgroup/kubepods.slice"];
+    const memory = [...chain, "cgroup/kubepods.slice/kubepods-burstable.slice"];
+
+    it.each([
+      ["with", []],
+      ["without", ["current", "stat", "max", "high", "swap.max", "swap.current", "swap.high"]],
+    ])("are the host's in every file, %s a memory controller", (_, missing) => {
+      const dir = caseWith(HOST);
+      for (const at of memory) {
+        for (const name of missing) rmSync(join(dir, at, `memory.${name}`), { force: true });
+      }
+      for (const node of ["node0", "node1"]) {
+        const found = nodeMeminfo(renderFixture(dir, `${NODE}/${node}/meminfo`));
+        expect([found.get("HugePages_Total"), found.get("HugePages_Free")]).toEqual([8, 3]);
+        expect(inUse(dir, `${NODE}/${node}/vmstat`)).toBe(2560);
+      }
+      expect(inUse(dir, "proc/vmstat")).toBe(5120);
+      expect(renderFixture(dir, `${PAGES}/nr_hugepages`)).toBe("8\n");
+    });
+
     it("are none on a node that is shown for its CPUs only", () => {
       const dir = caseWith({ ...HOST, [`${OWN}/cpuset.mems.effective`]: "1\n" });
       const [first, second] = ["node0", "node1"].map((node) =>
@@ -333,6 +357,8 @@ describe("memory of nodes", () => {
         expect(renderFixture(dir, `${PAGES}/${name}_hugepages`)).toBe("0\n");
       }
       expect(renderFixture(dir, `${NODE}/node0/vmstat`)).toBe("nr_free_pages 0\nnr_hugetlb 0\n");
+      expect(inUse(dir, `${NODE}/node1/vmstat`)).toBe(2560);
+      expect(inUse(dir, "proc/vmstat")).toBe(2560);
     });
   });
 
