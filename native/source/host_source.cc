@@ -52,6 +52,17 @@ class DescribedCpus {
   CpuSet cpus_;
 };
 
+/// Huge pages of every size, kB.
+uint64_t hugetlb_on(const CpuSet& nodes, const std::vector<HostHugePool>& pools) {
+  uint64_t kb = 0;
+  for (const HostHugePool& pool : pools) {
+    for (const HostHugePool::Node& node : pool.nodes) {
+      if (nodes.contains(node.id)) kb = saturating_add(kb, node.pages * pool.page_kb);
+    }
+  }
+  return kb;
+}
+
 bool is_procfs(int fd) {
   struct statfs found {};
   return ::fstatfs(fd, &found) == 0 && found.f_type == PROC_SUPER_MAGIC;
@@ -149,7 +160,15 @@ Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo_of(const CpuSet& 
   for (const NodeMeminfo& node : *meminfos.value()) {
     if (allowed_nodes.contains(node.id)) allowed.push_back(&node.meminfo);
   }
-  return std::make_shared<const HostMeminfo>(meminfo_of_nodes(*all.value(), allowed));
+  // Nodes' meminfo has those of the usual size only.
+  const auto of_host = [&](const char* label) { return all.value()->value(label).value_or(0); };
+  std::optional<uint64_t> hugetlb_kb;
+  if (of_host("Hugetlb") > of_host("HugePages_Total") * of_host("Hugepagesize")) {
+    const auto pools = huge_pools(now_us);
+    if (!pools) return pools.error();
+    hugetlb_kb = hugetlb_on(allowed_nodes, *pools.value());
+  }
+  return std::make_shared<const HostMeminfo>(meminfo_of_nodes(*all.value(), allowed, hugetlb_kb));
 }
 
 Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {

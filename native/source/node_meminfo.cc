@@ -13,8 +13,12 @@ namespace {
 /// What some nodes have of a host.
 class Nodes {
  public:
-  Nodes(const HostMeminfo& host, const std::vector<const HostMeminfo*>& nodes)
-      : host_(host), sums_(sums_of(nodes)), total_kb_(sum("MemTotal").value_or(0)) {}
+  Nodes(const HostMeminfo& host, const std::vector<const HostMeminfo*>& nodes,
+        std::optional<uint64_t> hugetlb_kb)
+      : host_(host),
+        sums_(sums_of(nodes)),
+        total_kb_(sum("MemTotal").value_or(0)),
+        hugetlb_kb_(hugetlb_kb) {}
 
   uint64_t total_kb() const { return total_kb_; }
 
@@ -79,8 +83,8 @@ class Nodes {
     return saturating_sub(own, by_size(saturating_sub(host, of_host("MemAvailable"))));
   }
 
-  /// Pages of the default size are known by node.
   uint64_t hugetlb(uint64_t all) const {
+    if (hugetlb_kb_) return std::min(all, *hugetlb_kb_);
     const uint64_t elsewhere =
         saturating_sub(of_host("HugePages_Total"), sum("HugePages_Total").value_or(UINT64_MAX));
     return saturating_sub(all, elsewhere * of_host("Hugepagesize"));
@@ -89,6 +93,7 @@ class Nodes {
   const HostMeminfo& host_;
   const HostMeminfo sums_;
   const uint64_t total_kb_;
+  const std::optional<uint64_t> hugetlb_kb_;
 };
 
 }  // namespace
@@ -101,9 +106,9 @@ HostMeminfo parse_node_meminfo(std::string_view text) {
   return info;
 }
 
-HostMeminfo meminfo_of_nodes(const HostMeminfo& host,
-                             const std::vector<const HostMeminfo*>& nodes) {
-  const Nodes own(host, nodes);
+HostMeminfo meminfo_of_nodes(const HostMeminfo& host, const std::vector<const HostMeminfo*>& nodes,
+                             std::optional<uint64_t> hugetlb_kb) {
+  const Nodes own(host, nodes, hugetlb_kb);
   HostMeminfo info = host;
   if (own.total_kb() == 0) return info;
   for (HostMeminfoLine& line : info.lines) line.value = own.line(line);

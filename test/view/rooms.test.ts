@@ -714,6 +714,18 @@ describe("huge pages", () => {
     }
   });
 
+  it("of every size are those of the nodes allowed", () => {
+    writeHost({});
+    for (const [mems, all] of [
+      ["0", 48n * 2048n + 2n * 1048576n],
+      ["1", 16n * 2048n],
+      ["0-1", 64n * 2048n + 2n * 1048576n],
+    ] as const) {
+      writeFileSync(join(box, "cpuset.mems.effective"), `${mems}\n`);
+      expect(pools(renderFixture(dir, "proc/meminfo"))).toMatchObject({ Hugetlb: all });
+    }
+  });
+
   it("of one size limited leave the others as they are", () => {
     writeHost({ "hugetlb.1GB.max": "0", "hugetlb.1GB.current": "0" });
     const found = pools(renderFixture(dir, "proc/meminfo"));
