@@ -105,26 +105,30 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
   }
   const bool was_blocked = in_flight.blocked != 0;
   fill(slot, *source, answer, asked.get(), in_flight);
-  const std::lock_guard lock(mutex_);
-  int started = -1;
-  if (!writers_.renew(slot, started)) {
-    // The call is tried again, if at all, as if nothing had been taken for it.
-    if (in_flight.log.kind() != LogSpan::kNone) {
-      give_back(*options_.answers.logs, who->id(), in_flight.log);
+  {
+    const std::lock_guard lock(mutex_);
+    int started = -1;
+    if (writers_.renew(slot, started)) {
+      if (started >= 0) watch_end(slot, started);
+      if (!was_blocked) source->waits_since_us = 0;
+      writing_[slot] = Writing{source, who, std::move(asked)};
+      // From here on the call is the writer's: it must be in one place only.
+      in_flight = PendingCalls::Entry{};
+      watch_writers_locked();
+      writers_.give(slot);
+      return Progress::kStarted;
     }
-    in_flight.log = LogSpan{};
-    if (asked) in_flight = PendingCalls::Entry{};
-    undo_turn_locked(tenant, slot);
-    return Progress::kLater;
   }
-  if (started >= 0) watch_end(slot, started);
-  if (!was_blocked) source->waits_since_us = 0;
-  writing_[slot] = Writing{source, who, std::move(asked)};
-  // From here on the call is the writer's: it must be in one place only.
-  in_flight = PendingCalls::Entry{};
-  watch_writers_locked();
-  writers_.give(slot);
-  return Progress::kStarted;
+  // The call is tried again, if at all, as if nothing had been taken for it. Not under the lock:
+  // on_log() is told of what is given back.
+  if (in_flight.log.kind() != LogSpan::kNone) {
+    give_back(*options_.answers.logs, who->id(), in_flight.log);
+  }
+  in_flight.log = LogSpan{};
+  if (asked) in_flight = PendingCalls::Entry{};
+  const std::lock_guard lock(mutex_);
+  undo_turn_locked(tenant, slot);
+  return Progress::kLater;
 }
 
 /// Keeps what was taken from a log for a monitor's question, which is read again, and clears

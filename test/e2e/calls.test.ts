@@ -33,6 +33,7 @@ import {
   LIMITS,
   MIB,
   SERVICE_ROOTS,
+  SYSLOG,
   serviceProcesses,
   startCaller,
   sysinfoOf,
@@ -46,6 +47,7 @@ import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
+import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
@@ -444,14 +446,11 @@ describeLive("the agent", ["runc", "busybox"], () => {
   });
 
   const PIDS = "/sys/fs/cgroup/pids";
-  it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
-    const scope = testScope();
-    const node = await startCallNode(scope, "--patience-ms", "5000");
-    const caller = await startCaller(scope, "runc", node);
+  /** Has a worker start writers only while it may, and end those that it has. */
+  function boundWriters(scope: Scope, workerPid: number) {
     const full = join(PIDS, testName("full"));
     mkdirSync(full);
     scope.defer(() => removeCgroup(full));
-    const { workerPid } = await statusOf(node.daemon);
     const before = readFileSync(`/proc/${workerPid}/cgroup`, "utf8");
     const home = join(PIDS, /:pids:(.*)/.exec(before)?.[1] ?? "");
     const endWriters = async () => {
@@ -464,6 +463,15 @@ describeLive("the agent", ["runc", "busybox"], () => {
     scope.defer(endWriters);
     scope.defer(() => writeFileSync(join(home, "cgroup.procs"), String(workerPid)));
     const allow = (processes: string) => writeFileSync(join(full, "pids.max"), processes);
+    return { allow, endWriters };
+  }
+
+  it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
+    const scope = testScope();
+    const node = await startCallNode(scope, "--patience-ms", "5000");
+    const caller = await startCaller(scope, "runc", node);
+    const { workerPid } = await statusOf(node.daemon);
+    const { allow, endWriters } = boundWriters(scope, workerPid);
     allow("1");
     await endWriters();
     const waited = watched(caller, "", 10);
@@ -477,6 +485,33 @@ describeLive("the agent", ["runc", "busybox"], () => {
     allow("max");
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
     expect(await countersOf(node.daemon)).toMatchObject({ waited: 2, failed: 1, passed: 0 });
+  });
+
+  it.runIf(existsSync(PIDS))("gives a log back for which no writer can be started", async () => {
+    const scope = testScope();
+    const node = await startCallNode(scope);
+    const caller = await startCaller(scope, "runc", { ...node, capabilities: ["CAP_SYSLOG"] });
+    const readAll = [SYSLOG, "call", "3", "65536"];
+    const all = await caller.output(readAll);
+    expect(all).toContain("Linux version");
+    const { workerPid } = await statusOf(node.daemon);
+    expect(writersOf(workerPid)).toHaveLength(1);
+    const { allow, endWriters } = boundWriters(scope, workerPid);
+    const staller = background(scope, [program("stall"), `${workerPid}`, "takes"]);
+    let said = "";
+    staller.stdout?.on("data", (text: Buffer) => {
+      said += text;
+    });
+    await until("it has the threads", () => said === "ready\n");
+    const taken = caller.run([SYSLOG, "call", "2", "65536"]);
+    await until("one has a writer, and is about to take the text", () => said.includes("held 1"));
+    allow("1");
+    await endWriters();
+    staller.stdin?.end();
+    await until("the call waits", async () => (await countersOf(node.daemon)).waited === 1);
+    allow("max");
+    expect(`${(await taken).stdout}`).toBe(all);
+    expect(await caller.output([SYSLOG, "call", "9", "0"])).toBe("0 -\n");
   });
 
   it("calls that a hanging worker has are answered by the next one", async () => {

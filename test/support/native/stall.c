@@ -1,10 +1,11 @@
 // Stops each thread of a process when it is about to end a piece of work, and holds it there: to others
 // it is at work that does not end.
 //
-//   stall PID answers|replies
+//   stall PID answers|replies|takes
 //
 // "answers": those that write to a descriptor of /dev/fuse; "replies": those that answer a system call
-// (SECCOMP_IOCTL_NOTIF_SEND). Threads that begin later are let alone. Prints "ready" once it has all of
+// (SECCOMP_IOCTL_NOTIF_SEND); "takes": those that ask for the second time whether its caller waits, which is
+// before they take text for it from a log. Threads that begin later are let alone. Prints "ready" once it has all of
 // them, and "held" with how many it holds each time it holds one more. Ends with its stdin, and lets all go.
 
 #define _GNU_SOURCE
@@ -33,12 +34,31 @@ static int is_fuse(unsigned long fd) {
   return n > 0 && strncmp(path, "/dev/fuse", 9) == 0;
 }
 
+/* Whether the thread asks again what it has just asked. */
+static int asks_again(pid_t thread, unsigned long request) {
+  static struct {
+    pid_t thread;
+    unsigned long request;
+  } asked[64];
+  for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); ++i) {
+    if (asked[i].thread != 0 && asked[i].thread != thread) continue;
+    const int again = asked[i].request == request && request == SECCOMP_IOCTL_NOTIF_ID_VALID;
+    asked[i].thread = thread;
+    asked[i].request = request;
+    return again;
+  }
+  return 0;
+}
+
 static int ends_work(pid_t thread) {
   struct __ptrace_syscall_info info;
   const long n = ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof(info), &info);
   if (n <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY) return 0;
   if (strcmp(what, "replies") == 0) {
     return info.entry.nr == SYS_ioctl && info.entry.args[1] == SECCOMP_IOCTL_NOTIF_SEND;
+  }
+  if (strcmp(what, "takes") == 0) {
+    return info.entry.nr == SYS_ioctl && asks_again(thread, info.entry.args[1]);
   }
   const int writes = info.entry.nr == SYS_writev || info.entry.nr == SYS_write;
   return writes && is_fuse((unsigned long)info.entry.args[0]);
