@@ -50,24 +50,23 @@ Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found, b
 
 void Life::load(const ContainerDescription& found) {
   bool is_kept = false;
-  state_->for_each_of(key_, RecordType::kLife, [&](RecordIndex record, size_t bytes) {
+  state_->for_each_of(key_, RecordType::kLife, [&](RecordIndex record, std::string_view content) {
     is_kept = true;
-    if (load(record, bytes, found.init_start_us) || only_looks_) return;
+    if (load(record, content, found.init_start_us) || only_looks_) return;
     state_->release(record, RecordType::kLife, key_);
   });
   if (!is_kept) load_of_before(found);
 }
 
-bool Life::load(RecordIndex record, size_t bytes, uint64_t found_start_us) {
+bool Life::load(RecordIndex record, std::string_view content, uint64_t found_start_us) {
   static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<Init>);
-  const uint8_t* data = state_->data(record);
   Packed packed;
-  if (bytes < sizeof(packed)) return false;
-  std::memcpy(&packed, data, sizeof(packed));
-  if (packed.count > (bytes - sizeof(packed)) / sizeof(Init)) return false;
+  if (content.size() < sizeof(packed)) return false;
+  std::memcpy(&packed, content.data(), sizeof(packed));
+  if (packed.count > (content.size() - sizeof(packed)) / sizeof(Init)) return false;
   std::vector<Init> inits(packed.count);
   for (size_t i = 0; i < inits.size(); ++i) {
-    std::memcpy(&inits[i], data + sizeof(packed) + i * sizeof(Init), sizeof(Init));
+    std::memcpy(&inits[i], content.data() + sizeof(packed) + i * sizeof(Init), sizeof(Init));
   }
   const auto is_in_it = [&](const Init& init) {
     return init.start_us == found_start_us || lives(init);
@@ -85,13 +84,14 @@ bool Life::load(RecordIndex record, size_t bytes, uint64_t found_start_us) {
 void Life::load_of_before(const ContainerDescription& found) {
   // When a time namespace shifts uptime, it does not tell when that was.
   if (found.boottime_offset_us != 0) return;
-  state_->for_each_of(key_, RecordType::kHistory, [&](RecordIndex record, size_t bytes) {
+  state_->for_each_of(key_, RecordType::kHistory, [&](RecordIndex, std::string_view content) {
     PidNamespaceClock clock;
     CpuHistory history;
     constexpr size_t kBegin = sizeof(clock.init_start_us);
-    const uint8_t* data = state_->data(record);
-    if (bytes < kBegin || !unpack_history(data + kBegin, bytes - kBegin, history)) return;
-    std::memcpy(&clock.init_start_us, data, kBegin);
+    if (content.size() < kBegin) return;
+    const std::string_view packed = content.substr(kBegin);
+    if (!unpack_history(packed.data(), packed.size(), history)) return;
+    std::memcpy(&clock.init_start_us, content.data(), kBegin);
     const uint64_t shown_us = saturating_add(clock.init_start_us, history.uptime_us);
     // The start is in whole ticks, rounded down.
     const bool while_found_lived = shown_us >= found.init_start_us + kClockTickUs;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "container/life_record.h"
@@ -55,7 +56,7 @@ class Life {
 
   void load(const ContainerDescription& found);
   /// False: the record is of a life that has ended.
-  bool load(RecordIndex record, size_t bytes, uint64_t found_start_us);
+  bool load(RecordIndex record, std::string_view content, uint64_t found_start_us);
   /// Goes on with the life whose counters a version that knew no lives has kept, if they were shown
   /// after `found` had begun.
   void load_of_before(const ContainerDescription& found);

@@ -24,33 +24,33 @@ LifeRecord::LifeRecord(StateFile* state, RecordType type, uint64_t key, LifeStar
   append(begin_, starts_.first_us);
 }
 
-std::optional<uint64_t> LifeRecord::start_in(const uint8_t* data, size_t bytes) const {
+std::optional<uint64_t> LifeRecord::start_in(std::string_view content) const {
   uint64_t start_us = 0;
   const size_t version = begin_.size() - sizeof(start_us);
-  if (bytes < begin_.size() || std::memcmp(data, begin_.data(), version) != 0) return std::nullopt;
-  std::memcpy(&start_us, data + version, sizeof(start_us));
+  if (content.size() < begin_.size() || begin_.compare(0, version, content, 0, version) != 0) {
+    return std::nullopt;
+  }
+  std::memcpy(&start_us, content.data() + version, sizeof(start_us));
   return start_us;
 }
 
 void LifeRecord::load(const Unpack& unpack, const Earlier& earlier) {
   if (state_ == nullptr) return;
-  state_->for_each_of(key_, type_, [&](RecordIndex found, size_t bytes) {
-    const uint8_t* data = state_->data(found);
-    const size_t begin = begin_.size();
-    const auto start_us = start_in(data, bytes);
+  state_->for_each_of(key_, type_, [&](RecordIndex found, std::string_view content) {
+    const auto start_us = start_in(content);
+    const std::string_view packed = start_us ? content.substr(begin_.size()) : std::string_view();
     const bool ours = start_us && starts_.has(*start_us);
     const bool is_of_later = start_us && !ours && *start_us > starts_.first_us;
     if (is_of_later) return;
-    if (earlier && start_us && !ours) earlier(data + begin, bytes - begin);
-    if (!ours || !unpack(data + begin, bytes - begin)) {
+    if (earlier && start_us && !ours) earlier(packed.data(), packed.size());
+    if (!ours || !unpack(packed.data(), packed.size())) {
       state_->release(found, type_, key_);
       return;
     }
     drop();
     record_ = found;
     if (*start_us == starts_.first_us) return;
-    const std::string packed(reinterpret_cast<const char*>(data) + begin, bytes - begin);
-    record_ = state_->replace(found, type_, key_, begin_ + packed);
+    record_ = state_->replace(found, type_, key_, begin_ + std::string(packed));
   });
 }
 

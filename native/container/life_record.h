@@ -57,7 +57,7 @@ class LifeRecord {
 
  private:
   /// The start that a record begins with. Nothing: it is of another version.
-  std::optional<uint64_t> start_in(const uint8_t* data, size_t bytes) const;
+  std::optional<uint64_t> start_in(std::string_view content) const;
 
   StateFile* const state_;
   const RecordType type_;

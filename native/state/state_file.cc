@@ -158,7 +158,7 @@ void StateFile::store(RecordIndex record, RecordType type, uint64_t key, std::st
 void StateFile::release_all(std::initializer_list<RecordType> types, uint64_t key,
                             std::string_view begin) {
   for (const RecordType type : types) {
-    for_each_of(key, type, [&](RecordIndex at, size_t) { release(at, type, key, begin); });
+    for_each_of(key, type, [&](RecordIndex at, auto) { release(at, type, key, begin); });
   }
 }
 
@@ -210,10 +210,10 @@ void StateFile::for_each(
 }
 
 void StateFile::for_each_of(uint64_t key, RecordType type,
-                            const std::function<void(RecordIndex, size_t bytes)>& visit) const {
+                            const std::function<void(RecordIndex, std::string_view)>& visit) const {
   struct Found {
     RecordIndex at;
-    size_t bytes;
+    std::string content;
   };
   std::vector<Found> all;
   {
@@ -222,12 +222,13 @@ void StateFile::for_each_of(uint64_t key, RecordType type,
     if (found == by_key_.end()) return;
     for (const RecordIndex at : found->second) {
       size_t bytes = 0;
-      if (find(at, type, key, &bytes)) all.push_back({at, bytes});
+      if (!find(at, type, key, &bytes)) continue;
+      all.push_back({at, {reinterpret_cast<const char*>(header_of(at) + 1), bytes}});
     }
   }
   // By place in the file, as for_each() visits them.
   std::sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.at < b.at; });
-  for (const Found& one : all) visit(one.at, one.bytes);
+  for (const Found& one : all) visit(one.at, one.content);
 }
 
 uint64_t StateFile::checksum(const void* data, size_t bytes) {

@@ -119,8 +119,9 @@ class StateFile {
                 const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const;
   /// The same for records of one key, without going through all others: every container does this
   /// several times, and all of them at once after a takeover. `type`: not one of open files.
+  /// `content`: a copy, since others may release the record meanwhile.
   void for_each_of(uint64_t key, RecordType type,
-                   const std::function<void(RecordIndex, size_t bytes)>& visit) const;
+                   const std::function<void(RecordIndex, std::string_view content)>& visit) const;
 
   /// 64-bit FNV-1a over words, for the checksums of records.
   static uint64_t checksum(const void* data, size_t bytes);

@@ -227,29 +227,36 @@ class StateObject : public Wrapped<StateObject> {
   void remove(uint64_t key, uint32_t record) { state_->release(record, RecordType::kHistory, key); }
 
   /// Whether it holds what add() has put there.
-  bool is_whole(const MadeRecord& made) {
-    const uint8_t* data = state_->data(made.record);
-    return std::all_of(data, data + made.bytes,
-                       [&](uint8_t byte) { return byte == static_cast<uint8_t>(made.key); });
+  static bool is_whole(uint64_t key, std::string_view content) {
+    return std::all_of(content.begin(), content.end(), [key](char byte) {
+      return static_cast<uint8_t>(byte) == static_cast<uint8_t>(key);
+    });
   }
 
   /// What add() made and is whole, by record.
   std::vector<MadeRecord> records() {
     std::vector<MadeRecord> out;
     state_->for_each(RecordType::kHistory, [&](RecordIndex record, uint64_t key, size_t bytes) {
-      if (is_whole({key, record, bytes})) out.push_back({key, record, bytes});
+      const std::string_view content(reinterpret_cast<const char*>(state_->data(record)), bytes);
+      if (is_whole(key, content)) out.push_back({key, record, bytes});
     });
     return out;
   }
 
-  /// The same, of one key.
-  std::vector<MadeRecord> records_of(uint64_t key) {
+  /// The same, of one key. `other`: whose records take their room as soon as the first is visited;
+  /// 0: nobody's.
+  std::vector<MadeRecord> records_of(uint64_t key, uint64_t other) {
     std::vector<MadeRecord> out;
-    state_->for_each_of(key, RecordType::kHistory, [&](RecordIndex record, size_t bytes) {
-      if (is_whole({key, record, bytes})) out.push_back({key, record, bytes});
+    state_->for_each_of(key, RecordType::kHistory, [&](RecordIndex record, std::string_view is) {
+      if (is_whole(key, is)) out.push_back({key, record, is.size()});
+      if (other == 0 || out.size() > 1) return;
+      state_->release_all({RecordType::kHistory}, key, {});
+      for (size_t i = 0; i < kOthers; ++i) add(other, {static_cast<uint32_t>(is.size())});
     });
     return out;
   }
+
+  static constexpr size_t kOthers = 16;
 
   const Fd proc_{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   Fd memory_;

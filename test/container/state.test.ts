@@ -54,17 +54,25 @@ describe("the records of one key", () => {
     }));
     state.add(8n, 10);
     const expected = [...made].sort((a, b) => a.record - b.record);
-    expect(state.recordsOf(7n)).toEqual(expected);
+    expect(state.recordsOf(7n, 0n)).toEqual(expected);
     const [gone] = expected.splice(1, 1);
     state.remove(7n, gone?.record ?? 0);
-    expect(state.recordsOf(7n)).toEqual(expected);
+    expect(state.recordsOf(7n, 0n)).toEqual(expected);
     expect(state.takeOver(false)).toBe("");
-    expect(state.recordsOf(7n)).toEqual(expected);
+    expect(state.recordsOf(7n, 0n)).toEqual(expected);
     for (const { record } of expected) {
       state.remove(7n, record);
     }
-    expect(state.recordsOf(7n)).toEqual([]);
-    expect(state.recordsOf(8n)).toHaveLength(1);
+    expect(state.recordsOf(7n, 0n)).toEqual([]);
+    expect(state.recordsOf(8n, 0n)).toHaveLength(1);
+  });
+
+  it("are told of as they were, also when others take their room meanwhile", () => {
+    const state = new State(MIB);
+    const made = [1, 2, 3].map(() => state.add(7n, 100));
+    expect(state.recordsOf(7n, 8n).map(({ record }) => record)).toEqual(made);
+    expect(state.recordsOf(7n, 0n)).toEqual([]);
+    expect(state.recordsOf(8n, 0n)).toHaveLength(16);
   });
 });
 
@@ -198,8 +206,8 @@ describe("the room of a state file", () => {
         expected.sort((a, b) => a.record - b.record);
         const expectThem = (): void => {
           expect(state.records()).toEqual(expected);
-          expect(expected.flatMap(({ key: of }) => state.recordsOf(of))).toEqual(expected);
-          expect(state.recordsOf(key + 1n)).toEqual([]);
+          expect(expected.flatMap(({ key: of }) => state.recordsOf(of, 0n))).toEqual(expected);
+          expect(state.recordsOf(key + 1n, 0n)).toEqual([]);
         };
         expectThem();
         expect(state.takeOver(false)).toBe("");

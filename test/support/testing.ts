@@ -258,8 +258,11 @@ export interface State {
   remove(key: bigint, record: number): void;
   /** What `add` made and is whole, by record. */
   records(): HistoryRecord[];
-  /** The same, as those find them who ask for one key only. */
-  recordsOf(key: bigint): HistoryRecord[];
+  /**
+   * The same, as those find them who ask for one key only. `other`: whose records take the place of these as soon
+   * as the first one is found; 0: nobody's.
+   */
+  recordsOf(key: bigint, other: bigint): HistoryRecord[];
 }
 
 export interface LoadSample {
