@@ -28,6 +28,11 @@ struct ContainerDescription;
 /// The starts of the life that a container is in, whoever of its PID namespaces was found.
 using StartsOf = std::function<LifeStarts(const ContainerDescription&)>;
 
+/// The types under which a container's lives are kept.
+inline constexpr std::initializer_list<RecordType> kOfLife = {
+    RecordType::kHistory, RecordType::kLoad,   RecordType::kIoHistory, RecordType::kIoLosses,
+    RecordType::kLengths, RecordType::kCopies, RecordType::kReaders,   RecordType::kLife};
+
 /// What one life of a container keeps in the state file under one type: one record, which begins
 /// with the start of the life, so that it is not taken for another life's. Something of an earlier
 /// life may be left when the next one begins in the same cgroup: neither touches the other's

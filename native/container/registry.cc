@@ -25,7 +25,11 @@ constexpr size_t kMaxAbsent = 4096;
 }  // namespace
 
 Registry::Registry(const Resolver& resolver, SharedServices services)
-    : resolver_(resolver), services_(services) {}
+    : resolver_(resolver),
+      services_(services),
+      unseen_(
+          services.state, [this](ContainerId id) { return known(id) != nullptr; },
+          [this](ContainerId id) { return resolver_.exists(id); }) {}
 
 size_t Registry::size() const {
   const std::lock_guard lock(mutex_);

@@ -17,6 +17,7 @@
 #include "base/wake.h"
 #include "container/container.h"
 #include "container/resolve.h"
+#include "container/unseen_ends.h"
 
 namespace vprocfs {
 
@@ -121,6 +122,7 @@ class Registry {
   std::unordered_map<pid_t, ThreadCgroups> thread_cgroups_;
   size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
   size_t ended_sweep_ = kSweepAt;   ///< the same for the tenants in ended_
+  UnseenEnds unseen_;               ///< the watcher's
   std::function<bool()> limits_changed_;
   Epoll epoll_;
   Wake stop_;

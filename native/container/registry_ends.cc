@@ -13,18 +13,22 @@ namespace {
 
 constexpr size_t kLookForOthersIn = 32;
 constexpr size_t kMaxEndedOfTenant = 64;
-constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
+// No container has these ids.
+constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX, kNoRoom = UINT64_MAX - 1;
+
+/// As of epoll_wait(2). `due_us`: CLOCK_BOOTTIME; 0: never.
+int wait_ms_until(uint64_t due_us) {
+  if (due_us == 0) return -1;
+  const uint64_t now_us = boottime_us();
+  return due_us <= now_us ? 0 : static_cast<int>((due_us - now_us) / 1000 + 1);
+}
 
 /// When to look once more at what limits changed, because some containers were busy: less and less
 /// often, as long as a source blocks.
 class LookAgain {
  public:
-  /// As of epoll_wait(2).
-  int wait_ms() const {
-    if (due_us_ == 0) return -1;
-    const uint64_t now_us = boottime_us();
-    return due_us_ <= now_us ? 0 : static_cast<int>((due_us_ - now_us) / 1000 + 1);
-  }
+  /// CLOCK_BOOTTIME; 0: never.
+  uint64_t due_us() const { return due_us_; }
   bool is_due() const { return due_us_ != 0 && due_us_ <= boottime_us(); }
   /// It is being looked at.
   void begin() { due_us_ = 0; }
@@ -37,7 +41,7 @@ class LookAgain {
   static constexpr uint64_t kFirstUs = 100'000, kLongestUs = 5'000'000;
 
   uint64_t wait_us_ = kFirstUs;
-  uint64_t due_us_ = 0;  ///< CLOCK_BOOTTIME; 0: never
+  uint64_t due_us_ = 0;
 };
 
 }  // namespace
@@ -170,6 +174,7 @@ Result<bool> Registry::start(std::function<bool()> limits_changed) {
   stop_ = Wake::open();
   if (!epoll_ || !stop_) return Error{errno, "epoll"};
   epoll_.add(stop_.fd(), kStop, EPOLLIN);
+  if (unseen_.fd() >= 0) epoll_.add(unseen_.fd(), kNoRoom, EPOLLIN);
   if (services_.notifier != nullptr) {
     for (const int fd : services_.notifier->poll_fds()) epoll_.add(fd, kLimitsChanged, EPOLLIN);
   }
@@ -192,17 +197,22 @@ void Registry::watch() {
   epoll_event events[64];
   LookAgain again;
   for (;;) {
-    const int n = epoll_.wait(events, again.wait_ms());
+    const uint64_t again_us = again.due_us(), unseen_us = unseen_.due_us();
+    // The earlier one; 0, which is never, wraps round to the latest.
+    const int n = epoll_.wait(events, wait_ms_until(std::min(again_us - 1, unseen_us - 1) + 1));
     if (n < 0 && errno != EINTR) return;
     bool have_changed = false;
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kStop) return;
       if (events[i].data.u64 == kLimitsChanged) {
         have_changed = true;
+      } else if (events[i].data.u64 == kNoRoom) {
+        unseen_.look_again();
       } else {
         forget_dead(ContainerId::from_packed(events[i].data.u64));
       }
     }
+    if (unseen_.due_us() != 0 && unseen_.due_us() <= boottime_us()) unseen_.step();
     if (have_changed) again = LookAgain();
     if (!have_changed && !again.is_due()) continue;
     again.begin();

@@ -113,4 +113,18 @@ size_t StateFile::find_room(int fd) {
   return damaged;
 }
 
+std::vector<uint64_t> StateFile::keys() const {
+  std::vector<uint64_t> keys;
+  const std::lock_guard lock(mutex_);
+  keys.reserve(by_key_.size());
+  for (const auto& [key, records] : by_key_) keys.push_back(key);
+  return keys;
+}
+
+void StateFile::watch_room() {
+  lacks_room_.drain();
+  const std::lock_guard lock(mutex_);
+  rang_ = false;
+}
+
 }  // namespace vprocfs

@@ -88,6 +88,8 @@ RecordIndex StateFile::allocate(RecordType type, size_t bytes) {
   if (length > kLongestRecord) return 0;
   const std::lock_guard lock(mutex_);
   RecordIndex record = is_of_open_file(type) ? 0 : kept_.take(length);
+  const bool lacks_room = record == 0 && !is_of_open_file(type);
+  if (lacks_room && !std::exchange(rang_, true)) lacks_room_.ring();
   if (record == 0) record = others_.take(length);
   note_end_locked();
   return record;

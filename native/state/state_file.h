@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "base/result.h"
+#include "base/wake.h"
 #include "state/room.h"
 
 namespace vprocfs {
@@ -123,6 +124,13 @@ class StateFile {
   void for_each_of(uint64_t key, RecordType type,
                    const std::function<void(RecordIndex, std::string_view content)>& visit) const;
 
+  /// The keys of all records that are not of open files.
+  std::vector<uint64_t> keys() const;
+  /// Rings when such a record has found no room in the first part, once until watch_room().
+  const Wake& lacks_room() const { return lacks_room_; }
+  /// Has lacks_room() ring once more when there is no room.
+  void watch_room();
+
   /// 64-bit FNV-1a over words, for the checksums of records.
   static uint64_t checksum(const void* data, size_t bytes);
 
@@ -164,7 +172,9 @@ class StateFile {
   Header* header_;
   uint32_t granules_ = 0;   ///< usable granules
   size_t data_offset_ = 0;  ///< of granule 0
+  const Wake lacks_room_ = Wake::open();
   mutable std::mutex mutex_;
+  bool rang_ = false;  ///< lacks_room_, since watch_room()
   Room kept_{1, 1};    ///< the first part of the file: not for open files
   Room others_{1, 1};  ///< the rest of the file
   /// The records of each key that are not of open files; guarded by mutex_.

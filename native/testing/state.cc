@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "container/history_record.h"
 #include "container/life.h"
 #include "container/task_load.h"
+#include "container/unseen_ends.h"
 #include "fuse/files/open_file.h"
 #include "state/state_file.h"
 #include "testing/parts.h"
@@ -45,6 +47,9 @@ class StateObject : public Wrapped<StateObject> {
                         method<&S::end_container>("endContainer"),
                         method<&S::lives>("lives"),
                         method<&S::keep_counters>("keepCounters"),
+                        method<&S::counters>("counters"),
+                        method<&S::give_back_unseen>("giveBackUnseen"),
+                        method<&S::lacks_room>("lacksRoom"),
                         method<&S::kept_counters>("keptCounters"),
                         method<&S::begin_load>("beginLoad"),
                         method<&S::sample_load>("sampleLoad"),
@@ -122,6 +127,26 @@ class StateObject : public Wrapped<StateObject> {
     history.uptime_us = uptime_us;
     LifeRecord(state_.get(), RecordType::kHistory, key, {init_start_us, {}})
         .save(pack_history(history));
+  }
+
+  /// How many containers have counters in the state file.
+  uint32_t counters() { return count(RecordType::kHistory); }
+
+  /// Gives back what is kept of containers that are gone. Of the keys from `known` on all are known;
+  /// those from `there` on have a cgroup. How often somebody looked.
+  uint32_t give_back_unseen(uint64_t there, uint64_t known) {
+    UnseenEnds ends(
+        state_.get(), [known](ContainerId id) { return id.packed() >= known; },
+        [there](ContainerId id) { return id.packed() >= there; });
+    uint32_t steps = 0;
+    for (; ends.due_us() != 0; ++steps) ends.step();
+    return steps;
+  }
+
+  /// Whether somebody was told that there is no room for counters, since they were last given back.
+  bool lacks_room() {
+    pollfd p{state_->lacks_room().fd(), POLLIN, 0};
+    return ::poll(&p, 1, 0) > 0;
   }
 
   /// The age at which a container that was found has kept counters; null: it has none.

@@ -76,6 +76,37 @@ describe("the records of one key", () => {
   });
 });
 
+describe("what is kept of containers", () => {
+  const STEP = 64;
+
+  it("is given back when they are gone and nobody has asked about them, a few at a time", () => {
+    const state = new State(MIB);
+    for (let key = 1n; key <= 200n; key += 1n) {
+      state.keepCounters(key, 1n, 1n);
+      state.sampleLoad(state.beginLoad(key, 1n), 1n);
+    }
+    state.takeOver(false);
+    expect(state.giveBackUnseen(151n, 181n)).toBe(Math.ceil(200 / STEP));
+    expect([state.counters(), state.loads()]).toEqual([50, 50]);
+    expect(state.giveBackUnseen(191n, 191n)).toBe(1);
+    expect([state.counters(), state.loads()]).toEqual([10, 10]);
+  });
+
+  it("is looked at again when there is no room", () => {
+    const state = new State(MIB);
+    let kept = 0n;
+    while (!state.lacksRoom()) {
+      kept += 1n;
+      state.keepCounters(kept, 1n, 1n);
+    }
+    expect(state.counters()).toBe(Number(kept));
+    state.giveBackUnseen(kept, kept);
+    expect([state.counters(), state.lacksRoom()]).toEqual([1, false]);
+    state.keepCounters(1n, 1n, 1n);
+    expect(state.lacksRoom()).toBe(false);
+  });
+});
+
 describe("a handle", () => {
   it.each([
     ["of a state file that was ignored", MIB, true],

@@ -24,6 +24,7 @@ const RECORD_HEAD = 32;
 
 /** RecordType, in native/state/state_file.h. */
 export const OPEN_FILE = 1;
+export const HISTORY = 3;
 export const TRIGGER = 5;
 export const COPIES = 10;
 

@@ -4,17 +4,42 @@
 import { writeSync } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { beforeEach, expect, it } from "vitest";
+import { removeCgroup } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
-import { contentOf, damage, GRANULE, statesOf } from "./never-down-memory.js";
-import { statusOf } from "./never-down-support.js";
+import { until } from "../support/wait.js";
+import { contentOf, damage, GRANULE, HISTORY, recordsOf, statesOf } from "./never-down-memory.js";
+import { replaceWorker, statusOf } from "./never-down-support.js";
 
 const ROUNDS = sized("VPROCFS_TEST_STORM_FLIPS", 6, 200);
 const FLIPS_PER_ROUND = 40;
 const UNUSED = Buffer.alloc(GRANULE);
+
+describeLive("a container that ends while no worker knows it", [], () => {
+  it("leaves nothing for those to come", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const [state = -1] = statesOf(daemon, scope);
+    const binds = bindsOf(daemon);
+    const ends = await Container.start(scope, { memory: 64 * 2 ** 20, binds });
+    const stays = await Container.start(scope, { memory: 64 * 2 ** 20, binds });
+    for (const container of [ends, stays]) {
+      expect(await container.read("/proc/stat")).toMatch(/^cpu /);
+    }
+    const kept = () => recordsOf(contentOf(state), HISTORY).length;
+    expect(kept()).toBe(2);
+    await replaceWorker(daemon, "kill");
+    await ends.kill();
+    await Promise.all(ends.cgroup.directories.map(removeCgroup));
+    await replaceWorker(daemon, "kill");
+    await until("it is given back", () => kept() === 1);
+    expect(await stays.read("/proc/stat")).toMatch(/^cpu /);
+    expect(kept()).toBe(1);
+  });
+});
 
 describeLive("a worker that finds damaged state", [], () => {
   let daemon: Daemon;

@@ -225,6 +225,15 @@ export interface State {
   endContainer(key: bigint): void;
   /** A worker of a version that knows no lives keeps counters of a container of that age. */
   keepCounters(key: bigint, initStartUs: bigint, uptimeUs: bigint): void;
+  /** How many containers have counters in the state file. */
+  counters(): number;
+  /**
+   * Gives back what is kept of containers that are gone, in steps; returns how many. The keys from `there` on have a
+   * cgroup, and those from `known` on are known.
+   */
+  giveBackUnseen(there: bigint, known: bigint): number;
+  /** Whether somebody was told, since then, that counters find no room in their part of the file. */
+  lacksRoom(): boolean;
   /** The age in the counters that are kept of a container that was found; null: none are. */
   keptCounters(key: bigint): bigint | null;
   /** How many lives lie in the state file. */
