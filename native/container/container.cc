@@ -6,6 +6,7 @@
 
 #include "base/wide.h"
 #include "container/history_record.h"
+#include "container/load_history.h"
 #include "container/open_sources.h"
 #include "container/sampler.h"
 #include "view/writer.h"
@@ -58,11 +59,10 @@ Container::~Container() {
   // Also without a source: another thread may be in the middle of taking it.
   if (services_.sources != nullptr) services_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
-  if (!dead()) return;
-  life_.drop();
-  cpu_record_.drop();
-  io_record_.drop();
-  io_losses_record_.drop();
+  if (!has_ended()) return;
+  // Also what others have kept: an earlier worker, and one that was made at the same time.
+  LifeRecord::forget(services_.state, kOfLife, id().packed(), starts());
+  LifeRecord::forget(services_.state, {RecordType::kLoad}, id().packed(), starts(), kLoadVersion);
 }
 
 std::unique_ptr<ContainerSource> Container::take_idle_source() {
@@ -178,7 +178,7 @@ std::shared_ptr<TaskLoad> Container::task_load() {
     cgroup.pid_namespace = description_.namespaces.pid;
     task_load_ = std::make_shared<TaskLoad>(std::move(cgroup), description_.id.packed(),
                                             life_.starts(), services_.state);
-    if (dead()) task_load_->end();
+    if (has_ended()) task_load_->end();
   }
   return task_load_;
 }
@@ -196,7 +196,7 @@ TaskFacts Container::tasks(uint32_t needs, uint64_t now_us) {
 void Container::mark_dead() {
   dead_.store(true, std::memory_order_release);
   const std::lock_guard lock(task_load_mutex_);
-  if (task_load_) task_load_->end();
+  if (task_load_ && has_ended()) task_load_->end();
 }
 
 std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {

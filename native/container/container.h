@@ -123,8 +123,11 @@ class Container {
   };
   Result<CallFacts> call_facts(uint64_t now_us, uint64_t tick_us);
 
-  /// Its init died: nothing new can be asked, what is open stays readable.
+  /// Its init died: nothing new can be asked, what is open stays readable. What is kept of its life
+  /// is given back when it is destroyed, whoever has kept it.
   void mark_dead();
+  /// Another one goes on with its life: what is kept stays. Before mark_dead().
+  void leave_kept() { leaves_kept_.store(true, std::memory_order_release); }
   /// The file of its cgroup to write a trigger for `view` to. Errors as render().
   Result<Fd> open_trigger(const View& view);
   /// True while somebody reads its sources, which may take long: ask again later.
@@ -191,12 +194,14 @@ class Container {
   const Facts* recent_locked(const std::optional<Kept<Facts>>& recent, uint32_t needs,
                              uint64_t now_us, uint64_t tick_us);
   void load_histories();
+  /// Whether nobody goes on with what is kept of it.
+  bool has_ended() const { return dead() && !leaves_kept_.load(std::memory_order_acquire); }
 
   const ContainerDescription description_;
   const SharedServices services_;
   const std::shared_ptr<Tenant> tenant_;
   Life life_;
-  std::atomic<bool> dead_{false};
+  std::atomic<bool> dead_{false}, leaves_kept_{false};
   std::atomic<uint64_t> used_us_{0};
   std::mutex mutex_;  ///< guards what follows to cpu_limit_writes_
   std::unique_ptr<ContainerSource> source_;

@@ -68,10 +68,11 @@ void LifeRecord::drop() {
 }
 
 void LifeRecord::forget(StateFile* state, std::initializer_list<RecordType> types, uint64_t key,
-                        const LifeStarts& starts) {
+                        const LifeStarts& starts, uint64_t version) {
   if (state == nullptr) return;
   const auto release = [&](uint64_t start_us) {
     std::string begin;
+    if (version != 0) append(begin, version);
     append(begin, start_us);
     state->release_all(types, key, begin);
   };

@@ -56,9 +56,10 @@ class LifeRecord {
   void store(size_t offset, std::string_view bytes);
   /// Gives the record back, which otherwise stays for whoever asks next.
   void drop();
-  /// Gives back all that this life has kept under some types, whoever has kept it.
+  /// Gives back all that this life has kept under some types, whoever has kept it. `version`: as it
+  /// was constructed with.
   static void forget(StateFile* state, std::initializer_list<RecordType> types, uint64_t key,
-                     const LifeStarts& starts);
+                     const LifeStarts& starts, uint64_t version = 0);
 
  private:
   /// The start that a record begins with. Nothing: it is of another version.

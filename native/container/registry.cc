@@ -211,7 +211,12 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     join_locked(before->second, description, std::move(pid_namespace.value()));
     return before->second.container;
   }
-  if (before != containers_.end()) erase_locked(id, gone);
+  if (before != containers_.end()) {
+    Container& last = *before->second.container;
+    // One of its PID namespaces lives of which only an earlier worker knew.
+    if (last.starts().first_us == container->starts().first_us) last.leave_kept();
+    erase_locked(id, gone);
+  }
   if (used) container->leave_out(*used);
   join_locked(entry, description, std::move(pid_namespace.value()));
   containers_[id] = std::move(entry);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/fd.h"
+#include "container/container.h"
 #include "container/history_record.h"
 #include "container/life.h"
 #include "container/task_load.h"
@@ -46,6 +47,8 @@ class StateObject : public Wrapped<StateObject> {
                         method<&S::join_container>("joinContainer"),
                         method<&S::end_container>("endContainer"),
                         method<&S::lives>("lives"),
+                        method<&S::begin_container>("beginContainer"),
+                        method<&S::finish_container>("finishContainer"),
                         method<&S::keep_counters>("keepCounters"),
                         method<&S::counters>("counters"),
                         method<&S::give_back_unseen>("giveBackUnseen"),
@@ -113,6 +116,25 @@ class StateObject : public Wrapped<StateObject> {
     return true;
   }
 
+  /// A container with all that it keeps, which finish_container() ends.
+  void begin_container(uint64_t key, uint64_t init_start_us) {
+    SharedServices services;
+    services.state = state_.get();
+    services.procfs_fd = proc_.get();
+    const auto found = description_of(key, static_cast<uint64_t>(::getpid()), init_start_us);
+    containers_[key] = std::make_unique<Container>(found, services);
+  }
+
+  /// `goes_on`: another one goes on with its life.
+  Result<bool> finish_container(uint64_t key, bool goes_on) {
+    const auto it = containers_.find(key);
+    if (it == containers_.end()) return Error{ENOENT, "container"};
+    if (goes_on) it->second->leave_kept();
+    it->second->mark_dead();
+    containers_.erase(it);
+    return true;
+  }
+
   static ContainerDescription description_of(uint64_t key, uint64_t pid, uint64_t init_start_us) {
     ContainerDescription description;
     description.id = ContainerId::from_packed(key);
@@ -132,8 +154,8 @@ class StateObject : public Wrapped<StateObject> {
   /// How many containers have counters in the state file.
   uint32_t counters() { return count(RecordType::kHistory); }
 
-  /// Gives back what is kept of containers that are gone. Of the keys from `known` on all are known;
-  /// those from `there` on have a cgroup. How often somebody looked.
+  /// Gives back what is kept of containers that are gone. Of the keys from `known` on all are
+  /// known; those from `there` on have a cgroup. How often somebody looked.
   uint32_t give_back_unseen(uint64_t there, uint64_t known) {
     UnseenEnds ends(
         state_.get(), [known](ContainerId id) { return id.packed() >= known; },
@@ -232,6 +254,7 @@ class StateObject : public Wrapped<StateObject> {
   Result<std::string> take_over(bool damaged) {
     loads_.clear();
     lives_.clear();
+    containers_.clear();
     files_->hand_over();
     files_.reset();
     state_.reset();
@@ -290,6 +313,7 @@ class StateObject : public Wrapped<StateObject> {
   std::shared_ptr<OpenFile> held_;
   std::unordered_map<uint32_t, std::unique_ptr<TaskLoad>> loads_;
   std::unordered_map<uint64_t, Life> lives_;
+  std::unordered_map<uint64_t, std::unique_ptr<Container>> containers_;
   uint32_t last_load_ = 0;
   uint64_t last_request_ = 0;
 };

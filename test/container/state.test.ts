@@ -92,6 +92,29 @@ describe("what is kept of containers", () => {
     expect([state.counters(), state.loads()]).toEqual([10, 10]);
   });
 
+  it("is given back when one ends, whoever has kept it", () => {
+    const state = new State(MIB);
+    state.sampleLoad(state.beginLoad(7n, 1n), 1n);
+    state.takeOver(false);
+    state.beginContainer(7n, 1n);
+    // Another thread found it at the same time; its container was of no use in the end.
+    state.keepCounters(7n, 1n, 1n);
+    state.keepCounters(7n, 2n, 1n);
+    state.keepCounters(8n, 1n, 1n);
+    expect([state.counters(), state.loads()]).toEqual([3, 1]);
+    state.finishContainer(7n, false);
+    expect([state.counters(), state.loads()]).toEqual([2, 0]);
+  });
+
+  it("stays when another one goes on with the life", () => {
+    const state = new State(MIB);
+    state.sampleLoad(state.beginLoad(7n, 1n), 1n);
+    state.beginContainer(7n, 1n);
+    state.keepCounters(7n, 1n, 1n);
+    state.finishContainer(7n, true);
+    expect([state.counters(), state.loads()]).toEqual([1, 1]);
+  });
+
   it("is looked at again when there is no room", () => {
     const state = new State(MIB);
     let kept = 0n;

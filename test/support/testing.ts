@@ -223,6 +223,10 @@ export interface State {
   joinContainer(key: bigint, pid: bigint, initStartUs: bigint): void;
   /** The last of its PID namespaces has ended. */
   endContainer(key: bigint): void;
+  /** A container with all that it keeps, as one whose init is this process. */
+  beginContainer(key: bigint, initStartUs: bigint): void;
+  /** It ends. `goesOn`: another container object goes on with its life. */
+  finishContainer(key: bigint, goesOn: boolean): void;
   /** A worker of a version that knows no lives keeps counters of a container of that age. */
   keepCounters(key: bigint, initStartUs: bigint, uptimeUs: bigint): void;
   /** How many containers have counters in the state file. */

@@ -28,14 +28,6 @@ TextMark TextMark::of(const std::string& text) {
 ContainerFiles::ContainerFiles(Container& container)
     : container_(container), since_us_(boottime_us()) {}
 
-ContainerFiles::~ContainerFiles() {
-  if (!container_.dead()) return;
-  // Also what a worker before this one has kept.
-  LifeRecord::forget(container_.state(),
-                     {RecordType::kLengths, RecordType::kCopies, RecordType::kReaders},
-                     container_.id().packed(), container_.starts());
-}
-
 void ContainerFiles::count_open(bool opened) {
   open_files_.fetch_add(opened ? 1 : ~uint64_t{0}, std::memory_order_relaxed);
   if (opened) {

@@ -45,8 +45,6 @@ struct TextMark {
 class ContainerFiles : public Container::Attached {
  public:
   explicit ContainerFiles(Container& container);
-  /// Forgets what a worker before this one has kept of a container that has ended.
-  ~ContainerFiles() override;
   ContainerFiles(const ContainerFiles&) = delete;
   ContainerFiles& operator=(const ContainerFiles&) = delete;
 
