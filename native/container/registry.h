@@ -93,6 +93,8 @@ class Registry {
   void join_locked(Entry& entry, const ContainerDescription& description,
                    PidNamespace pid_namespace);
   void forget_dead(ContainerId id);
+  /// Forgets what was noted of tenants that are gone, now and then.
+  void sweep_ended();
   void note_use_locked(const Container& ended, CpuUsageFacts used);
   /// CPU time that containers which have ended used in its cgroup, as far as that is known.
   std::optional<CpuUsageFacts> used_by_ended(const ContainerDescription& next);

@@ -96,6 +96,7 @@ void Registry::forget_dead(ContainerId id) {
   // Mostly its cgroup goes with it, and there will be no other one in it.
   const bool is_over = pid_namespace || !resolver_.exists(id);
   auto used = is_over ? std::nullopt : last->used_cpu();
+  if (used) sweep_ended();
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
@@ -107,13 +108,22 @@ void Registry::forget_dead(ContainerId id) {
   erase_locked(id, gone);
 }
 
-void Registry::note_use_locked(const Container& ended, CpuUsageFacts used) {
-  if (ended_.size() >= ended_sweep_) {
-    for (auto it = ended_.begin(); it != ended_.end();) {
-      it = resolver_.exists(it->first) ? std::next(it) : ended_.erase(it);
-    }
-    ended_sweep_ = std::max(kSweepAt, 2 * ended_.size());
+void Registry::sweep_ended() {
+  std::vector<ContainerId> tenants;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_.size() < ended_sweep_) return;
+    for (const auto& [id, used] : ended_) tenants.push_back(id);
   }
+  // Not under the lock that all requests need: the kernel is asked about each.
+  const auto there = [this](ContainerId id) { return resolver_.exists(id); };
+  tenants.erase(std::remove_if(tenants.begin(), tenants.end(), there), tenants.end());
+  const std::lock_guard lock(mutex_);
+  for (const ContainerId id : tenants) ended_.erase(id);
+  ended_sweep_ = std::max(kSweepAt, 2 * ended_.size());
+}
+
+void Registry::note_use_locked(const Container& ended, CpuUsageFacts used) {
   auto& its = ended_[ended.description().tenant];
   if (its.size() >= kMaxEndedOfTenant) its.clear();
   its[ended.id()] = std::move(used);
