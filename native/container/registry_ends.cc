@@ -130,19 +130,15 @@ void Registry::note_use_locked(const Container& ended, CpuUsageFacts used) {
 }
 
 std::optional<CpuUsageFacts> Registry::used_by_ended(const ContainerDescription& next) {
-  std::shared_ptr<Container> last;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto it = containers_.find(next.id);
-    if (it == containers_.end()) {
-      const auto its = ended_.find(next.tenant);
-      if (its == ended_.end()) return std::nullopt;
-      const auto noted = its->second.find(next.id);
-      return noted == its->second.end() ? std::nullopt : std::optional(noted->second);
-    }
-    last = it->second.container;
+  if (const auto last = known(next.id)) {
+    if (auto used = last->used_cpu()) return used;
   }
-  return last->used_cpu();
+  // Also after that: forget_dead() may have ended the last one meanwhile.
+  const std::lock_guard lock(mutex_);
+  const auto its = ended_.find(next.tenant);
+  if (its == ended_.end()) return std::nullopt;
+  const auto noted = its->second.find(next.id);
+  return noted == its->second.end() ? std::nullopt : std::optional(noted->second);
 }
 
 void Registry::erase_locked(ContainerId id, Containers& gone) {
