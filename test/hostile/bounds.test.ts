@@ -12,14 +12,16 @@ import {
   statSync,
 } from "node:fs";
 import { createConnection, type Socket } from "node:net";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { logSocketOf } from "../../src/klog/protocol.js";
 import { Surveys } from "../../src/metrics/survey.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { polledMountpointOf } from "../../src/polled.js";
+import { statusOf } from "../e2e/never-down-support.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
-import { outputSync } from "../support/command.js";
+import { background, outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
@@ -27,9 +29,13 @@ import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
 import { uptime } from "../support/procfile.js";
 import { program } from "../support/programs.js";
+import { serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+/** Of one container, each while the notice of the one before is held. */
+const LIMIT_CHANGES = 100;
 
 /** A search that takes longer is remembered, and how often it is asked for here. */
 const LONG_SEARCH_MS = 2;
@@ -250,6 +256,34 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
     await until("all that wait are told", () => linesOf(many.text, "read") >= WAITING_READERS);
     expect(linesOf(many.text, "read")).toBe(WAITING_READERS);
     expect([linesOf(many.text, "refused"), linesOf(many.text, "failed")]).toEqual([more, 0]);
+  });
+
+  it.runIf(cpus().length > 1)("has one notice of a file wait at most", async () => {
+    const own = testScope();
+    const { daemon: served, scrape } = await serveMetrics(own);
+    const hostile = await Container.start(own, { name: "hostile", quota: 1 });
+    const processors = async () =>
+      linesOf((await hostile.read(served.path("proc/cpuinfo"))).replace(/\t.*/g, ""), "processor");
+    expect(await processors()).toBe(1);
+    const { workerPid } = await statusOf(served);
+    const staller = background(own, [program("stall"), `${workerPid}`, "answers"]);
+    let said = "";
+    staller.stdout?.on("data", (text: Buffer) => {
+      said += text;
+    });
+    await until("its threads are traced", () => said === "ready\n");
+    const waiting: number[] = [];
+    for (let change = 0; change < LIMIT_CHANGES; change += 1) {
+      hostile.cgroup.limit({ quota: change % 2 === 0 ? 2 : 1 });
+      waiting.push(Number(/^vprocfs_pending_notices (\d+)$/m.exec(await scrape())?.[1]));
+    }
+    // One that is being sent, and one that tells of all that has changed meanwhile.
+    expect(Math.max(...waiting)).toBe(2);
+    staller.stdin?.end();
+    for (const quota of [1, 2]) {
+      hostile.cgroup.limit({ quota });
+      await until("it has the last", async () => (await processors()) === quota);
+    }
   });
 
   it("has its log read by 64 operators at a time, and by more when these go", async () => {

@@ -154,6 +154,7 @@ bool CachedFiles::limits_changed() {
       if (!shown || (copy && copy->shown == shown.value())) continue;
       const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
       if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
+      if (!files.queue_renewal(view->index)) continue;
       // All of it in the lane: whoever is told that a replacement is under way queues behind it.
       const NodeId node(container->id(), index);
       parts_.notifier.post(lane_of(*container),
@@ -165,6 +166,7 @@ bool CachedFiles::limits_changed() {
 
 void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& container) {
   ContainerFiles& files = ContainerFiles::of(*container);
+  files.begin_renewal(view.index);
   const auto text = files.limits_text(view, boottime_us(), options().tick_us);
   if (!text) return;
   bool settling = false;

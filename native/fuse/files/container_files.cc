@@ -207,6 +207,16 @@ uint64_t ContainerFiles::settled_size(uint16_t view_index) {
   return copy.settling == 0 ? copy.size() : 0;
 }
 
+bool ContainerFiles::queue_renewal(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  return !std::exchange(copy_of(view_index).renewal_queued, true);
+}
+
+void ContainerFiles::begin_renewal(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  copy_of(view_index).renewal_queued = false;
+}
+
 bool ContainerFiles::kernel_has_other(uint16_t view_index, const std::string& text) {
   const std::lock_guard lock(mutex_);
   const KernelCopy& copy = copy_of(view_index);

@@ -95,6 +95,11 @@ class ContainerFiles : public Container::Attached {
   uint64_t kernel_size(uint16_t view_index);
   /// The same; 0 also while it is being replaced.
   uint64_t settled_size(uint16_t view_index);
+  /// Notes that the copy is about to be compared with the present text, in its turn. False: that is
+  /// noted already, so that limits that change on and on queue no more of it.
+  bool queue_renewal(uint16_t view_index);
+  /// It is being compared: what changes from now on is not in that.
+  void begin_renewal(uint16_t view_index);
   /// Whether the kernel has something else of a file than `text`.
   bool kernel_has_other(uint16_t view_index, const std::string& text);
 
@@ -119,6 +124,7 @@ class ContainerFiles : public Container::Attached {
     TextMark of_before;  ///< of what a worker before this one gave, as long as there is no `text`
     uint64_t opened_us = 0;  ///< CLOCK_BOOTTIME: the last open
     uint32_t settling = 0;
+    bool renewal_queued = false;
 
     bool exists() const { return text || !(of_before == TextMark{}); }
     bool says(const std::string& other) const;
