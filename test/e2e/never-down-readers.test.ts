@@ -4,8 +4,9 @@ import { existsSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { cpus } from "node:os";
 import { beforeEach, expect, it } from "vitest";
-import { finished, output } from "../support/command.js";
+import { background, finished, output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
 import { Daemon } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
@@ -22,11 +23,50 @@ import {
   statesOf,
   TRIGGER,
 } from "./never-down-memory.js";
-import { replaceWorker } from "./never-down-support.js";
+import { replaceWorker, statusOf } from "./never-down-support.js";
+
+/** Has the kernel drop what it has cached of a file, and reads it, as often as it is told to. */
+const DROPS = `
+import os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+def read():
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    # No further than the size that the kernel knows, which it would ask for.
+    return os.pread(file, 64, 0)
+text = read()
+print("open", flush=True)
+sys.stdin.readline()
+print(all(read() == text for i in range(int(sys.argv[2]))), flush=True)
+`;
 
 /** In the record of an open file. */
 const OPEN_REQUEST = 16;
 const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];
+
+describeLive("a reader whose file the kernel does not keep", ["python3"], () => {
+  it("has its renders counted by the next worker, too", async () => {
+    const [times, perSecond] = [40, 20];
+    const scope = testScope();
+    const daemon = await Daemon.start(scope, "--renders-per-second", `${perSecond}`);
+    const container = await Container.start(scope, { quota: 1 });
+    const path = daemon.path("containers", await container.id(daemon), "proc/cpuinfo");
+    const reader = background(scope, ["python3", "-c", DROPS, path, `${times}`]);
+    let said = "";
+    reader.stdout?.on("data", (text: Buffer) => {
+      said += text;
+    });
+    await until("it has it open", () => said === "open\n");
+    await replaceWorker(daemon, "kill");
+    const { workerPid } = await statusOf(daemon);
+    const before = await counters(daemon, workerPid);
+    reader.stdin?.write("\n");
+    await until("it has read", () => said === "open\nTrue\n");
+    const after = await counters(daemon, workerPid);
+    expect((after.requests.READ ?? 0) - (before.requests.READ ?? 0)).toBeGreaterThanOrEqual(times);
+    // The first one may wait because the container had to be found.
+    expect(after.paced - before.paced).toBeGreaterThan(times / 4);
+  });
+});
 
 describeLive("a worker that follows one whose files the kernel has cached", [], () => {
   const FILES = ["sys/devices/system/cpu/online", "proc/cpuinfo"];

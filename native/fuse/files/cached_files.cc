@@ -112,9 +112,12 @@ Answer CachedFiles::read(const Request& r) {
   // it is filled, and only with the kernel's copy.
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (!cached && OpenFiles::is_handle(in->fh)) return snapshots_.read(r);
-  return read_for_cache(r, [this](const View& view, Container& container) -> Result<CachedTextPtr> {
-    ContainerFiles& files = ContainerFiles::of(container);
-    if (CachedTextPtr kept = files.kernel_copy(view.index)) return kept;
+  const auto kept = [](const View& view, ContainerFiles& files) {
+    return files.kernel_copy(view.index);
+  };
+  return read_for_cache(r, kept, [=](const View& view, Container& of) -> Result<CachedTextPtr> {
+    ContainerFiles& files = ContainerFiles::of(of);
+    if (CachedTextPtr copy = kept(view, files)) return copy;
     return files.limits_text(view, boottime_us(), options().tick_us);
   });
 }

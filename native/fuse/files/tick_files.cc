@@ -89,7 +89,10 @@ Answer TickFiles::open_in_turn(const Request& r, const View&, const ContainerPtr
 
 Answer TickFiles::read(const Request& r) {
   // The bytes of the attributes that the kernel has, however old they are by now.
-  return read_for_cache(r, [this](const View& view, Container& container) {
+  const auto kept = [](const View& view, ContainerFiles& files) {
+    return files.cached_text(view.index);
+  };
+  return read_for_cache(r, kept, [this](const View& view, Container& container) {
     return snapshot(view, container, true);
   });
 }

@@ -30,7 +30,7 @@ Answer ViewFiles::open(const Request& r) {
       r, [this, view](const Request& req, auto& owner) { return open_in_turn(req, *view, owner); });
 }
 
-Answer ViewFiles::read_for_cache(const Request& r, const TextOf& text_of) {
+Answer ViewFiles::read_for_cache(const Request& r, const KeptText& kept, const TextOf& text_of) {
   const NodeId node = node_of(r);
   const View* view = parts_.tree.file(node.index());
   auto container = parts_.container_of(r, node);
@@ -38,17 +38,16 @@ Answer ViewFiles::read_for_cache(const Request& r, const TextOf& text_of) {
   const ContainerPtr owner = std::move(container.value());
   // With O_DIRECT a caller is known also here, and may be a process of the host.
   if (!owner) return Answer::error(EINVAL);
-  const auto answer = [view, owner, text_of](const Request& req) {
+  if (const CachedTextPtr text = kept(*view, ContainerFiles::of(*owner))) {
+    owner->requests.fetch_add(1, std::memory_order_relaxed);
+    return slice(r, text->text, text);
+  }
+  // After a takeover there is none yet, and making one may block.
+  return in_turn(r, owner, [view, owner, text_of](const Request& req) {
     const auto text = text_of(*view, *owner);
     if (!text) return Answer::error(text.error());
     return slice(req, text.value()->text, text.value());
-  };
-  if (ContainerFiles::of(*owner).cached_text(view->index)) {
-    owner->requests.fetch_add(1, std::memory_order_relaxed);
-    return answer(r);
-  }
-  // After a takeover there is none yet, and making one may block.
-  return in_turn(r, owner, answer);
+  });
 }
 
 Answer ViewFiles::answer_attributes(NodeId node, const View& view, uint64_t size) const {

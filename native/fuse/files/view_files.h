@@ -36,10 +36,11 @@ class ViewFiles : public Files {
   AnnouncedSize& announced_size(Container& container, const View& view) {
     return ContainerFiles::of(container).announced_size(options().connection, view.index);
   }
-  /// What a READ of the kernel, which caches the file, is answered with: its part of what
-  /// `text_of` finds. At once where the file has a text; else in the container's turn.
+  /// What a READ of the kernel, which caches the file, is answered with: at once its part of what
+  /// `kept` returns; if that is nullptr, of what `text_of` finds or makes in the container's turn.
+  using KeptText = std::function<CachedTextPtr(const View&, ContainerFiles&)>;
   using TextOf = std::function<Result<CachedTextPtr>(const View&, Container&)>;
-  Answer read_for_cache(const Request& r, const TextOf& text_of);
+  Answer read_for_cache(const Request& r, const KeptText& kept, const TextOf& text_of);
   Answer answer_attributes(NodeId node, const View& view, uint64_t size) const;
 };
 
