@@ -80,10 +80,11 @@ void Turns::wait_for_turn(const Request& r, const ContainerPtr& container) {
   ++parked.copies;
 }
 
-bool Turns::stop_waiting(const Request& r) {
+bool Turns::stop_waiting(const Request& r, bool* interrupted) {
   const std::lock_guard lock(waiting_mutex_);
   const auto it = waiting_.find(r.header().unique);
   if (it == waiting_.end()) return false;
+  if (interrupted != nullptr) *interrupted = it->second.interrupted;
   if (--it->second.copies == 0) waiting_.erase(it);
   return true;
 }
@@ -276,13 +277,14 @@ void Turns::hand_off_gate(Tenant& tenant) {
 
 void Turns::take_turn(const WaitingRequest& waiting) {
   const Request request = waiting.request();
-  if (stop_waiting(request)) answer_in_turn(request, waiting.work);
+  bool interrupted = false;
+  if (stop_waiting(request, &interrupted)) answer_in_turn(request, waiting.work, interrupted);
 }
 
-void Turns::answer_in_turn(const Request& r, const Work& work) {
+void Turns::answer_in_turn(const Request& r, const Work& work, bool interrupted) {
   {
     const std::lock_guard lock(in_turn_mutex_);
-    in_turn_.push_back({r.identity(), r.header().pid, r.header().nodeid});
+    in_turn_.push_back({r.identity(), r.header().pid, r.header().nodeid, interrupted});
   }
   answers_.give(r.info(), work(r));
   const std::lock_guard lock(in_turn_mutex_);

@@ -69,6 +69,7 @@ class Turns {
     uint64_t request = 0;  ///< Request::identity()
     uint32_t pid = 0;
     uint64_t node = 0;
+    bool interrupted = false;  ///< it is being looked whether it has been killed
   };
   /// Of one that waits, or in whose turn somebody works on it.
   std::optional<Caller> caller_of(uint64_t unique) const;
@@ -106,8 +107,9 @@ class Turns {
   /// Has one that has waited do so once more if those before it have taken too much.
   bool wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
-  /// One copy stops waiting, to be answered. False when it was answered meanwhile.
-  bool stop_waiting(const Request& r);
+  /// One copy stops waiting, to be answered. False when it was answered meanwhile. `interrupted`:
+  /// as of WaitingCopies.
+  bool stop_waiting(const Request& r, bool* interrupted = nullptr);
   /// Takes a request out of its container's queue at the gate, if it waits there.
   void leave_queue(const Container& container, uint64_t unique);
   /// `has_render`: it has taken one of the budget of renders, which is given back if it is refused.
@@ -122,8 +124,12 @@ class Turns {
   void hand_off_gate(Tenant& tenant);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const WaitingRequest& waiting);
-  /// Does the work of a request whose turn it is, and gives its answer.
-  void answer_in_turn(const Request& r, const Work& work);
+  /// Does the work of a request whose turn it is, and gives its answer. `interrupted`: as of
+  /// Caller.
+  void answer_in_turn(const Request& r, const Work& work, bool interrupted = false);
+  /// Notes that it is being looked whether the caller of a request has been killed. False: that is
+  /// noted already.
+  bool begin_to_look(uint64_t unique);
   /// Answers a request whose caller has been killed. The kernel reports only the first signal, so
   /// later ones are looked for after `again_us`, and then less and less often. `was_found`: the
   /// last check found the request.

@@ -26,12 +26,21 @@ bool killed(std::string_view status) {
 }  // namespace
 
 void Turns::interrupt(uint64_t unique) {
+  if (begin_to_look(unique)) release_killed(unique, kFirstLookUs, true);
+}
+
+bool Turns::begin_to_look(uint64_t unique) {
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
-    if (it != waiting_.end() && std::exchange(it->second.interrupted, true)) return;
+    if (it != waiting_.end()) return !std::exchange(it->second.interrupted, true);
   }
-  release_killed(unique, kFirstLookUs, true);
+  const uint64_t request = unique & ~kFuseUniqueResend;
+  const std::lock_guard lock(in_turn_mutex_);
+  const auto its = [request](const Caller& one) { return one.request == request; };
+  const auto at = std::find_if(in_turn_.begin(), in_turn_.end(), its);
+  // One that is found in neither may be between the two.
+  return at == in_turn_.end() || !std::exchange(at->interrupted, true);
 }
 
 void Turns::interrupt_again(uint64_t unique) {
@@ -68,7 +77,7 @@ std::optional<Turns::Caller> Turns::caller_of(uint64_t unique) const {
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
       const fuse_in_header& header = it->second.info.header;
-      return Caller{request, header.pid, header.nodeid};
+      return Caller{request, header.pid, header.nodeid, it->second.interrupted};
     }
   }
   const std::lock_guard lock(in_turn_mutex_);

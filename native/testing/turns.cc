@@ -1,9 +1,13 @@
 #include "fuse/turns.h"
 
 #include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <future>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -20,7 +24,9 @@ namespace {
 class Requests {
  public:
   /// `waiting`: so many of a tenant may wait.
-  explicit Requests(uint64_t waiting) : resources_(limits_of(waiting)) {}
+  /// `procfs_fd`: where their callers are looked at; -1: nowhere.
+  explicit Requests(uint64_t waiting, int procfs_fd = -1)
+      : resources_(limits_of(waiting)), host_(procfs_fd, -1, 0) {}
 
   Turns& turns() { return turns_; }
 
@@ -49,7 +55,7 @@ class Requests {
   const CgroupMounts mounts_;
   const Resolver resolver_{mounts_, -1};
   Registry registry_{resolver_, SharedServices{}};
-  HostSource host_{-1, -1, 0};
+  HostSource host_;
   const Fd nowhere_{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
   const Reply reply_{nowhere_.get()};
   Notifier notifier_;
@@ -97,6 +103,33 @@ bool serves_in_others_turn() {
   return served.get_future().get() == std::this_thread::get_id();
 }
 
+/// (directory, pid, interrupts) -> how often it was looked whether the caller of a request was
+/// killed, whose status lies in the directory, when its signals came in its turn.
+Result<uint32_t> looks_in_turn(const std::string& procfs, uint32_t pid, uint32_t interrupts) {
+  const Fd directory(::open(procfs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd opened(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string status = procfs + "/" + std::to_string(pid) + "/status";
+  // Equal events that follow each other are one, so there is one between two openings.
+  constexpr uint32_t kEvents = IN_OPEN | IN_CLOSE_NOWRITE;
+  if (!directory || ::inotify_add_watch(opened.get(), status.c_str(), kEvents) < 0) {
+    return Error{errno, status};
+  }
+  Requests requests(1, directory.get());
+  if (const auto started = requests.turns().start(); !started) return started.error();
+  auto header = Requests::header(1);
+  header.pid = pid;
+  uint32_t looks = 0;
+  const auto interrupt = [&](const Request& r) {
+    for (uint32_t i = 0; i < interrupts; ++i) requests.turns().interrupt(header.unique);
+    inotify_event event{};
+    while (::read(opened.get(), &event, sizeof event) > 0) looks += (event.mask & IN_OPEN) != 0;
+    return ok(r);
+  };
+  static_cast<void>(
+      requests.turns().in_turn(Requests::request(header), requests.make_container({}), interrupt));
+  return looks;
+}
+
 /// (µs) -> after how many work was done that was due in so many, and then told to stop.
 Number delay_at_stop(uint32_t due_us) {
   uint64_t done_us = 0;
@@ -113,6 +146,7 @@ Number delay_at_stop(uint32_t due_us) {
 void add_turns(Napi::Object& exports) {
   add<wait_after_refusals>(exports, "waitAfterRefusals");
   add<serves_in_others_turn>(exports, "servesInOthersTurn");
+  add<looks_in_turn>(exports, "looksInTurn");
   add<delay_at_stop>(exports, "delayAtStop");
 }
 

@@ -1,7 +1,11 @@
 // Requests that wait for their turn, and work that waits for its time (native/fuse/turns.h,
 // native/fuse/delayed_work.h).
 
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { temporaryDirectory } from "../support/daemon.js";
+import { testScope } from "../support/test-scope.js";
 import { native } from "../support/testing.js";
 
 it("a request that is refused because too many wait costs those that come later nothing", () => {
@@ -11,6 +15,13 @@ it("a request that is refused because too many wait costs those that come later 
 
 it("what is another tenant's is not served in the turn of who asks for it", () => {
   expect(native.servesInOthersTurn()).toBe(false);
+});
+
+it("a caller that gets signal after signal in its turn is looked at by one, not by ever more", () => {
+  const procfs = temporaryDirectory(testScope(), "proc");
+  mkdirSync(join(procfs, "7"));
+  writeFileSync(join(procfs, "7/status"), "Name:\tcat\nSigPnd:\t0000000000000000\n");
+  expect(native.looksInTurn(procfs, 7, 50)).toBe(1);
 });
 
 it("work that waits for its time has it also when it is told to stop", () => {

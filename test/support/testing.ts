@@ -433,6 +433,11 @@ interface Testing {
   waitAfterRefusals(perSecond: number, refusals: number): number;
   /** Whether what is another tenant's is served on the thread that asks for it in the turn of one. */
   servesInOthersTurn(): boolean;
+  /**
+   * How often it was looked whether a caller was killed, whose status lies below `procfs`, when so many signals came in
+   * the turn of its request.
+   */
+  looksInTurn(procfs: string, pid: number, interrupts: number): number;
   /** After how many µs work was done that was due in so many, and then told to stop. */
   delayAtStop(dueUs: number): number;
   /**
@@ -596,6 +601,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   spendBudget: "function",
   waitAfterRefusals: "function",
   servesInOthersTurn: "function",
+  looksInTurn: "function",
   delayAtStop: "function",
   chargeLaps: "function",
   findContention: "function",
