@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // The command line and the workers of the keeper. Each loads only what it needs.
 
-import { ExitStatus } from "./errors.js";
-import { holdMount, inheritsMount, reportToKeeper } from "./keeper.js";
+import { ExitStatus, messageOf } from "./errors.js";
+import { holdMount, holdMountInChild, inheritsMount, reportToKeeper } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
 import type { NativeBinding } from "./native/binding.js";
 import { nodeProblem } from "./version.js";
@@ -38,6 +38,18 @@ async function taken(stream: NodeJS.WriteStream): Promise<void> {
   }
 }
 
+/** If the service manager has handed us a mount, its readers get errors: they must not wait until the next start. */
+async function holdInherited(): Promise<void> {
+  if (!inheritsMount(process.env, process.pid)) {
+    return;
+  }
+  try {
+    holdMount(addon());
+  } catch {
+    await holdMountInChild(process.env);
+  }
+}
+
 async function runCommand(): Promise<void> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // It is no error if the reader goes away early (`vprocfs show web1 | head`).
@@ -50,7 +62,6 @@ async function runCommand(): Promise<void> {
   });
   // An error on stderr cannot be reported anywhere; the exit status remains.
   process.stderr.on("error", () => {});
-  const { main } = await import("./program.js");
   const context = {
     addon,
     env: process.env,
@@ -64,10 +75,14 @@ async function runCommand(): Promise<void> {
       process.exitCode = status;
     },
   };
-  await main(process.argv.slice(2), context, fail);
-  // The service manager has handed us a mount. Its readers must not wait until the next start.
-  if (Number(process.exitCode ?? 0) !== 0 && inheritsMount(process.env, process.pid)) {
-    holdMount(addon());
+  const program = await import("./program.js").catch((error: unknown) => {
+    fail(`cannot load its own modules: ${messageOf(error)}: install it again`);
+    process.exitCode = ExitStatus.failure;
+    return undefined;
+  });
+  await program?.main(process.argv.slice(2), context, fail);
+  if (Number(process.exitCode ?? 0) !== 0) {
+    await holdInherited();
   }
   await Promise.all([taken(process.stdout), taken(process.stderr)]);
 }
@@ -80,8 +95,8 @@ if (problem !== undefined) {
   fail(problem);
   if (process.argv[2] === "worker") {
     reportToKeeper(process.env, problem);
-  } else if (inheritsMount(process.env, process.pid)) {
-    holdMount(addon());
+  } else {
+    await holdInherited();
   }
   process.exit(1);
 }

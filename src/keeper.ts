@@ -119,6 +119,20 @@ export function programFiles(): string[] {
   ];
 }
 
+/** The path of the keeper's program; undefined if there is none. */
+function findKeeper(): string | undefined {
+  return nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
+}
+
+/** The same, for a process that needs one. */
+export function keeperProgram(): string {
+  const keeper = findKeeper();
+  if (keeper === undefined) {
+    throw new VprocfsError("ADDON", "the keeper is not built: run 'npm run build'");
+  }
+  return keeper;
+}
+
 /** How the keeper starts workers. */
 export interface WorkerCommand {
   readonly command: readonly string[];
@@ -143,10 +157,7 @@ export function execKeeper(
   { polled, json }: KeeperPlace,
   worker: WorkerCommand,
 ): never {
-  const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
-  if (keeper === undefined) {
-    throw new VprocfsError("ADDON", "the keeper is not built: run 'npm run build'");
-  }
+  const keeper = keeperProgram();
   const socket = socketOf(config.mountpoint);
   try {
     mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
@@ -173,15 +184,40 @@ export function execKeeper(
 /** How long readers get errors until the service manager starts us again. */
 const HOLD_MS = 5000;
 
+/** The keeper's command line for that; undefined if there is no keeper program. */
+function holdCommand(): readonly [string, ...string[]] | undefined {
+  const keeper = findKeeper();
+  return keeper === undefined ? undefined : [keeper, "--hold-ms", String(HOLD_MS)];
+}
+
 /**
  * Replaces this process by a keeper that answers with errors for a while, so that readers of an inherited
  * mount do not wait for nobody. Returns if there is no keeper program.
  */
 export function holdMount(binding: Pick<NativeBinding, "exec">): void {
-  const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
-  if (keeper !== undefined) {
-    binding.exec([keeper, "--hold-ms", String(HOLD_MS)]);
+  const command = holdCommand();
+  if (command !== undefined) {
+    binding.exec(command);
   }
+}
+
+/** Has a child answer instead, if there is no addon to execute anything with. Resolves when the child has ended. */
+export async function holdMountInChild(env: NodeJS.ProcessEnv): Promise<void> {
+  const command = holdCommand();
+  if (command === undefined) {
+    return;
+  }
+  const { spawn } = process.getBuiltinModule("node:child_process");
+  // 0 to 2, and those that the service manager hands over, which are for the PID that it names.
+  const descriptors = Array.from({ length: 3 + Number(env.LISTEN_FDS) }, (_, fd) => fd);
+  const script = 'LISTEN_PID=$$; export LISTEN_PID; exec "$0" "$@"';
+  const child = spawn("/bin/sh", ["-c", script, ...command], { env, stdio: descriptors });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => child.kill(signal));
+  }
+  await new Promise<void>((resolve) => {
+    child.on("error", () => resolve()).on("exit", () => resolve());
+  });
 }
 
 /**

@@ -25,10 +25,10 @@ struct LaunchRecord {
   static constexpr uint32_t kVersion = 1;
   static constexpr size_t kRoom = 65536 - 24;
   uint32_t version;
-  uint32_t proven;   ///< 1: a worker of this launch has served
-  uint64_t command;  ///< what launched_by() says; 0: nothing is written down
-  uint32_t bytes;    ///< of `words`
-  uint32_t padding;
+  uint32_t proven;    ///< 1: a worker of this launch has served
+  uint64_t command;   ///< what launched_by() says; 0: nothing is written down
+  uint32_t bytes;     ///< of `words`
+  uint32_t begun;     ///< executions of the command since a keeper came of one; 0 of older versions
   char words[kRoom];  ///< the keeper's command line, each word ended by a 0
 };
 
@@ -39,6 +39,9 @@ static_assert(sizeof(LaunchRecord) == 65536);
 /// What launch() tells the keeper that comes of it: the number of launched_by().
 constexpr char kVariable[] = "VPROCFS_KEEPER_LAUNCH";
 constexpr char kUnchanged[] = "--unchanged";
+/// So often the command is executed while readers wait. Less would take a start that somebody has
+/// killed for one that fails.
+constexpr uint32_t kTries = 3;
 
 uint64_t add(uint64_t hash, const char* word) { return fnv(hash, {word, std::strlen(word) + 1}); }
 
@@ -97,6 +100,7 @@ void Launch::write(const KeeperOptions& options) {
   if (record_ == nullptr) return;
   record_->version = LaunchRecord::kVersion;
   record_->proven = 0;
+  record_->begun = 0;
   record_->command = 0;
   record_->bytes = 0;
   const char* command = std::getenv(kVariable);
@@ -114,6 +118,17 @@ void Launch::write(const KeeperOptions& options) {
 
 void Launch::confirm() {
   if (record_ != nullptr) record_->proven = 1;
+}
+
+bool Launch::begin() {
+  if (record_->version != LaunchRecord::kVersion) return true;
+  if (record_->begun >= kTries) return false;
+  ++record_->begun;
+  return true;
+}
+
+void Launch::refused() {
+  if (record_->version == LaunchRecord::kVersion) record_->begun = kTries - 1;
 }
 
 bool Launch::matches(uint64_t command, char** argv, size_t room) {
@@ -144,9 +159,9 @@ int launch(const KeeperOptions& options) {
   Launch last;
   // A duplicate: the keeper, or whoever starts it, finds what is offered as it was.
   const int offered = offered_as({StoreKind::kLaunch});
-  if (offered >= 0 && last.open(Fd(::fcntl(offered, F_DUPFD_CLOEXEC, 0))) &&
-      last.matches(command, argv, kMaxArguments)) {
-    ::execv(argv[0], argv);
+  if (offered >= 0 && last.open(Fd(::fcntl(offered, F_DUPFD_CLOEXEC, 0)))) {
+    if (last.matches(command, argv, kMaxArguments)) ::execv(argv[0], argv);
+    if (offered_as({StoreKind::kFuse}) >= 0 && !last.begin()) return 1;
   }
   ::execvp(options.worker[0], options.worker);
   keeper_log(options.log, LogLevel::kError, "%s: %s", options.worker[0], std::strerror(errno));

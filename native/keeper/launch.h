@@ -26,6 +26,11 @@ class Launch {
   void write(const KeeperOptions& options);
   /// A worker serves: this way of launching works. Until then nobody is launched this way again.
   void confirm();
+  /// Notes that the command is executed to find out how to start a keeper. False: it was, and none
+  /// came of it, so often that readers are to get errors first.
+  bool begin();
+  /// Readers got errors: the command has one more try before they do again.
+  void refused();
   /// Whether the last keeper was started by `command`, got to serve, and nothing was replaced or
   /// reconfigured since. If so, puts its command line, which lives as long as this object, into
   /// `argv` (of `room` entries), and clears the mark that it served until the next one serves.
@@ -39,7 +44,7 @@ class Launch {
 /// Executes the keeper that continues with the mount in the service manager's store, started as the
 /// last one was. If there is no such mount, or anything has changed, executes `options.worker`
 /// instead, which finds out how to start one (`vprocfs run`). Returns an exit status only if both
-/// fail.
+/// fail, or if `options.worker` has failed again and again while readers of a mount wait.
 int launch(const KeeperOptions& options);
 
 }  // namespace vprocfs

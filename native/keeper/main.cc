@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 
@@ -21,6 +22,10 @@
 #include "keeper/supervisor.h"
 
 namespace {
+
+/// How long readers get errors until the service manager starts us again, as HOLD_MS of
+/// src/keeper.ts.
+constexpr uint32_t kHoldMs = 5000;
 
 /// No descriptor of ours may become 0, 1 or 2: what is printed would go to the kernel.
 bool occupy_standard_descriptors() {
@@ -67,7 +72,12 @@ int main(int argc, char** argv) {
   if (tells_help(argc, argv)) return 0;
   make_absolute(argv);
   if (!parse_options(argc, argv, options)) return 2;
-  if (options.launch) return launch(options);
+  if (options.launch) {
+    const int status = launch(options);
+    if (offered_as({StoreKind::kFuse}) < 0) return status;
+    // Readers must not wait for a program that cannot be executed, or ends each time.
+    options.hold_ms = kHoldMs;
+  }
   if (options.hold_ms != 0) {
     block_signals();
     return refuse_all(options);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "fuse/mount.h"
 #include "keeper/connection.h"
+#include "keeper/launch.h"
 #include "keeper/log.h"
 #include "keeper/memo.h"
 #include "keeper/store.h"
@@ -16,6 +17,8 @@ int refuse_all(const KeeperOptions& options) {
   static Store store;
   store.receive();
   Memo memo;
+  Launch launched;
+  if (launched.open(store.take({StoreKind::kLaunch}))) launched.refused();
   Connection held[kMaxConnections];
   pollfd fds[kMaxConnections + 1] = {};
   const bool known = memo.open(store.take({StoreKind::kMemo}));

@@ -10,7 +10,7 @@ import { COMMON_KEYS, CONFIG_KEYS, type Config, kebabOf } from "../config.js";
 import { refusePipe } from "../config-load.js";
 import { serve } from "../daemon.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { execKeeper, inheritsMount, programFiles, stampOf } from "../keeper.js";
+import { execKeeper, inheritsMount, keeperProgram, programFiles, stampOf } from "../keeper.js";
 import { createLogger, isText, type Logger } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
@@ -184,18 +184,22 @@ export function addRun(program: Command, context: Context): void {
       const stamps = [file, ...programFiles()].map(stampOf);
       const warnings: string[] = [];
       const config = configOf(context, command, mountpoint, (line) => warnings.push(line));
+      // A mount of libfuse cannot be handed to another process.
+      const keeper = options.keeper !== false && config.engine === "native";
       if (options.printConfig === true) {
         const named = CONFIG_KEYS.map((key) => [kebabOf(key), config[key]]);
         context.print(toJson(Object.fromEntries(named)));
         for (const warning of warnings) {
           context.warn?.(warning);
         }
-        // Scripts go by the status before they restart what serves.
+        // Scripts go by the status before they restart what serves, which needs all of this.
         await checkServing(config);
+        context.addon();
+        if (keeper) {
+          keeperProgram();
+        }
         return;
       }
-      // A mount of libfuse cannot be handed to another process.
-      const keeper = options.keeper !== false && config.engine === "native";
       if (keeper) {
         refusePipe(file);
       }

@@ -187,7 +187,8 @@ describe("run --print-config", () => {
   it("shows what would be used", async () => {
     const argv = ["run", "/mnt/x/../y", "--max-threads", "3", "--print-config", "--json"];
     const env = { VPROCFS_TICK_MS: "7", VPROCFS_MOUNTPOINT: "/z" };
-    const { out, err } = await cli(argv, undefined, env);
+    const { out, err, status } = await cli(argv, two, env);
+    expect(status).toBe(0);
     expect(err).toContain("option --json is now called '--log-format json'");
     expect(JSON.parse(out)).toMatchObject({
       mountpoint: "/mnt/y",
@@ -205,6 +206,12 @@ describe("run --print-config", () => {
     expect(JSON.parse(out)).toMatchObject({ mountpoint: "/mnt" });
     expect(err).toContain(line);
     expect(status).toBe(2);
+  });
+
+  it("shows it where the addon does not load, and fails", async () => {
+    const { out, err, status } = await cli(["run", "/mnt", "--print-config"]);
+    expect(JSON.parse(out)).toMatchObject({ mountpoint: "/mnt" });
+    expect({ err, status }).toEqual({ err: "the addon was loaded", status: 1 });
   });
 });
 

@@ -1,0 +1,127 @@
+// A vprocfs that cannot be started again: readers of the mount that the service manager holds get an error.
+
+import { cpSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { errnoOf } from "../../src/errors.js";
+import { temporaryDirectory } from "../support/daemon.js";
+import { Managed } from "../support/managed.js";
+import { describeLive } from "../support/needs.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const KEEPER = "build/Release/vprocfs-keeper";
+/** kTries of native/keeper/launch.cc. */
+const TRIES = 3;
+
+/** An installation of its own, which may be damaged. */
+function install(scope: Scope): string {
+  const home = temporaryDirectory(scope, "installed");
+  mkdirSync(join(home, "build/Release"), { recursive: true });
+  for (const path of ["package.json", "dist", "build/Release/vprocfs.node", KEEPER]) {
+    cpSync(join(project, path), join(home, path), { recursive: true });
+  }
+  symlinkSync(join(project, "node_modules"), join(home, "node_modules"));
+  return home;
+}
+
+/** What starts the `vprocfs run` of an installation in the place of ours. */
+const startOf = (home: string): readonly string[] => [
+  ...["sh", "-c", `shift; exec "$0" '${home}/dist/cli.js' "$@"`],
+];
+
+/** Damages what starts the next keeper, and has one be needed. */
+async function killed(
+  scope: Scope,
+  launcher: readonly string[],
+  damage: () => void,
+  args: readonly string[] = [],
+) {
+  const managed = await Managed.start(scope, args, { launcher });
+  const { device } = managed;
+  const { keeperPid } = await managed.serving();
+  damage();
+  process.kill(keeperPid, "SIGKILL");
+  await until("readers get an error", () =>
+    readFile(join(managed.mountpoint, "proc/meminfo")).then(
+      () => false,
+      (error: unknown) => errnoOf(error) === "EIO",
+    ),
+  );
+  const expectRepaired = async (): Promise<void> => {
+    await managed.serving(keeperPid);
+    expect(managed.device).toBe(device);
+    const text = await readFile(join(managed.mountpoint, "proc/meminfo"), "utf8");
+    expect(text).toMatch(/^MemTotal:/);
+  };
+  return { managed, expectRepaired };
+}
+
+describeLive("a vprocfs that cannot be started again", ["g++", "python3"], () => {
+  it.each([
+    ["addon is gone", "build/Release/vprocfs.node", undefined, "the native addon is not built"],
+    ["addon is damaged", "build/Release/vprocfs.node", "none", "the native addon cannot be loaded"],
+    ["program is gone", "dist/cli-program.js", undefined, "cannot load its own modules: "],
+    ["program is cut", "dist/cli-program.js", "import {", "cannot load its own modules: "],
+  ])("leaves readers an error when its %s", async (_, path, content, line) => {
+    const scope = testScope();
+    const home = install(scope);
+    const file = join(home, path);
+    const { managed, expectRepaired } = await killed(scope, startOf(home), () => {
+      renameSync(file, `${file}.whole`);
+      if (content !== undefined) {
+        writeFileSync(file, content);
+      }
+    });
+    expect(managed.logs).toContain(`vprocfs: ${line}`);
+    renameSync(`${file}.whole`, file);
+    await expectRepaired();
+  });
+
+  it("can be stopped meanwhile, which unmounts", async () => {
+    const scope = testScope();
+    const home = install(scope);
+    const addon = join(home, "build/Release/vprocfs.node");
+    const { managed } = await killed(scope, startOf(home), () => rmSync(addon));
+    managed.tell("stop");
+    await managed.ended();
+    expect(managed.isMounted).toBe(false);
+  });
+
+  it("leaves readers an error when its program ends each time", async () => {
+    const scope = testScope();
+    const home = install(scope);
+    const program = join(home, "dist/cli.js");
+    const launcher = [join(home, KEEPER), "--launch", "1", "--", ...startOf(home)];
+    const { managed, expectRepaired } = await killed(scope, launcher, () => {
+      renameSync(program, `${program}.whole`);
+      writeFileSync(program, "import {");
+    });
+    expect(managed.logs.split("SyntaxError: ")).toHaveLength(1 + TRIES);
+    renameSync(`${program}.whole`, program);
+    await expectRepaired();
+  });
+
+  it("leaves readers an error when there is nothing to execute", async () => {
+    const scope = testScope();
+    const directory = temporaryDirectory(scope, "launch");
+    const config = join(directory, "vprocfs.toml");
+    const program = join(directory, "program");
+    const make = () => writeFileSync(program, '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
+    writeFileSync(config, "");
+    make();
+    const launcher = [join(project, KEEPER), "--launch", "1", "--", program];
+    const damage = () => {
+      // Else the next keeper begins without a start of Node.
+      writeFileSync(config, "patience-ms = 12000\n");
+      rmSync(program);
+    };
+    const { managed, expectRepaired } = await killed(scope, launcher, damage, ["--config", config]);
+    expect(managed.logs).toContain(`${program}: No such file or directory`);
+    make();
+    await expectRepaired();
+  });
+});
