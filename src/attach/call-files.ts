@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod/mini";
+import type { Config } from "../config.js";
 import { messageOf } from "../errors.js";
-import type { HookFile } from "./hook-files.js";
+import { type HookFile, MARK } from "./hook-files.js";
 
 /** Which containers of LXC and podman hand system calls over: those configured to, or all new ones. */
 export const CALL_MODES = ["chosen", "all"] as const;
@@ -89,6 +90,23 @@ function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   const whole = { ...profile, ...listener, syscalls: [...others, ours] };
   const summary = `(${from}, but ${names.join(", ")} handed over to ${listener.listenerPath})`;
   return { content: `${JSON.stringify(whole, null, 1)}\n`, summary };
+}
+
+/** What in the configuration keeps a vprocfs from answering calls; undefined: nothing. */
+export function answersNone({
+  calls,
+  engine,
+}: Pick<Config, "calls" | "engine">): string | undefined {
+  if (engine !== "native") {
+    return `engine = "${engine}"`;
+  }
+  return calls === "off" ? 'calls = "off"' : undefined;
+}
+
+/** Those of our files that are there for all new containers, which do not start while nobody answers calls. */
+export function filesForAll(root: string): string[] {
+  const files = [LXC_FOR_ALL, PODMAN_FOR_ALL];
+  return files.filter((path) => readIfThere(root, path)?.includes(MARK) === true);
 }
 
 /**

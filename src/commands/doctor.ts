@@ -13,7 +13,7 @@ import { requireRoot } from "../root.js";
 import { counted, printable, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
-import { checkDaemon } from "../tools/daemon-checks.js";
+import { checkCallFiles, checkDaemon } from "../tools/daemon-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
 import { checkHost, checkSurvey } from "../tools/host-checks.js";
 import { Inside } from "../tools/inside.js";
@@ -108,6 +108,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     ...(selected === undefined ? checkHost(survey, binding.nodeMemory(), all, config, flags) : []),
     ...(selected === undefined || containers.length === 0 ? checkSurvey(survey) : []),
     ...(await checkDaemon(config, { mountpoint, state, flags }, binding.version)),
+    ...checkCallFiles(config),
     ...(await checkSight(mountpoint)),
   ];
   for (const container of containers) {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import {
+  answersNone,
   CALL_MODES,
   type CallMode,
   type CallPlaces,
@@ -198,6 +199,13 @@ function install(context: Context, command: Command, flags: Flags): void {
   const places = placesOf(canonicalPath(config.mountpoint));
   checkPlaces(places);
   const mode = callModeOf(flags.sysinfo);
+  const silent = answersNone(config);
+  if (mode === "all" && silent !== undefined) {
+    throw new VprocfsError(
+      "USAGE",
+      `--sysinfo all: with ${silent} vprocfs answers no system calls, and no container of LXC or podman would start`,
+    );
+  }
   if (isCalledByPackage(context) && hooksAreUnwanted(root)) {
     context.warn?.("no hooks are installed, because uninstall-hooks has removed them");
     return;

@@ -1,3 +1,4 @@
+import { answersNone, filesForAll } from "../attach/call-files.js";
 import type { Config } from "../config.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
@@ -174,6 +175,24 @@ async function checkWorker(
     );
   }
   checkResources(findings, daemon);
+}
+
+/** Whether new containers hand over system calls that this vprocfs does not answer. */
+export function checkCallFiles(
+  config: Pick<Config, "calls" | "engine">,
+  root = "/",
+): readonly Finding[] {
+  const findings = new Findings("vprocfs");
+  const silent = answersNone(config);
+  const files = filesForAll(root);
+  if (silent !== undefined && files.length > 0) {
+    findings.add(
+      "problem",
+      `new containers do not start: they hand system calls over (${files.join(", ")}), which ${silent} does not answer`,
+      "answer them and restart vprocfs, or run 'vprocfs uninstall-hooks' and then 'vprocfs install-hooks'",
+    );
+  }
+  return findings.list;
 }
 
 /** A mount, as an operator names it. */

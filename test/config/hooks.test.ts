@@ -14,6 +14,7 @@ import { type CallMode, callFiles, usersLeftOut } from "../../src/attach/call-fi
 import { checkPlaces, hookFiles, MARK, STARTER } from "../../src/attach/hook-files.js";
 import { type HookOptions, installHooks, uninstallHooks } from "../../src/attach/hooks.js";
 import { main } from "../../src/program.js";
+import { checkCallFiles } from "../../src/tools/daemon-checks.js";
 import { collecting, type Outcome } from "../support/fake-binding.js";
 
 const files = hookFiles({
@@ -288,6 +289,45 @@ describe("what hands system calls over", () => {
       expect(existsSync(join(root, path)), path).toBe(false);
     }
     expect(existsSync(join(root, "/etc/vprocfs/vprocfs.toml"))).toBe(true);
+  });
+
+  const CALLS_OFF = { calls: "off", engine: "native" } as const;
+
+  it.each([
+    ['calls = "off"', CALLS_OFF],
+    ['engine = "fuse-native"', { calls: "on", engine: "fuse-native" } as const],
+  ])("is not for all containers with %s, which answers nothing", async (line, config) => {
+    make("/vprocfs.toml", `${line}\n`);
+    const ask = async (mode: CallMode): Promise<Outcome> => {
+      const outcome: Outcome = { out: "", err: "", status: 0 };
+      await main(
+        ["install-hooks", "--root", root, "--dry-run", "--sysinfo", mode],
+        { ...collecting(outcome), configFile: join(root, "/vprocfs.toml") },
+        (text) => {
+          outcome.err += text;
+        },
+      );
+      return outcome;
+    };
+    expect(await ask("all")).toEqual({
+      out: "",
+      err: `--sysinfo all: with ${line} vprocfs answers no system calls, and no container of LXC or podman would start`,
+      status: 2,
+    });
+    expect(await ask("chosen")).toMatchObject({ err: "", status: 0 });
+    // Switched off later, which the doctor tells.
+    installHooks(callsOf("chosen"), options());
+    expect(checkCallFiles(config, root)).toEqual([]);
+    installHooks(callsOf("all"), options());
+    expect(checkCallFiles({ calls: "on", engine: "native" }, root)).toEqual([]);
+    expect(checkCallFiles(config, root)).toMatchObject([
+      { level: "problem", what: expect.stringContaining(`30-vprocfs-calls.conf), which ${line}`) },
+    ]);
+  });
+
+  it("is not there for all because of a file of others", () => {
+    make("/etc/containers/containers.conf.d/30-vprocfs-calls.conf", "theirs\n");
+    expect(checkCallFiles(CALLS_OFF, root)).toEqual([]);
   });
 
   it("is made from the administrator's own default for podman, where there is one", () => {
