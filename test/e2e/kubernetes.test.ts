@@ -5,6 +5,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { STARTER } from "../../src/attach/hook-files.js";
+import { readStatus } from "../../src/keeper-status.js";
 import { filesOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, type Outcome, outputSync, run } from "../support/command.js";
@@ -159,6 +160,24 @@ describeLive("Kubernetes", ["unshare"], () => {
     expect(existsSync(join(node.home, "dist/version-of-the-day.js"))).toBe(true);
     expect((await node.agent("check")).status).toBe(0);
     expect((await node.agent("nonsense")).status).toBe(2);
+  });
+
+  it("the agent is ready only while a worker serves", async () => {
+    const own = testScope();
+    const config = join(temporaryDirectory(own, "config"), "vprocfs.toml");
+    const settings = 'patience-ms = 1000\nstandby = "off"\n';
+    writeFileSync(config, settings);
+    const other = await Daemon.start(own, "--config", config);
+    const check = () => node.agent("check", { VPROCFS_MOUNTPOINT: other.mountpoint });
+    const state = async () => (await readStatus(other.mountpoint)).state;
+    expect((await check()).status).toBe(0);
+    writeFileSync(config, "no = such key\n");
+    process.kill((await readStatus(other.mountpoint)).workerPid, "SIGKILL");
+    await until("readers get errors", async () => (await state()) === "refusing");
+    expect((await check()).status).toBe(1);
+    writeFileSync(config, settings);
+    await until("it serves", async () => (await state()) === "serving");
+    expect((await check()).status).toBe(0);
   });
 
   it("the agent leaves the service alone when it has put nothing new on the node", async () => {
