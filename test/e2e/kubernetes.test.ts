@@ -1,8 +1,18 @@
 // What runs on a Kubernetes node, without a cluster: the agent of the DaemonSet on a node that is a
 // directory, the hooks it leaves there with real runtimes, and pods that share a PID namespace.
 
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { STARTER } from "../../src/attach/hook-files.js";
 import { readStatus } from "../../src/keeper-status.js";
@@ -208,6 +218,82 @@ describeLive("Kubernetes", ["unshare"], () => {
       `vprocfs agent: the service is not restarted until the configuration loads: ${config}: no such file\n`,
     );
     expect(reloads()).toHaveLength(1);
+  });
+
+  it("the agent leaves everything as it is until the node's disk has room for all that is new", async () => {
+    const own = testScope();
+    const disk = temporaryDirectory(own, "disk");
+    outputSync(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
+    own.defer(() => void outputSync(["umount", disk]));
+    const image = temporaryDirectory(own, "image");
+    const programs = temporaryDirectory(own, "programs");
+    const [tried, room] = [join(programs, "tried"), join(programs, "room")];
+    const program = (name: string, script: string) =>
+      writeFileSync(join(programs, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const fill = (directory: string, files: Readonly<Record<string, string>>) => {
+      for (const [path, content] of Object.entries(files)) {
+        mkdirSync(dirname(join(directory, path)), { recursive: true });
+        writeFileSync(join(directory, path), content);
+      }
+    };
+    /** What is on the node, but for what the agent itself writes there. */
+    const tree = () =>
+      Object.fromEntries(
+        readdirSync(disk, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile() && !["vprocfs", "changed"].includes(entry.name))
+          .map(({ parentPath, name }) => join(parentPath, name))
+          .map((path) => [relative(disk, path), readFileSync(path, "utf8")]),
+      );
+    const run = () =>
+      node.agent("run", {
+        AGENT_HOME: disk,
+        AGENT_IMAGE: image,
+        AGENT_UNITS: join(programs, "units"),
+        PATH: `${programs}:${process.env.PATH}`,
+      });
+    program("node", "exit 0 # 1");
+    // Between two tries, until the disk has room.
+    program("sleep", `touch '${tried}'; until [ -e '${room}' ]; do /bin/sleep 0.02; done`);
+    const before = {
+      "build/Release/vprocfs-attach": "program 1",
+      "dist/bench/run.js": "bench 1",
+      "dist/cli.js": "text 1",
+      "package.json": "{}",
+    };
+    fill(image, before);
+    expect((await run()).status).toBe(0);
+    const first = { ...before, "bin/node": "#!/bin/sh\nexit 0 # 1\n" };
+    expect(tree()).toEqual(first);
+
+    rmSync(join(image, "dist/bench"), { recursive: true });
+    const after = {
+      "build/Release/vprocfs-attach": "program 2",
+      "dist/cli.js": "text 2",
+      "dist/large.js": "x".repeat(2 * MIB),
+      "package.json": '{ "version": "2" }',
+    };
+    fill(image, after);
+    program("node", "exit 0 # 2");
+    const agent = run();
+    await until("it has tried", () => existsSync(tried));
+    expect(tree()).toEqual(first);
+    outputSync(["mount", "-o", "remount,size=10m", disk]);
+    writeFileSync(room, "");
+    expect(await agent).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining(`vprocfs agent: cannot copy to ${disk}\n`),
+    });
+    const second = { ...after, "bin/node": "#!/bin/sh\nexit 0 # 2\n" };
+    expect(tree()).toEqual(second);
+
+    // One that ended after it had taken something away.
+    mkdirSync(join(disk, "old"));
+    renameSync(join(disk, "dist"), join(disk, "old/dist"));
+    fill(disk, { "new/package.json": "half" });
+    const { ino } = statSync(join(disk, "old/dist/cli.js"));
+    expect((await run()).status).toBe(0);
+    expect(tree()).toEqual(second);
+    expect(statSync(join(disk, "dist/cli.js")).ino).toBe(ino);
   });
 
   it("the agent puts a configuration on the node only if it loads there, and is not ready before", async () => {
