@@ -75,8 +75,8 @@ bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts&
   return true;
 }
 
-/// A cpuset may allow some of the host's memory nodes only: to the container the host is as large
-/// as these. `all`: how large it is.
+}  // namespace
+
 bool gather_host_memory(HostSource& host, ContainerSource& source, uint64_t now, Facts& facts,
                         std::optional<CpuSet>& allowed, HostMemorySize& all, Error& error) {
   std::shared_ptr<const std::vector<HostNode>> nodes;
@@ -86,6 +86,8 @@ bool gather_host_memory(HostSource& host, ContainerSource& source, uint64_t now,
   all = memory_size(*facts.host_meminfo);
   return !allowed || take(host.meminfo_of(*allowed, now), facts.host_meminfo, error);
 }
+
+namespace {
 
 /// What the pools have on these nodes.
 std::shared_ptr<const std::vector<HostHugePool>> pools_on(const CpuSet& nodes,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/result.h"
 #include "container/cpu_history.h"
@@ -42,6 +43,12 @@ struct Gathered {
 
 void copy_memory(const Facts& from, Facts& to);
 void copy_cpus(const Facts& from, Facts& to);
+
+/// What memory the host has for a container, as Facts::host_meminfo: a cpuset may allow some of the
+/// memory nodes only, and to the container the host is as large as these. `allowed`: which these
+/// are, where there are several. `all`: how large the host is. False: `error` says why not.
+bool gather_host_memory(HostSource& host, ContainerSource& source, uint64_t now, Facts& facts,
+                        std::optional<CpuSet>& allowed, HostMemorySize& all, Error& error);
 
 /// Collects what a view needs, and nothing else (`needs` are Need bits). A history is advanced when
 /// what it stands for is asked for, and that of CPU time also when CPUs are found to have come or

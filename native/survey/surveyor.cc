@@ -16,8 +16,8 @@
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "container/quotas_above.h"
+#include "survey/memory_figures.h"
 #include "survey/mounted.h"
-#include "view/memory_model.h"
 
 namespace vprocfs {
 namespace {
@@ -50,8 +50,6 @@ size_t open_limit() { return descriptors() / 16 / kFdsPerContainer; }
 size_t row_limit() { return std::min<size_t>(10000, descriptors() / 32); }
 
 double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
-
-constexpr double kKb = 1024;
 
 void note_mounts(const Mounted& mounts, Figures& out) {
   out.set(Figure::kMountedFiles, static_cast<double>(mounts.ours));
@@ -190,31 +188,8 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
 
 Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint64_t now_us,
                                   Figures& out) {
-  Facts facts;
-  auto host = sources_.host->meminfo(now_us);
-  if (!host) return host.error();
-  facts.host_meminfo = std::move(host.value());
-  auto memory = source.memory(MemoryEvents::kNone, memory_size(*facts.host_meminfo));
-  if (!memory) return memory.error();
-  facts.memory = memory.value();
-  const MemoryModel model = memory_model(facts);
-  out.set(Figure::kMemoryLimit, facts.memory.limit_bytes);
-  out.set(Figure::kMemoryTotal, static_cast<double>(model.total) * kKb);
-  out.set(Figure::kSwapLimit, facts.memory.swap.limit_bytes);
-  out.set(Figure::kSwapTotal, static_cast<double>(model.swap_total) * kKb);
-  out.set(Figure::kSwapUsage, facts.memory.swap.used_bytes);
-  if (model.accounted) {
-    out.set(Figure::kMemoryAvailable, static_cast<double>(model.available) * kKb);
-    out.set(Figure::kMemoryHeadroom, facts.memory.headroom.available_bytes);
-    if (facts.memory.headroom.available_bytes) {
-      out.set(Figure::kMemoryCeiling, static_cast<double>(facts.memory.headroom.ceiling_bytes));
-    }
-    out.set(Figure::kMemoryUsage, facts.memory.usage_bytes);
-    out.set(Figure::kMemoryReclaimable,
-            static_cast<double>(model.inactive_file + model.active_file + model.slab_reclaimable) *
-                kKb);
-    out.set(Figure::kMemoryCache, static_cast<double>(model.cached) * kKb);
-  }
+  auto memory = read_memory_figures(*sources_.host, source, now_us, out);
+  if (!memory) return memory;
   auto cpus = sources_.host->cpus(now_us);
   if (!cpus) return cpus.error();
   auto limits = source.cpu_limits();

@@ -6,6 +6,7 @@
 #include "seccomp/call.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
+#include "survey/memory_figures.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
 #include "testing/values.h"
@@ -43,6 +44,7 @@ class RecordedCase {
 
   const CgroupMounts& mounts() const { return mounts_; }
   Container& container() { return *container_; }
+  HostSource& host() { return *host_; }
 
   Mirror::Ask ask(uint64_t now_us) {
     return [this, now_us](uint32_t needs) { return container_->facts(needs, now_us); };
@@ -114,6 +116,30 @@ Result<Bytes> sysinfo_fixture(const std::string& dir, pid_t init, uint64_t now_u
   return Bytes(encode_sysinfo64(figures.value().sysinfo));
 }
 
+Napi::Value to_js(Napi::Env env, const Figures& figures) {
+  JsObject out(env);
+  for (size_t i = 0; i < kFigureCount; ++i) {
+    const auto figure = static_cast<Figure>(i);
+    if (figures.has(figure)) out.set(kFigureNames[i], Number(figures.get(figure)));
+  }
+  return out;
+}
+
+/// (caseDir, init, nowUs) -> what operators are told of its memory.
+Result<Napi::Value> memory_figures(Napi::Env env, const std::string& dir, pid_t init,
+                                   uint64_t now_us) {
+  const auto recorded = RecordedCase::open(dir, init);
+  if (!recorded) return recorded.error();
+  RecordedCase& of = *recorded.value();
+  const auto source =
+      ContainerSource::open(of.mounts(), of.container().description().paths, nullptr, {});
+  if (!source) return source.error();
+  Figures figures;
+  const auto read = read_memory_figures(of.host(), *source.value(), now_us, figures);
+  if (!read) return read.error();
+  return to_js(env, figures);
+}
+
 /// (caseDir, init) -> the figures of its cgroups that no file under /proc needs.
 Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t init) {
   const auto recorded = RecordedCase::open(dir, init);
@@ -122,12 +148,7 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   KeptCounters counters;
   CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
       .read(figures, counters);
-  JsObject out(env);
-  for (size_t i = 0; i < kFigureCount; ++i) {
-    const auto figure = static_cast<Figure>(i);
-    if (figures.has(figure)) out.set(kFigureNames[i], Number(figures.get(figure)));
-  }
-  return Napi::Value(out);
+  return to_js(env, figures);
 }
 
 }  // namespace
@@ -137,6 +158,7 @@ void add_recorded(Napi::Object& exports) {
   add<list_fixture>(exports, "listFixture");
   add<sysinfo_fixture>(exports, "sysinfoFixture");
   add<cgroup_figures>(exports, "cgroupFigures");
+  add<memory_figures>(exports, "memoryFigures");
 }
 
 }  // namespace vprocfs

@@ -486,6 +486,8 @@ interface Testing {
   parsePressure(text: string): string | null;
   /** By the names of native/survey/figures.def; what is not told is left out. */
   cgroupFigures(caseDir: string, init: number): Record<string, number>;
+  /** By the same names. */
+  memoryFigures(caseDir: string, init: number, nowUs: bigint): Record<string, number>;
   /** A record of /dev/kmsg; null for what is none. */
   readLogRecord(bytes: string): LogRecord | null;
   /**
@@ -621,6 +623,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseStat: "function",
   parsePressure: "function",
   cgroupFigures: "function",
+  memoryFigures: "function",
   readLogRecord: "function",
   sortLog: "function",
   logClock: "function",
@@ -704,6 +707,12 @@ function readContainer(caseDir: string): RecordedContainer {
 export function figuresOfFixture(caseDir: string): ReadonlyMap<string, number> {
   const { init } = readContainer(caseDir);
   return new Map(Object.entries(native.cgroupFigures(caseDir, init)));
+}
+
+/** What operators are told of the memory of a recorded container. */
+export function memoryFiguresOfFixture(caseDir: string): ReadonlyMap<string, number> {
+  const { init, clock } = readContainer(caseDir);
+  return new Map(Object.entries(native.memoryFigures(caseDir, init, BigInt(clock.boottime_us))));
 }
 
 /**

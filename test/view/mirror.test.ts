@@ -14,8 +14,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testName } from "../support/names.js";
+import { value } from "../support/procfile.js";
 import { project } from "../support/project.js";
-import { listFixture, numberPaths, renderFixture, treePaths } from "../support/testing.js";
+import {
+  listFixture,
+  memoryFiguresOfFixture,
+  numberPaths,
+  renderFixture,
+  treePaths,
+} from "../support/testing.js";
 
 const RECORDED = join(project, "test/fixtures/v2-x86-128cpu");
 const OWN = "cgroup/kubepods.slice/kubepods-burstable.slice/pod7.slice/cri-7f.scope";
@@ -389,6 +396,18 @@ describe("memory of nodes", () => {
     expect(committable(all) / committable(both.all)).toBeCloseTo(2_040_824 / 3_977_160, 2);
     // Such nodes are gone.
     expect(on("7\n").all).toEqual(both.all);
+  });
+
+  it("is told to operators as it is shown", () => {
+    const chain = [OWN, dirname(OWN), dirname(dirname(OWN)), "cgroup/kubepods.slice"];
+    const unlimited = Object.fromEntries(chain.map((at) => [`${at}/memory.max`, "max\n"]));
+    const dir = caseWith({ ...unlimited, [`${OWN}/cpuset.mems.effective`]: "1\n" });
+    const shown = meminfo(renderFixture(dir, "proc/meminfo"));
+    const told = memoryFiguresOfFixture(dir);
+    const host = nodeMeminfo(readFileSync(join(RECORDED, `${NODE}/node1/meminfo`), "utf8"));
+    expect(shown.get("MemTotal")).toBe(host.get("MemTotal"));
+    expect(told.get("memoryTotal")).toBe(value(shown, "MemTotal") * 1024);
+    expect(told.get("memoryAvailable")).toBe(value(shown, "MemAvailable") * 1024);
   });
 
   it("is in zones of the nodes that may be used, as in /proc/zoneinfo", () => {
