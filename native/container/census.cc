@@ -158,7 +158,8 @@ void Census::visit(pid_t pid, uint64_t now_us) {
     known->second.id = id;
     if (inits_.count(other) != 0) leave(other);
   }
-  if (id.none() || inits_.count(id) != 0 || !has_room(found.value()->tenant)) return;
+  if (inits_.count(id) != 0) return callbacks_.checked(id);
+  if (id.none() || !has_room(found.value()->tenant)) return;
   auto init = resolver_.pin_init(*found.value());
   if (!init) return;
   inits_[id] = {init.value().get(), found.value()->tenant};

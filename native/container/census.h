@@ -26,6 +26,8 @@ class Census {
   struct Callbacks {
     std::function<void(Discovered)> discovered;
     std::function<void(ContainerId)> left;
+    /// It is still there, and may have been moved to other cgroups: see moved_paths().
+    std::function<void(ContainerId)> checked;
   };
 
   /// Reports at most `limit` containers, and at most its share of a tenant: a container that can

@@ -18,6 +18,8 @@ namespace {
 /// The first who asks for the load waits this long for it at most, rather than be told of none.
 constexpr std::chrono::milliseconds kFirstLoadWait{100};
 
+bool is_of_removed(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
+
 std::string text_of(const View& view, const Facts& facts) {
   std::string text;
   text.reserve(2048);
@@ -44,6 +46,7 @@ Container::Container(ContainerDescription description, SharedServices services,
       tenant_(tenant ? std::move(tenant)
                      : std::make_shared<Tenant>(description_.id, nullptr, services.rates)),
       life_(services.state, services.procfs_fd, description_),
+      paths_(description_.paths),
       mounted_(services.procfs_fd, services.host == nullptr ? -1 : services.host->sysfs_fd(),
                description_.init),
       cpu_record_(services.state, RecordType::kHistory, description_.id.packed(), life_.starts()),
@@ -65,33 +68,6 @@ Container::~Container() {
   LifeRecord::forget(services_.state, {RecordType::kLoad}, id().packed(), starts(), kLoadVersion);
 }
 
-std::unique_ptr<ContainerSource> Container::take_idle_source() {
-  const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return nullptr;
-  recent_cpus_.reset();
-  recent_memory_.reset();
-  shared_.clear();
-  call_facts_.reset();
-  shown_.reset();
-  cpu_limit_writes_.reset();
-  return std::move(source_);
-}
-
-std::optional<Error> Container::open_source_locked(uint64_t now_us) {
-  if (dead()) return Error{ESRCH, description_.cgroup};
-  used_us_.store(now_us, std::memory_order_relaxed);
-  if (source_) return std::nullopt;
-  if (services_.sources != nullptr) services_.sources->opening(*this);
-  auto source = ContainerSource::open(*services_.mounts, description_.paths, services_.notifier,
-                                      services_.host->hugepage_kb(now_us));
-  if (!source) {
-    if (services_.sources != nullptr) services_.sources->closed(*this);
-    return source.error();
-  }
-  source_ = std::move(source.value());
-  return std::nullopt;
-}
-
 Result<Fd> Container::open_trigger(const View& view) {
   const std::lock_guard lock(mutex_);
   const auto resource = pressure_needed(view.needs);
@@ -108,6 +84,23 @@ const Facts* Container::recent_locked(const std::optional<Kept<Facts>>& recent, 
 }
 
 Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us) {
+  auto facts = gather_once_locked(needs, now_us, tick_us);
+  const auto is_gone = [&] {
+    if (facts || dead()) return false;
+    return source_ ? facts.error().code == ENODEV : is_of_removed(facts.error());
+  };
+  // Its init may live on in another cgroup than the one that is gone.
+  if (is_gone() && paths_.has_v1()) {
+    drop_source_locked();
+    take_moves_locked(now_us);
+    facts = gather_once_locked(needs, now_us, tick_us);
+    if (is_gone()) return Error{ESRCH, facts.error().path};
+  }
+  if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
+  return facts;
+}
+
+Result<Facts> Container::gather_once_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us) {
   if (auto error = open_source_locked(now_us)) return *error;
   if (pressure_needed(needs) && !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
   taken_us_ = now_us;
@@ -143,7 +136,6 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
   if (facts && histories_.io_losses_changed) io_losses_record_.save(histories_.io_losses.pack());
   if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));
   if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
-  if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;
 }
 
@@ -217,8 +209,9 @@ Result<T> Container::kept_locked(std::optional<Kept<T>>& kept, uint32_t needs, u
   if (kept && is_current_locked(needs, *kept, now_us, tick_us)) return kept->value;
   // Counted before the limits are read: what is written meanwhile is not in this.
   const auto writes = limit_writes_locked(needs);
+  const uint64_t opened = sources_opened_;
   Result<T> made = make();
-  if (!made || !writes) {
+  if (!made || !writes || opened != sources_opened_) {
     kept.reset();
     return made;
   }

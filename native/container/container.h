@@ -169,7 +169,15 @@ class Container {
   /// it has none of its own.
   bool own_pressure() const { return description_.id.hierarchy() == IdentityHierarchy::kV2; }
   std::optional<Error> open_source_locked(uint64_t now_us);
-  /// With what was gathered at most `tick_us` ago for another view, where that is the same.
+  /// Goes on with CPU time from where it was, if the source has it from other cgroups than before.
+  std::optional<Error> begin_cpu_time_locked(uint64_t now_us);
+  void drop_source_locked();
+  void drop_kept_locked();
+  /// Takes note of cgroups that it has been moved to: the source is to be opened again.
+  void take_moves_locked(uint64_t now_us);
+  Result<Facts> gather_once_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us);
+  /// The same, once more if its cgroups were not those that it has now. With what was gathered at
+  /// most `tick_us` ago for another view, where that is the same.
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us = 0);
   Result<std::string> render_locked(const View& view, uint64_t now_us, uint64_t tick_us = 0);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
@@ -203,8 +211,13 @@ class Container {
   Life life_;
   std::atomic<bool> dead_{false}, leaves_kept_{false};
   std::atomic<uint64_t> used_us_{0};
-  std::mutex mutex_;  ///< guards what follows to cpu_limit_writes_
+  std::mutex mutex_;        ///< guards what follows to cpu_limit_writes_
+  CgroupPaths paths_;       ///< those of the description, and of where it was moved to since
+  uint64_t looked_us_ = 0;  ///< when that was last looked at
+  uint64_t there_us_ = 0;   ///< when it was last known to be in the cgroups of cpu_places_
   std::unique_ptr<ContainerSource> source_;
+  uint64_t sources_opened_ = 0;
+  std::optional<CpuPlaces> cpu_places_;  ///< that the history of CPU time goes on from
   MountedDevices mounted_;
   Histories histories_;
   std::optional<Kept<Facts>> recent_cpus_, recent_memory_;  ///< see Gathered

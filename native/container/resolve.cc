@@ -182,6 +182,7 @@ Result<bool> Resolver::describe(CgroupPaths paths, pid_t init, ContainerDescript
   if (!start) return start.error();
   out.init_start_us = start.value() * kClockTickUs;
   out.boottime_offset_us = read_boottime_offset(procfs_fd_, init);
+  if (auto now = moved_paths(procfs_fd_, out, out.paths)) out.paths = std::move(*now);
   return true;
 }
 

@@ -32,6 +32,13 @@ struct ContainerDescription {
   std::string tenant_cgroup;  ///< the path that `tenant` names
 };
 
+/// The cgroups that a container has by now; nothing: the `known` ones, as far as its init tells. Of
+/// one that the init has been moved out of, the one that it is in now; and of one above `cgroup`,
+/// which was not made for the container. Cgroups below its own are its own business. Only cgroups
+/// of v1 can change: in cgroup2 another one is another container.
+std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription& container,
+                                       const CgroupPaths& known);
+
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.
 class Resolver {
  public:

@@ -8,7 +8,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "base/affix.h"
+#include "base/clock_tick.h"
 #include "base/words.h"
 #include "container/resolve.h"
 
@@ -52,7 +55,43 @@ std::string child_towards(const std::string& ancestor, const std::string& path) 
   return path.substr(0, path.find('/', ancestor.size() + 1));
 }
 
+/// The cgroup that an init is in; of one that systemd has made for itself inside, the one above.
+std::string without_scope(const std::string& path) {
+  constexpr std::string_view kScope = "/init.scope";
+  const bool has_scope = path.size() > kScope.size() && ends_with(path, kScope);
+  return has_scope ? path.substr(0, path.size() - kScope.size()) : path;
+}
+
 }  // namespace
+
+std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription& container,
+                                       const CgroupPaths& known) {
+  if (!known.has_v1()) return std::nullopt;
+  const auto at = read_cgroup_paths(procfs_fd, container.init);
+  // An init elsewhere is another one's: PID namespaces are shared, and PIDs are reused.
+  if (!at || !is_below(at.value().in(controller_of(container.id.hierarchy())), container.cgroup)) {
+    return std::nullopt;
+  }
+  CgroupPaths now = known;
+  bool moved = false;
+  const auto look = [&](const std::string& of_init, std::string& path) {
+    if (of_init.empty() || path.empty()) return;
+    const bool is_own = !is_below(container.cgroup, path) || container.cgroup == path;
+    if (is_own && is_below(of_init, path)) return;
+    std::string found = without_scope(of_init);
+    if (found == path) return;
+    path = std::move(found);
+    moved = true;
+  };
+  look(at.value().v2, now.v2);
+  for (size_t i = 0; i < kControllerCount; ++i) look(at.value().v1[i], now.v1[i]);
+  if (!moved) return std::nullopt;
+  // After that: one that ends is told to be in the root of each hierarchy of v1.
+  const auto init = read_process_stat(procfs_fd, container.init);
+  const bool is_it = init && !init.value().is_ending &&
+                     init.value().start_ticks * kClockTickUs == container.init_start_us;
+  return is_it ? std::optional<CgroupPaths>(std::move(now)) : std::nullopt;
+}
 
 Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
   const std::string path = std::to_string(pid) + "/ns/cgroup";
@@ -87,15 +126,8 @@ Result<CgroupPaths> Resolver::home_of(pid_t init) const {
 Result<CgroupPaths> Resolver::init_paths(pid_t init) const {
   auto paths = read_cgroup_paths(procfs_fd_, init);
   if (!paths) return paths;
-  const auto strip_scope = [](std::string& path) {
-    constexpr std::string_view kScope = "/init.scope";
-    if (path.size() > kScope.size() &&
-        path.compare(path.size() - kScope.size(), kScope.size(), kScope) == 0) {
-      path.resize(path.size() - kScope.size());
-    }
-  };
-  strip_scope(paths.value().v2);
-  for (auto& path : paths.value().v1) strip_scope(path);
+  paths.value().v2 = without_scope(paths.value().v2);
+  for (auto& path : paths.value().v1) path = without_scope(path);
   return paths;
 }
 

@@ -48,7 +48,7 @@ LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int p
       own_namespace_(resolver.own().pid),
       census_(resolver, procfs_fd, kMaxOwners,
               {[this](Census::Discovered one) { add(std::move(one)); },
-               [this](ContainerId id) { remove(id); }}) {
+               [this](ContainerId id) { remove(id); }, [this](ContainerId id) { check(id); }}) {
   const auto own = read_cgroup_paths(procfs_fd, ::getpid());
   for (size_t i = 0; own && i < kPaths; ++i) {
     own_paths_[i] = path_of(own.value(), static_cast<Path>(i));
@@ -78,26 +78,46 @@ void LogOwners::add(Census::Discovered one) {
   owner->init = std::move(one.init);
   const auto numbers = numbers_of(procfs_fd_, owner->description.init);
   owner->depth = numbers.empty() ? 0 : numbers.size() - 1;
-  const CgroupPaths& paths = owner->description.paths;
-  owner->memory_path = own_path_of(paths, Path::kMemory);
-  owner->pids_path = own_path_of(paths, Path::kPids);
-  for (size_t i = 0; i < kPaths; ++i) {
-    const std::string path = own_path_of(paths, static_cast<Path>(i));
-    if (!path.empty()) by_path_[i][path] = owner.get();
-  }
+  add_paths(*owner);
   by_namespace_.emplace(owner->description.namespaces.pid, owner.get());
   const ContainerId id = owner->description.id;
   owners_[id] = std::move(owner);
+}
+
+void LogOwners::add_paths(LogOwner& owner) {
+  const CgroupPaths& paths = owner.description.paths;
+  owner.memory_path = own_path_of(paths, Path::kMemory);
+  owner.pids_path = own_path_of(paths, Path::kPids);
+  for (size_t i = 0; i < kPaths; ++i) {
+    const std::string path = own_path_of(paths, static_cast<Path>(i));
+    if (!path.empty()) by_path_[i][path] = &owner;
+  }
+}
+
+void LogOwners::remove_paths(const LogOwner& owner) {
+  for (size_t i = 0; i < kPaths; ++i) {
+    const auto at = by_path_[i].find(own_path_of(owner.description.paths, static_cast<Path>(i)));
+    if (at != by_path_[i].end() && at->second == &owner) by_path_[i].erase(at);
+  }
+}
+
+/// Records of its old cgroups that have not been read yet find nobody: others may be there by now.
+void LogOwners::check(ContainerId id) {
+  const auto it = owners_.find(id);
+  if (it == owners_.end()) return;
+  LogOwner& owner = *it->second;
+  auto moved = moved_paths(procfs_fd_, owner.description, owner.description.paths);
+  if (!moved) return;
+  remove_paths(owner);
+  owner.description.paths = std::move(*moved);
+  add_paths(owner);
 }
 
 void LogOwners::remove(ContainerId id) {
   const auto it = owners_.find(id);
   if (it == owners_.end()) return;
   const LogOwner* gone = it->second.get();
-  for (size_t i = 0; i < kPaths; ++i) {
-    const auto at = by_path_[i].find(own_path_of(gone->description.paths, static_cast<Path>(i)));
-    if (at != by_path_[i].end() && at->second == gone) by_path_[i].erase(at);
-  }
+  remove_paths(*gone);
   const auto range = by_namespace_.equal_range(gone->description.namespaces.pid);
   const auto at = std::find_if(range.first, range.second,
                                [gone](const auto& entry) { return entry.second == gone; });

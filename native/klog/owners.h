@@ -80,7 +80,10 @@ class LogOwners {
   bool look_in(Path which, const std::string& path, uint64_t now_us);
   const Hierarchy* hierarchy(Path which) const;
   void add(Census::Discovered one);
+  void check(ContainerId id);
   void remove(ContainerId id);
+  void add_paths(LogOwner& owner);
+  void remove_paths(const LogOwner& owner);
   Owners find(Path which, const std::string& path) const;
   bool is_around_us(Path which, const std::string& path) const;
   std::string path_of(const CgroupPaths& paths, Path which) const;

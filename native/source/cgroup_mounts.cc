@@ -221,6 +221,10 @@ Result<CgroupPaths> CgroupPaths::parse(const std::string& text) {
   return paths;
 }
 
+bool CgroupPaths::has_v1() const {
+  return std::any_of(v1.begin(), v1.end(), [](const std::string& path) { return !path.empty(); });
+}
+
 const std::string& CgroupPaths::of(const CgroupMounts& mounts, Controller controller) const {
   static const std::string none;
   const Hierarchy* tree = mounts.of(controller);

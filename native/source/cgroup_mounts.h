@@ -80,6 +80,8 @@ struct CgroupPaths {
   /// may have that name, and a removed one must not be found under any name.
   static Result<CgroupPaths> parse(const std::string& text);
 
+  /// Whether any of them is in a hierarchy of v1.
+  bool has_v1() const;
   /// The path in the v1 hierarchy of a controller; nothing: in cgroup2.
   const std::string& in(std::optional<Controller> controller) const {
     if (!controller) return v2;

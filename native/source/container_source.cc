@@ -1,5 +1,7 @@
 #include "source/container_source.h"
 
+#include <sys/stat.h>
+
 #include <array>
 #include <cerrno>
 #include <string>
@@ -37,6 +39,7 @@ struct ContainerSource::Parts {
   ChangeNotifier* notifier = nullptr;
   ReadBuffer buffer;
   DirPtr bandwidth_dir;
+  CpuPlaces cpu_places;
   bool memory_is_own = false;  ///< and not the hierarchy's root
   std::unique_ptr<MemorySource> memory;
   std::unique_ptr<HugetlbSource> hugetlb;
@@ -112,6 +115,15 @@ CgroupPlace CgroupOpener::of(Controller controller, bool now, Error& error) {
   return {opened_[index], tree->v2, notifier_};
 }
 
+namespace {
+
+uint64_t inode_of(const CgroupDir& dir) {
+  struct stat st {};
+  return ::fstat(dir.fd(), &st) == 0 ? st.st_ino : 0;
+}
+
+}  // namespace
+
 ContainerSource::ContainerSource(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 ContainerSource::~ContainerSource() = default;
 
@@ -136,10 +148,12 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
   }
   if (const auto at = open(Controller::kCpu); at.dir) {
     parts->bandwidth_dir = at.dir;
+    parts->cpu_places.quota = inode_of(*at.dir);
     parts->bandwidth = make_bandwidth(at.dir, notifier, at.v2);
   }
   // What the root counts is the node's.
   if (const auto at = open(Controller::kCpuacct); at.dir && at.dir->depth() > 0) {
+    parts->cpu_places.time = inode_of(*at.dir);
     parts->cpu_time = at.v2 ? make_cpu_time_v2(at.dir) : make_cpu_time_v1(at.dir);
   }
   if (const auto at = open(Controller::kCpuset); at.dir) {
@@ -215,6 +229,8 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
   }
   return facts;
 }
+
+const CpuPlaces& ContainerSource::cpu_places() const { return parts_->cpu_places; }
 
 Result<PressureSource*> ContainerSource::pressure_source() {
   if (!parts_->pressure) {

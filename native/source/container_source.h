@@ -20,6 +20,11 @@ namespace vprocfs {
 
 class PressureSource;
 
+/// The cgroups that CPU time and the quota are read from, by their inode numbers; 0: none.
+struct CpuPlaces {
+  uint64_t time = 0, quota = 0;
+};
+
 /// Everything that cgroups tell about one container. Not thread-safe: its container's lock is held.
 ///
 /// Files are opened once and read with pread(2). Limits of the ancestors are read again only when
@@ -64,6 +69,7 @@ class ContainerSource {
                              const HostMemorySize& host = {});
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
+  const CpuPlaces& cpu_places() const;
   /// EOPNOTSUPP: the kernel does not account pressure for this cgroup, or there is no cgroup2.
   /// Holds a descriptor more for each resource that is asked for.
   Result<PressureFacts> pressure(PressureResource resource);

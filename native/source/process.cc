@@ -86,7 +86,7 @@ Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid) {
     faults |= uint64_t{1} << (signal - 1);
   }
   const bool is_killed = (*flags & kSignaled) != 0 || (*pending & ~*blocked & faults) != 0;
-  return ProcessStat{*ticks, is_killed};
+  return ProcessStat{*ticks, is_killed, (*flags & kExiting) != 0};
 }
 
 Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid) {

@@ -35,10 +35,13 @@ struct ProcessStat {
   uint64_t start_ticks = 0;  ///< its start in ticks (1/USER_HZ s) since boot
   /// A signal has ended it or is about to; or a fault of its own has it get one that will.
   bool is_killed = false;
+  bool is_ending = false;  ///< it tells nothing of its cgroups of v1 any more
 };
 
 /// In a task's flags: a signal ends it (PF_SIGNALED, the same in all kernels).
 inline constexpr uint64_t kSignaled = 0x400;
+/// In the same: it is in do_exit() (PF_EXITING).
+inline constexpr uint64_t kExiting = 0x4;
 
 /// What stands after the command in the text of a task's stat, from the letter of its state on;
 /// empty if it is not whole. The command may hold blanks and parentheses.

@@ -15,7 +15,7 @@
 #include "base/words.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
-#include "container/quotas_above.h"
+#include "survey/cpu_totals.h"
 #include "survey/memory_figures.h"
 #include "survey/mounted.h"
 
@@ -70,24 +70,25 @@ struct Surveyor::Member {
         booted_s(clock_s(CLOCK_REALTIME) - seconds(boottime_us())),
         cgroups(tree, description) {}
 
-  const ContainerDescription description;
+  ContainerDescription description;
   const LifeStarts starts;
   const Fd init;
   const double booted_s;  ///< the node, since the epoch
   CgroupFigures cgroups;
   std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
-  double last_kill_s = 0;                   ///< 0: none known
+  bool keeps_source = false;
+  double last_kill_s = 0;  ///< 0: none known
   std::string last_victim;
   std::optional<double> counted_kills;  ///< at the last survey
   std::optional<Mounted> mounts;
   uint64_t mounts_next_us = 0;  ///< when they are counted again
-  QuotasAbove above;
+  CpuTotals cpu;
   KeptCounters counters;
 
   /// Whether a worker that begins without the counters would report less.
   bool is_to_be_kept() const {
     return cgroups.may_lose_io() || counters.above_us != 0 || counters.read_bytes.lost != 0 ||
-           counters.written_bytes.lost != 0;
+           counters.written_bytes.lost != 0 || counters.is_moved();
   }
 };
 
@@ -106,7 +107,7 @@ Surveyor::Surveyor(Sources sources)
       notifier_(ChangeNotifier::open()),
       census_(*sources_.resolver, sources_.procfs_fd, row_limit(),
               {[this](Census::Discovered found) { add(std::move(found)); },
-               [this](ContainerId id) { remove(id); }}),
+               [this](ContainerId id) { remove(id); }, [this](ContainerId id) { check(id); }}),
       log_(sources_.kills ? sources_.kills : own_log(sources_)) {
   if (!sources_.totals.empty()) kill_totals_ = KillTotals::load(file_of(".kills"));
 }
@@ -201,37 +202,61 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   }
   auto usage = source.cpu_usage();
   if (!usage) return usage.error();
-  out.set_micro(Figure::kCpuUser, usage.value().user_us);
-  out.set_micro(Figure::kCpuNice, usage.value().nice_us);
-  out.set_micro(Figure::kCpuSystem, usage.value().system_us);
-  uint64_t& above_us = member.counters.above_us;
-  above_us = saturating_add(above_us, member.above.take(usage.value().quotas_above));
-  out.set_micro(Figure::kThrottled, saturating_add(usage.value().throttled_us, above_us));
+  member.cpu.take(usage.value(), source.cpu_places(), cpus.value()->possible.size(), now_us,
+                  member.counters);
+  member.cpu.tell(member.counters, out);
   out.set(Figure::kStartTime, member.booted_s + seconds(member.starts.first_us));
   return true;
 }
 
 bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
-  bool keep = true;
+  const Figures before = out;
+  auto done = read_once(member, now_us, out);
+  // Its processes may live on in other cgroups than the one that is gone.
+  if (!done && is_of_removed(done.error()) && take_moves(member)) {
+    out = before;
+    done = read_once(member, now_us, out);
+  }
+  if (!done) {
+    close(member);
+    return is_of_removed(done.error());
+  }
+  if (!member.keeps_source) close(member);
+  member.cgroups.read(out, member.counters);
+  note_kills(member, out);
+  return true;
+}
+
+Result<bool> Surveyor::read_once(Member& member, uint64_t now_us, Figures& out) {
   if (!member.source) {
-    keep = open_count_.fetch_add(1) < open_limit_;
+    member.keeps_source = open_count_.fetch_add(1) < open_limit_;
     // A source that is closed again needs no watches. No figure is about huge pages.
     auto opened = ContainerSource::open(*sources_.mounts, member.description.paths,
-                                        keep ? notifier_.get() : nullptr, {});
+                                        member.keeps_source ? notifier_.get() : nullptr, {});
     if (!opened) {
       --open_count_;
-      return is_of_removed(opened.error());
+      return opened.error();
     }
     member.source = std::move(opened.value());
   }
-  const auto done = read_facts(*member.source, member, now_us, out);
-  if (!keep) {
-    member.source.reset();
-    --open_count_;
-  }
-  if (!done) return is_of_removed(done.error());
-  member.cgroups.read(out, member.counters);
-  note_kills(member, out);
+  return read_facts(*member.source, member, now_us, out);
+}
+
+void Surveyor::close(Member& member) {
+  if (!member.source) return;
+  member.source.reset();
+  --open_count_;
+}
+
+bool Surveyor::take_moves(Member& member) {
+  ContainerDescription& description = member.description;
+  auto moved = moved_paths(sources_.procfs_fd, description, description.paths);
+  if (!moved) return false;
+  const auto last = member.source ? member.source->cpu_usage() : Error{ENODEV, description.cgroup};
+  if (last) member.cpu.take_last(last.value(), member.counters);
+  close(member);
+  description.paths = std::move(*moved);
+  member.cgroups = CgroupFigures(*sources_.mounts, description);
   return true;
 }
 
@@ -279,8 +304,13 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
 void Surveyor::remove(ContainerId id) {
   const auto member = members_.find(id);
   if (member == members_.end()) return;
-  if (member->second->source) --open_count_;
+  close(*member->second);
   members_.erase(member);
+}
+
+void Surveyor::check(ContainerId id) {
+  const auto member = members_.find(id);
+  if (member != members_.end()) take_moves(*member->second);
 }
 
 Survey Surveyor::take() {

@@ -70,6 +70,7 @@ class Surveyor {
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
   void add(Census::Discovered found);
+  void check(ContainerId id);
   void remove(ContainerId id);
   void attribute(Member& member, const OomKill& kill);
   std::string file_of(const char* ending) const { return sources_.totals + ending; }
@@ -77,6 +78,10 @@ class Surveyor {
   void remember_counters();
   /// False: something could not be read, though the container has not ended.
   bool read(Member& member, uint64_t now_us, Figures& out);
+  Result<bool> read_once(Member& member, uint64_t now_us, Figures& out);
+  void close(Member& member);
+  /// Takes note of cgroups that it has been moved to. False: it has not.
+  bool take_moves(Member& member);
   Result<bool> read_facts(ContainerSource& source, Member& member, uint64_t now_us, Figures& out);
   void note_kills(Member& member, Figures& out) const;
   void count_mounts(uint64_t now_us);

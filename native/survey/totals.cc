@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string_view>
@@ -30,6 +31,31 @@ std::vector<uint64_t*> numbers_of(KeptCounters& of) {
           &of.read_bytes.lost, &of.written_bytes.seen, &of.written_bytes.lost};
 }
 
+// At the end of the line of a container that was moved, and of no other.
+std::vector<uint64_t*> moved_numbers_of(CountedKills&) { return {}; }
+std::vector<uint64_t*> moved_numbers_of(KeptCounters& of) {
+  std::vector<uint64_t*> numbers;
+  for (MovedCounter& counter : of.cpu) {
+    numbers.push_back(&counter.before);
+    numbers.push_back(&counter.first);
+  }
+  return numbers;
+}
+
+bool is_any(const std::vector<uint64_t*>& numbers) {
+  return std::any_of(numbers.begin(), numbers.end(), [](const uint64_t* n) { return *n != 0; });
+}
+
+/// False unless `line` begins with as many numbers.
+bool take(const std::vector<uint64_t*>& numbers, std::string_view& line) {
+  for (uint64_t* number : numbers) {
+    const auto found = parse_u64(take_word(line));
+    if (!found) return false;
+    *number = *found;
+  }
+  return true;
+}
+
 template <typename Counts>
 bool parse(std::string_view text, std::map<ContainerId, Counts>& entries) {
   size_t lines = 0;
@@ -44,12 +70,9 @@ bool parse(std::string_view text, std::map<ContainerId, Counts>& entries) {
     const auto id = ContainerId::parse(std::string(take_word(line)));
     valid = id && lines <= kMaxEntries + 1;
     if (!valid) return;
-    for (uint64_t* number : numbers_of(entries[*id])) {
-      const auto found = parse_u64(take_word(line));
-      valid = valid && found;
-      *number = found.value_or(0);
-    }
-    valid = valid && line.empty();
+    Counts& counts = entries[*id];
+    valid = take(numbers_of(counts), line) &&
+            (line.empty() || take(moved_numbers_of(counts), line)) && line.empty();
   });
   return valid && whole;
 }
@@ -61,7 +84,11 @@ std::string Totals<Counts>::text() const {
   std::string out(version_of(Counts()));
   for (auto [id, counts] : entries) {
     out.append("\n").append(id.name());
-    for (const uint64_t* number : numbers_of(counts)) out += " " + std::to_string(*number);
+    const auto add = [&out](const std::vector<uint64_t*>& numbers) {
+      for (const uint64_t* number : numbers) out += " " + std::to_string(*number);
+    };
+    add(numbers_of(counts));
+    if (const auto moved = moved_numbers_of(counts); is_any(moved)) add(moved);
   }
   return out.append("\n").append(kEnd).append("\n");
 }

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 
 #include "base/result.h"
 #include "base/unfailing_counter.h"
+#include "base/wide.h"
 #include "source/container_id.h"
 
 namespace vprocfs {
@@ -16,11 +20,33 @@ struct CountedKills {
   uint64_t sequence = 0;  ///< of the log's record about the last kill
 };
 
+/// A counter of a container that begins again in each cgroup that it is moved to.
+struct MovedCounter {
+  uint64_t before = 0;  ///< told until it was moved
+  uint64_t first = 0;   ///< what the cgroup had counted by then
+
+  uint64_t told(uint64_t reading) const {
+    return saturating_add(before, saturating_sub(reading, first));
+  }
+};
+
+/// What is told of CPU time.
+enum class CpuKind : uint8_t { kUser, kNice, kSystem, kThrottled };
+inline constexpr size_t kCpuKinds = 4;
+
 /// Counters of a container that the kernel does not keep for as long as it lives.
 struct KeptCounters {
   uint64_t start_us = 0;  ///< CLOCK_BOOTTIME: the life that they are of
   uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
   UnfailingCounter read_bytes, written_bytes;  ///< over all block devices
+  std::array<MovedCounter, kCpuKinds> cpu;     ///< by CpuKind
+
+  /// Whether the CPU time that is told is not only that of its cgroup.
+  bool is_moved() const {
+    return std::any_of(cpu.begin(), cpu.end(), [](const MovedCounter& counter) {
+      return counter.before != 0 || counter.first != 0;
+    });
+  }
 };
 
 /// What surveys have counted of each container, kept in a file so that with the next worker no

@@ -22,7 +22,7 @@ import { deviceOf, diskOf } from "../support/disks.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
-import { Prometheus, serveMetrics } from "../support/prometheus.js";
+import { figureOf, Prometheus, serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { replaceWorker } from "./never-down-support.js";
@@ -30,19 +30,6 @@ import { replaceWorker } from "./never-down-support.js";
 const MONITORING = join(project, "packaging/monitoring");
 const RULES = join(MONITORING, "vprocfs.rules.yml");
 const BLKIO_BYTES = "blkio.throttle.io_service_bytes_recursive";
-
-/** The value of a metric of one container; undefined where there is none. */
-function figureOf(text: string, metric: string, id: string, more = ""): number | undefined {
-  const line = text
-    .split("\n")
-    .find(
-      (one) =>
-        one.startsWith(`vprocfs_container_${metric}{`) &&
-        one.includes(`id="${id}"`) &&
-        one.includes(more),
-    );
-  return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ") + 1));
-}
 
 /** True when it is gone. */
 function rmdir(directory: string): boolean {

@@ -39,6 +39,19 @@ export async function serveMetrics(scope: Scope, ...args: string[]): Promise<Ser
   return { daemon, port, address, scrape };
 }
 
+/** The value of a metric of one container; undefined where there is none. */
+export function figureOf(text: string, metric: string, id: string, more = ""): number | undefined {
+  const line = text
+    .split("\n")
+    .find(
+      (one) =>
+        one.startsWith(`vprocfs_container_${metric}{`) &&
+        one.includes(`id="${id}"`) &&
+        one.includes(more),
+    );
+  return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
 /** One element of an instant vector. */
 export interface Element {
   readonly labels: Readonly<Record<string, string>>;

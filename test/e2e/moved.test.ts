@@ -1,0 +1,214 @@
+// Containers that their host moves to other cgroups of v1 while they run.
+
+import { readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, it } from "vitest";
+import { errnoOf } from "../../src/errors.js";
+import { Cgroup, isV2, MIB } from "../support/cgroups.js";
+import { run } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import {
+  checkGrowth,
+  checkMeminfo,
+  checkStat,
+  cpuList,
+  statIds,
+  value,
+} from "../support/procfile.js";
+import { figureOf, serveMetrics } from "../support/prometheus.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { DEADLINE_MS, until } from "../support/wait.js";
+
+type Moved = "memory" | "cpu" | "cpuacct";
+
+const BURN = ["/bin/sh", "-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"];
+const ONLINE = "sys/devices/system/cpu/online";
+const cpus = cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
+const QUOTA = Math.max(0.9, cpus.length - 1.1);
+const SHOWN = cpus.slice(0, Math.ceil(QUOTA));
+
+/** Moves all processes of one cgroup to another; those that end meanwhile are left out. */
+function moveAll(from: string, to: string): void {
+  for (const pid of readFileSync(join(from, "cgroup.procs"), "utf8").split("\n").filter(Boolean)) {
+    try {
+      writeFileSync(join(to, "cgroup.procs"), pid);
+    } catch (error) {
+      if (errnoOf(error) !== "ESRCH") {
+        throw error;
+      }
+    }
+  }
+}
+
+function move(from: Cgroup, to: Cgroup, controllers: readonly Moved[]): void {
+  for (const controller of controllers) {
+    moveAll(from.directory(controller), to.directory(controller));
+  }
+}
+
+function burnIn(cgroup: Cgroup): Promise<unknown> {
+  const enter = 'echo $$ >"$0/cgroup.procs"; exec "$@"';
+  return run(["/bin/sh", "-c", enter, cgroup.directory("cpuacct"), ...BURN]);
+}
+
+/** Ticks of CPU time that a container is shown. */
+function shownTicks(text: string): number {
+  const { user, system, nice } = checkStat(text).total;
+  return user + system + nice;
+}
+
+describeLive(
+  "a container that is moved",
+  [],
+  () => {
+    const scope = fileScope();
+    let daemon: Daemon;
+
+    beforeAll(async () => {
+      daemon = await Daemon.start(scope);
+    });
+
+    /** With all files in their places, where nobody asks whose they are. */
+    function start(own: Scope, options: Parameters<typeof Container.start>[1] = {}) {
+      const binds = [
+        ...bindsOf(daemon).filter(([, target]) => target.startsWith("/proc/")),
+        [daemon.path("self", ONLINE), `/${ONLINE}`] as const,
+      ];
+      return Container.start(own, { memory: 96 * MIB, ...options, binds });
+    }
+
+    it.each([true, false])(
+      "in one hierarchy has the quota there, and all its CPU time (cgroup namespace: %s)",
+      async (cgroupNamespace) => {
+        const own = testScope();
+        const container = await start(own, { cgroupNamespace });
+        const held = container.syscalls(own);
+        await container.run(BURN);
+        const before = checkStat(await held.file("/proc/stat"));
+        expect(cpuList(await held.file(`/${ONLINE}`))).toEqual(cpus);
+        const to = Cgroup.create(own, testName("to"));
+        to.limit({ quota: QUOTA });
+        // What others have used in the new cgroup is not the container's.
+        while (to.cpuSeconds < 3 * container.cgroup.cpuSeconds + 1) {
+          await burnIn(to);
+          await held.file("/proc/stat");
+        }
+        const ofOthers = to.cpuSeconds;
+        move(container.cgroup, to, ["cpu", "cpuacct"]);
+        await until("it has the new quota", async () => {
+          return cpuList(await held.file(`/${ONLINE}`)).length === SHOWN.length;
+        });
+        const moved = await until("its files are of the new cgroup", async () => {
+          const file = checkStat(await held.file("/proc/stat"));
+          checkGrowth(before, file);
+          return file.total.idle > before.total.idle + 150 && file;
+        });
+        const begun = to.cpuSeconds;
+        const enter = container.command(BURN);
+        for (const controller of ["cpu", "cpuacct"] as const) {
+          const at = enter.indexOf(container.cgroup.directory(controller));
+          enter[at] = to.directory(controller);
+        }
+        expect((await run(enter)).status).toBe(0);
+        const used = (to.cpuSeconds - begun) * 100;
+        expect(used).toBeGreaterThan(5);
+        const text = await held.file("/proc/stat");
+        checkGrowth(moved, checkStat(text));
+        const gained = shownTicks(text) - moved.total.user - moved.total.system;
+        expect(Math.abs(gained - used)).toBeLessThan(3 + 3 * cpus.length);
+        const all = 100 * (container.cgroup.cpuSeconds + to.cpuSeconds - ofOthers);
+        expect(shownTicks(text)).toBeLessThan(all + 3 + 3 * cpus.length);
+      },
+    );
+
+    it("in one hierarchy after the other keeps its files, though the first reader comes between", async () => {
+      const own = testScope();
+      const container = await start(own, { cgroupNamespace: false });
+      const held = container.syscalls(own);
+      const to = Cgroup.create(own, testName("to"));
+      to.limit({ memory: 64 * MIB, quota: QUOTA });
+      const late = ["cpu", "cpuacct"] as const;
+      const isLate = new Set(late.map((controller) => to.directory(controller)));
+      for (const [at, directory] of to.directories.entries()) {
+        if (!isLate.has(directory)) {
+          moveAll(container.cgroup.directories[at] ?? "", directory);
+        }
+      }
+      const files = ["proc/stat", "proc/uptime", "proc/meminfo"].map((path) => daemon.path(path));
+      for (const file of files) {
+        await held.file(file);
+      }
+      const total = async (): Promise<number> =>
+        value(checkMeminfo(await held.file(daemon.path("proc/meminfo"))), "MemTotal");
+      await until("it is the container of the new cgroup", async () => {
+        return (await total()) === 64 * 1024;
+      });
+      move(container.cgroup, to, late);
+      for (const controller of late) {
+        rmdirSync(container.cgroup.directory(controller));
+      }
+      // Each of these readings has to succeed.
+      await until("it has the new quota", async () => {
+        for (const file of files) {
+          expect(await held.file(file)).not.toBe("");
+        }
+        return cpuList(await held.file(daemon.path(ONLINE))).length === SHOWN.length;
+      });
+      const before = checkStat(await held.file(daemon.path("proc/stat")));
+      await until("time goes on", async () => {
+        const now = checkStat(await held.file(daemon.path("proc/stat")));
+        checkGrowth(before, now);
+        return now.total.idle > before.total.idle + 20;
+      });
+    });
+
+    it("keeps its own cgroup when its init moves below it", async () => {
+      const own = testScope();
+      const container = await start(own, { quota: QUOTA, cgroupNamespace: false });
+      const held = container.syscalls(own);
+      const shown = await held.file(`/${ONLINE}`);
+      await container.run(BURN);
+      const inner = container.cgroup.child(own, "inner");
+      const before = checkStat(await held.file("/proc/stat"));
+      for (const controller of ["cpu", "cpuacct"] as const) {
+        inner.write(controller, "cgroup.procs", container.init);
+      }
+      const moved = await until("it would have been noticed", async () => {
+        const file = checkStat(await held.file("/proc/stat"));
+        return file.total.idle > before.total.idle + 150 && file;
+      });
+      await container.run(BURN);
+      const after = checkStat(await held.file("/proc/stat"));
+      checkGrowth(moved, after);
+      expect(after.total.user).toBeGreaterThan(moved.total.user + 5);
+      expect(await held.file(`/${ONLINE}`)).toBe(shown);
+      expect(statIds(after)).toEqual(cpuList(shown));
+    });
+
+    it("is measured there", async () => {
+      const own = testScope();
+      const { daemon: measured, scrape } = await serveMetrics(own);
+      const container = await Container.start(own, { cgroupNamespace: false });
+      const id = await container.id(measured);
+      await container.run(BURN);
+      const figure = async (metric: string, more = ""): Promise<number | undefined> =>
+        figureOf(await scrape(), metric, id, more);
+      const used = (await figure("cpu_seconds_total", 'mode="user"')) ?? Number.NaN;
+      expect(used).toBeGreaterThan(0);
+      const to = Cgroup.create(own, testName("to"));
+      to.limit({ quota: 0.75 });
+      move(container.cgroup, to, ["cpu", "cpuacct"]);
+      await until(
+        "operators are told of the quota",
+        async () => (await figure("cpu_limit_cores")) === 0.75,
+        2 * DEADLINE_MS,
+      );
+      expect(await figure("cpu_seconds_total", 'mode="user"')).toBeGreaterThanOrEqual(used);
+    });
+  },
+  isV2 ? ["no hierarchies of v1"] : [],
+);
