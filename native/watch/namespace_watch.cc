@@ -36,10 +36,11 @@ NamespaceWatch::NamespaceWatch(OnEvents on_events)
       tenants_(limit_) {}
 
 Result<bool> NamespaceWatch::start() {
-  if (!epoll_ || !wake_) {
-    auto listening = listen();
-    if (!listening) return listening;
+  if (!epoll_) {
+    const auto opened = open();
+    if (!opened) return opened;
   }
+  listen();
   Result<bool> started = true;
   if (!thread_.joinable()) started = thread_.start([this] { loop(); });
   if (started && !reader_.joinable()) started = reader_.start([this] { read_loop(); });
@@ -48,19 +49,30 @@ Result<bool> NamespaceWatch::start() {
   return true;
 }
 
-Result<bool> NamespaceWatch::listen() {
-  epoll_ = Epoll::open();
-  wake_ = Wake::open();
-  if (!epoll_ || !wake_) return Error{errno, "epoll"};
-  epoll_.add(wake_.fd(), kWakeKey, EPOLLIN);
+Result<bool> NamespaceWatch::open() {
+  Epoll epoll = Epoll::open();
+  if (!epoll) return Error{errno, "epoll"};
+  Wake wake = Wake::open();
+  if (!wake || !epoll.add(wake.fd(), kWakeKey, EPOLLIN)) return Error{errno, "epoll"};
+  epoll_ = std::move(epoll);
+  wake_ = std::move(wake);
+  return true;
+}
+
+void NamespaceWatch::listen() {
+  const bool listens = execs_.fd() >= 0;
+  if (listens || (no_execs_ && !is_shortage(no_execs_->code))) return;
   auto execs = ProcessEvents::open(ProcessEvents::Kind::kExec);
   if (!execs) {
     no_execs_ = execs.error();
-    return true;
+    return;
   }
+  // The loop, which may run already, uses it from the first event on.
   execs_ = std::move(execs.value());
-  if (!epoll_.add(execs_.fd(), kExecKey, EPOLLIN)) no_execs_ = Error{errno, "epoll"};
-  return true;
+  no_execs_.reset();
+  if (epoll_.add(execs_.fd(), kExecKey, EPOLLIN)) return;
+  no_execs_ = Error{errno, "epoll"};
+  execs_ = {};
 }
 
 void NamespaceWatch::stop() {

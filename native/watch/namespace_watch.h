@@ -54,8 +54,8 @@ class NamespaceWatch {
   explicit NamespaceWatch(OnEvents on_events);
   ~NamespaceWatch() { stop(); }
 
-  /// Errors: the process connector cannot be opened, so only followed namespaces have events;
-  /// EAGAIN: no thread can be started at the moment, call start() again.
+  /// Errors: the process connector cannot be opened, so only followed namespaces have events.
+  /// is_shortage(): a thread, a descriptor or memory is short at the moment; call start() again.
   Result<bool> start();
   void stop();
 
@@ -142,7 +142,9 @@ class NamespaceWatch {
   size_t choose(const std::vector<std::unique_ptr<Reading>>& readings) const;
   void finish(Reading& reading, bool whole, Events& out);
 
-  Result<bool> listen();
+  Result<bool> open();
+  /// Has executed programs reported, or notes why they are not.
+  void listen();
   bool watch(uint64_t key, Known known);
 
   // namespace_room.cc: what each tenant may have

@@ -40,7 +40,8 @@ pid_t representative(pid_t pid, uint64_t key) {
 }
 
 bool is_shortage(int code) {
-  return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOSPC || code == EAGAIN;
+  return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOBUFS || code == ENOSPC ||
+         code == EAGAIN;
 }
 
 Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own) {

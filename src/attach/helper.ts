@@ -117,7 +117,7 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
 
 /** Errors of a shortage that may pass, as the names of errno and in the words of strerror(3). */
 const SHORT =
-  /\b(EAGAIN|EMFILE|ENFILE|ENOMEM|ENOSPC)\b|Too many open files|Cannot allocate memory|Resource temporarily unavailable|No space left on device/;
+  /\b(EAGAIN|EMFILE|ENFILE|ENOBUFS|ENOMEM|ENOSPC)\b|Too many open files|Cannot allocate memory|Resource temporarily unavailable|No buffer space available|No space left on device/;
 
 /** Whether an error says that the node is short of something. */
 export function isShortage(message: string): boolean {

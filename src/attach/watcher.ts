@@ -3,7 +3,7 @@ import type { NativeBinding, NativeWatch, WatchEvent } from "../native/binding.j
 import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
 import { DelayedVisits } from "./delayed.js";
 import { detachAll } from "./detach-all.js";
-import { type RunHelper, runHelper } from "./helper.js";
+import { isShortage, type RunHelper, runHelper } from "./helper.js";
 import { forgetEnded } from "./left-alone.js";
 import { mountNamespaceOf } from "./namespaces.js";
 import { ProcessScan } from "./scan.js";
@@ -17,8 +17,8 @@ const VISIT_RATE = { atOnce: 200, perSecond: 10 } as const;
 const COST = { freeMs: 2000, share: 0.1 } as const;
 /** How long running helpers may go on when the watcher stops. */
 const ATTACHING_MS = 1000;
-/** When to try again to listen to the kernel, if the node is short of something. */
-const LISTEN_AGAIN_MS = 1000;
+/** Delays of retries to listen to the kernel, if the node is short of something: without end. */
+const LISTEN_AGAIN_MS = { first: 1000, max: 30_000 } as const;
 const FORGET_ENDED_MS = 60_000;
 
 export interface WatcherOptions extends AttachingOptions {
@@ -159,26 +159,26 @@ export class Watcher {
     };
   }
 
-  /** False: the node has no thread for it now. It is tried again, followed by a scan of all processes. */
-  #listen(): boolean {
+  /** Tries again later if the node is short of something now. */
+  #listen(attempt = 0): void {
     try {
       this.#watch.start();
     } catch (error) {
-      if (errnoOf(error) === "EAGAIN") {
+      if (isShortage(errnoOf(error) ?? "")) {
         this.#shortages.note(messageOf(error));
-        this.#delayed.after(LISTEN_AGAIN_MS, () => {
-          if (this.#listen()) {
-            this.#scan.begin();
-          }
+        const { first, max } = LISTEN_AGAIN_MS;
+        this.#delayed.after(Math.min(first * 2 ** attempt, max), () => {
+          this.#listen(attempt + 1);
+          // Also if that has failed: until it listens, new containers are found by scans alone.
+          this.#scan.begin();
         });
-        return false;
+        return;
       }
       this.#options.log.warn(
         { reason: messageOf(error) },
         "the kernel does not report new processes: only hooks find new containers",
       );
     }
-    return true;
   }
 
   /** Logs what `action` throws: it must not end the process that serves. */

@@ -158,7 +158,10 @@ export interface WatchState {
 
 /** Reports events of mount namespaces, on native threads. */
 export interface NativeWatch {
-  /** Throws if the kernel does not report new processes. Namespaces that are followed are reported even then. */
+  /**
+   * Throws if the kernel does not report new processes. Namespaces that are followed are reported even then. If a
+   * thread, a descriptor or memory was short, it can be called again.
+   */
   start(): void;
   /**
    * Follows the mount namespace of a process: reports changes of its mounts. "ended": the process has ended. "full":

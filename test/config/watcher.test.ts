@@ -53,29 +53,72 @@ const USUAL = {
   log: createLogger("error", "json"),
 } as const;
 
-it("listens as soon as the host has threads for it", async () => {
+/** A watcher to which the kernel refuses with `code` once to report new processes. */
+function refusedOnce(code: string) {
   let refusals = 1;
   let isListening = false;
+  let looked = false;
   class Watch extends FakeWatch {
     override start(): void {
       if (refusals > 0) {
         refusals -= 1;
-        throw Object.assign(new Error("cannot start a thread"), { code: "EAGAIN" });
+        throw Object.assign(new Error(`cannot listen (${code})`), { code });
       }
       isListening = true;
+    }
+    override tenantOf(): number {
+      looked ||= isListening;
+      return 0;
     }
   }
   const { run } = fakeBinding([]);
   const binding = { Watch, identityOf: () => null, fnmatch: () => true, run };
-  const watcher = new Watcher({ ...USUAL, binding });
+  // By this clock scans take no time, and there is no long rest after one.
+  const watcher = new Watcher({ ...USUAL, binding, now: () => 0 });
   onTestFinished(() => watcher.stop());
   watcher.start();
-  expect(watcher.state()).toMatchObject({
-    shortages: 1,
-    lastShortage: { what: "cannot start a thread" },
-  });
-  await until("it listens", () => isListening);
-  expect(watcher.state().shortages).toBe(1);
+  return { watcher, isListening: () => isListening, hasLooked: () => looked };
+}
+
+it("listens as soon as the host has what that takes", async () => {
+  const codes = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
+  const refused = codes.map((code) => ({ code, ...refusedOnce(code) }));
+  for (const { code, watcher } of refused) {
+    expect(watcher.state()).toMatchObject({
+      shortages: 1,
+      lastShortage: { what: `cannot listen (${code})` },
+    });
+  }
+  for (const { watcher, isListening } of refused) {
+    await until("it listens", isListening);
+    expect(watcher.state().shortages).toBe(1);
+  }
+});
+
+it.runIf(process.getuid?.() === 0)(
+  "looks at everything once it listens, for what has started meanwhile",
+  async () => {
+    await elsewhere(["--mount"]);
+    const { hasLooked } = refusedOnce("EMFILE");
+    await until("it looks while it listens", hasLooked);
+  },
+);
+
+it("is not asked again to listen where the kernel refuses it for another reason", async () => {
+  const records: Record<string, unknown>[] = [];
+  const log = createLogger("warn", "json", { write: (line) => records.push(JSON.parse(line)) });
+  class Watch extends FakeWatch {
+    override start(): void {
+      throw Object.assign(new Error("process connector: not permitted"), { code: "EPERM" });
+    }
+  }
+  const { run } = fakeBinding([]);
+  const binding = { Watch, identityOf: () => null, fnmatch: () => true, run };
+  const watcher = new Watcher({ ...USUAL, log, binding });
+  onTestFinished(() => watcher.stop());
+  watcher.start();
+  expect(records.map(({ reason }) => reason)).toEqual(["process connector: not permitted"]);
+  expect(watcher.state().shortages).toBe(0);
 });
 
 it("can end more than ten helpers at a time, without a warning of Node's", async () => {
@@ -467,6 +510,52 @@ it.runIf(process.getuid?.() === 0)(
     const node = [process.execPath, "-e", SHORT_OF_DESCRIPTORS, addon, `${pid}`, `${DEADLINE_MS}`];
     const { stdout, stderr } = runSync(["/bin/sh", "-c", script, "sh", ...node]);
     expect([stdout, stderr]).toEqual(["0\n1 true\n", ""]);
+  },
+);
+
+/** Begins to listen with 0, 1 and 2 descriptors left, which are too few, and then with enough. */
+const SHORT_WHEN_IT_BEGINS = `
+  const fs = require("node:fs");
+  const { spawn } = require("node:child_process");
+  const { exitNow, Watch } = require(process.argv[1]);
+  const appeared = [0, 1, 2].map((left) => new Promise((resolve) => {
+    const watch = new Watch((events) => {
+      if (events.some(({ kind }) => kind === "appeared")) resolve();
+    });
+    const taken = [];
+    try {
+      for (;;) taken.push(fs.openSync("/dev/null"));
+    } catch {}
+    taken.splice(0, left).forEach((fd) => fs.closeSync(fd));
+    let code;
+    try {
+      watch.start();
+    } catch (error) {
+      code = error.code;
+    }
+    taken.forEach((fd) => fs.closeSync(fd));
+    console.log(left, code);
+    watch.start();
+  }));
+  const argv = ["--mount", "--pid", "--fork", "--kill-child", "sleep", "1000"];
+  const child = spawn("unshare", argv, { stdio: "ignore" });
+  const end = (done) => {
+    child.kill("SIGKILL");
+    console.log(done);
+    exitNow(0);
+  };
+  setTimeout(() => end("late"), Number(process.argv[2]));
+  Promise.all(appeared).then(() => end("appeared"));
+`;
+
+it.runIf(process.getuid?.() === 0)(
+  "reports new processes once there are descriptors, of which there were too few when it began",
+  () => {
+    const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
+    const script = 'ulimit -n 256; exec "$@"';
+    const node = [process.execPath, "-e", SHORT_WHEN_IT_BEGINS, addon, `${DEADLINE_MS}`];
+    const { stdout, stderr } = runSync(["/bin/sh", "-c", script, "sh", ...node]);
+    expect([stdout, stderr]).toEqual(["0 EMFILE\n1 EMFILE\n2 EMFILE\nappeared\n", ""]);
   },
 );
 
