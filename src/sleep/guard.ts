@@ -10,10 +10,18 @@ import { hasRecords, isRecordName, SLEEP_RECORD, thawRecorded } from "./record.j
  * before a suspend to take (90 s).
  */
 const LONGEST_MS = 120_000;
+/** How often to look where the kernel does not say that something was recorded. */
+const LOOK_EVERY_MS = 30_000;
 
 /** Thaws containers that a suspend has left frozen: at the start, and if `vprocfs sleep post` does not come. */
-export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGEST_MS): Companion {
+export function sleepGuard(
+  log: Logger,
+  record = SLEEP_RECORD,
+  longestMs = LONGEST_MS,
+  lookEveryMs = LOOK_EVERY_MS,
+): Companion {
   let watcher: FSWatcher | undefined;
+  let looks: NodeJS.Timeout | undefined;
   let timer: NodeJS.Timeout | undefined;
   const thaw = (): void => {
     clearTimeout(timer);
@@ -51,6 +59,15 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
       }, longestMs).unref();
     }
   };
+  const lookOften = (error: unknown): void => {
+    if (looks === undefined) {
+      log.warn(
+        { error: messageOf(error) },
+        "cannot watch for containers left frozen by a suspend: looking from time to time",
+      );
+      looks = setInterval(look, lookEveryMs).unref();
+    }
+  };
   return {
     start: () => {
       thaw();
@@ -61,17 +78,16 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
             look();
           }
         });
-        watcher.on("error", () => {});
+        watcher.on("error", lookOften);
       } catch (error) {
-        log.warn(
-          { error: messageOf(error) },
-          "cannot watch for containers left frozen by a suspend",
-        );
+        lookOften(error);
       }
       look();
     },
     stop: async (forGood) => {
       watcher?.close();
+      clearInterval(looks);
+      looks = undefined;
       clearTimeout(timer);
       timer = undefined;
       if (forGood) {

@@ -1,6 +1,14 @@
 // Containers that are frozen for a suspend, on recorded cgroups: whose freezer it is, what is recorded.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -244,6 +252,22 @@ describe("the record of frozen containers", () => {
     guard.start({} as Engine);
     const control = freeze("/web1");
     renameSync(record(), `${record()}.taken`);
+    await until("it is thawed", () => readFileSync(control, "utf8")[0] === "0");
+    await guard.stop(false);
+  });
+
+  it("is done with in time also where the kernel cannot be asked to tell of it", async () => {
+    const records: Record<string, unknown>[] = [];
+    const log = pino({ level: "warn" }, { write: (line) => records.push(JSON.parse(line)) });
+    // A directory that cannot be made, and that is there later.
+    symlinkSync(join(root, "later"), join(root, "run"));
+    const guard = sleepGuard(log, record(), 1, 1);
+    guard.start({} as Engine);
+    expect(records.map(({ msg }) => msg)).toEqual([
+      "cannot watch for containers left frozen by a suspend: looking from time to time",
+    ]);
+    mkdirSync(join(root, "later"));
+    const control = freeze("/web1");
     await until("it is thawed", () => readFileSync(control, "utf8")[0] === "0");
     await guard.stop(false);
   });
