@@ -297,6 +297,18 @@ describeLive("in the place of lxcfs", [], () => {
     });
   });
 
+  it("starts also where its PID file cannot be written, and says so", async () => {
+    const program = join(temporaryDirectory(testScope(), "bin"), "vprocfs");
+    writeFileSync(program, '#!/bin/sh\necho "$*"\n', { mode: 0o755 });
+    const env = { PATH: process.env.PATH, VPROCFS: program, VPROCFS_REPLACE_LXCFS: "off" };
+    const pidFile = "/nonexistent/lxcfs.pid";
+    const outcome = await run([wrapper, "-p", pidFile, "/srv/x"], { env });
+    expect([outcome.status, `${outcome.stdout}`]).toEqual([0, "run /srv/x\n"]);
+    // Below what the shell says is the reason.
+    const said = `lxcfs (vprocfs): ${pidFile} cannot be written: going on without it\n`;
+    expect(outcome.stderr).toContain(said);
+  });
+
   it.each([
     [["--help"], 0, "Usage: lxcfs <directory>"],
     [["-v"], 0, ""],
