@@ -5,6 +5,7 @@ import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
 import { Surveys } from "../metrics/survey.js";
 import { canonicalPath, type Identity, stateOfMount } from "../mountpoint.js";
+import type { NativeBinding } from "../native/binding.js";
 import { requireRoot } from "../root.js";
 import { counted, shortName } from "../text.js";
 import { type PluginLevel, PluginStatus, pluginLine, uniqueLabels } from "../tools/nagios.js";
@@ -18,6 +19,7 @@ import {
   type Verdict,
 } from "../tools/verdicts.js";
 import { requireSight, servedUnseen } from "../unseen.js";
+import { NoAnswer, within } from "../within.js";
 import { type Context, servingConfigFor } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -27,8 +29,8 @@ interface CheckOptions {
   readonly oomMinutes: string;
 }
 
-/** NRPE gives a check ten seconds. */
-const SURVEY_WITHIN_MS = 8000;
+/** How long anything may take to answer. NRPE gives a check ten seconds. */
+const WITHIN_MS = 8000;
 
 const NO_LOG = "the kernel's log cannot be read: OOM kills are not dated";
 
@@ -63,14 +65,29 @@ function levelOfWorker(state: string): PluginLevel {
   return state === "refusing" ? "critical" : "warning";
 }
 
+/** undefined: there is no answer within `ms`. */
+async function answerWithin<T>(answer: Promise<T>, ms: number): Promise<T | undefined> {
+  try {
+    return await within(answer, ms, "late");
+  } catch (error) {
+    if (error instanceof NoAnswer) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 async function judgeDaemon(path: string, identity: Identity): Promise<Verdict> {
+  const begunMs = performance.now();
   const state = await stateOfMount(path, identity);
+  const leftMs = Math.max(0, WITHIN_MS - (performance.now() - begunMs));
   if (state !== "live") {
-    const unseen = state === "none" ? await servedUnseen(path, identity, "") : undefined;
+    const asked = state === "none" ? servedUnseen(path, identity, "") : undefined;
+    const unseen = asked && (await answerWithin(asked, leftMs));
     return { level: "critical", text: `${path}: ${unseen?.what ?? NOT_LIVE[state]}`, values: [] };
   }
   try {
-    const status = await readStatus(path);
+    const status = await within(readStatus(path), leftMs, `${path}: its keeper does not answer`);
     const values = [
       { label: "restarts", value: status.restarts, unit: "c" },
       { label: "requests", value: status.requests, unit: "c" },
@@ -87,17 +104,28 @@ function whyMissing(word: string, gaps: readonly string[]): string {
   return `${word}: ${gaps.length === 0 ? "it has ended meanwhile" : "it is not among those that were checked"}`;
 }
 
+/** The id of the container that is to be checked; undefined: all are. */
+async function idOf(
+  binding: NativeBinding,
+  path: string,
+  word: string | undefined,
+): Promise<string | undefined> {
+  // If the keeper does not answer, judgeDaemon() says so.
+  await answerWithin(requireSight(path), WITHIN_MS);
+  return word === undefined ? undefined : findContainer(binding, word).id;
+}
+
 async function check(context: Context, command: Command, word: string | undefined) {
   const limits = thresholdsOf(command.opts<CheckOptions>());
   const config = servingConfigFor(context, command);
   const binding = context.addon();
   const path = canonicalPath(config.mountpoint);
-  await requireSight(path);
-  const id = word === undefined ? undefined : findContainer(binding, word).id;
   const surveys = new Surveys(binding, config.fsType, config.source);
-  const [daemon, survey] = await Promise.all([
+  // All at once, because together they may not take longer than each.
+  const [id, daemon, survey] = await Promise.all([
+    idOf(binding, path, word),
     judgeDaemon(path, config),
-    surveys.takeWithin(SURVEY_WITHIN_MS),
+    surveys.takeWithin(WITHIN_MS),
   ]);
   const { containers, readsLog } = survey ?? { containers: [], readsLog: true };
   const selected = containers.filter((container) => id === undefined || container.id === id);

@@ -1,8 +1,11 @@
 // What other monitoring is fed with.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { socketOf } from "../../src/keeper.js";
 import { readStatus } from "../../src/keeper-status.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
@@ -54,6 +57,39 @@ describeLive("vprocfs check", [], () => {
     expect(critical.status).toBe(2);
     process.kill(keeperPid, "SIGCONT");
     expect((await vprocfs("check", id, ...place)).status).toBe(0);
+  });
+
+  it("does not wait long for a keeper that hangs, or for the mount", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const args = ["check", await container.id(daemon), "--mountpoint", daemon.mountpoint];
+    const { keeperPid, workerPid } = await readStatus(daemon.mountpoint);
+    for (const pid of [keeperPid, workerPid]) {
+      process.kill(pid, "SIGSTOP");
+      own.defer(() => void process.kill(pid, "SIGCONT"));
+    }
+    const critical = await vprocfs(...args);
+    expect(`${critical.stdout}`).toMatch(/^VPROCFS CRITICAL - [^|]*: the mount does not answer/);
+    expect(critical.status).toBe(2);
+    process.kill(workerPid, "SIGCONT");
+    // In the place of the keeper, somebody who takes every question and answers none.
+    rmSync(socketOf(daemon.mountpoint));
+    const silent = createServer({ allowHalfOpen: true }).listen(socketOf(daemon.mountpoint));
+    const asking: Socket[] = [];
+    silent.on("connection", (socket) => asking.push(socket));
+    own.defer(() => {
+      silent.close();
+      asking.forEach((socket) => {
+        socket.destroy();
+      });
+    });
+    await once(silent, "listening");
+    process.kill(keeperPid, "SIGCONT");
+    const unknown = await vprocfs(...args);
+    expect(`${unknown.stdout}`).toMatch(/^VPROCFS UNKNOWN - [^|]*: its keeper does not answer \|/);
+    expect(unknown.status).toBe(3);
+    expect(asking).not.toEqual([]);
   });
 
   it("judges what an ancestor's limit leaves, whoever uses it", async () => {
