@@ -57,7 +57,9 @@
       "sources": [
         "<!@(find native/attach -name '*.cc' | sort)",
         "native/base/act_as.cc",
+        "native/base/descriptors.cc",
         "native/base/json.cc",
+        "native/base/unix_socket.cc",
         "native/source/cgroup_mounts.cc",
         "native/source/mount_kind.cc",
         "native/source/mount_table.cc",

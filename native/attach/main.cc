@@ -6,7 +6,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "attach/attach.h"
 #include "attach/hook.h"
 #include "attach/limits.h"
+#include "attach/system_log.h"
 #include "base/affix.h"
 #include "base/clock.h"
 #include "base/pidfd.h"
@@ -50,10 +50,11 @@ bool uses_system_log(const Options& options) {
 
 /// Why something was not done. Only in the process that waits: the one that works may be in the
 /// container's mount namespace, whose /dev/log and /etc/localtime are not the system's.
-void explain(const Options& options, const std::string& line) {
-  if (!uses_system_log(options)) return say(line);
-  ::openlog("vprocfs-attach", LOG_PID, LOG_DAEMON);
-  ::syslog(LOG_WARNING, "%s", line.c_str());
+/// False: nobody takes it.
+bool explain(const Options& options, const std::string& line) {
+  if (uses_system_log(options)) return warn_system("vprocfs-attach", line);
+  say(line);
+  return true;
 }
 
 /// Hooks fail open: a container must start whatever happens to vprocfs.
@@ -164,9 +165,12 @@ void pass_on_said(const Options& options, const Fd& kept) {
   if (!uses_system_log(options)) return pass_on(kept, STDERR_FILENO);
   if (!kept) return;
   std::string room;
+  // Each line that nobody takes costs time.
+  bool taken = true;
   for_each_line_of(kept.get(), room, [&](std::string_view line) {
+    if (!taken) return;
     if (starts_with(line, kSays)) line.remove_prefix(sizeof kSays - 1);
-    explain(options, std::string(line));
+    taken = explain(options, std::string(line));
   });
 }
 

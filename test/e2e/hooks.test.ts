@@ -459,6 +459,34 @@ for text in sys.argv[2:]:
       expect(filesOf(container.init)).toContain("/proc/meminfo");
     });
 
+    it.each([
+      ["hangs, and lets the container start", "SOCK_DGRAM", "hangs", "0 b''"],
+      ["takes streams", "SOCK_STREAM", "reads", "0 b'' <28>"],
+    ])("says so in a system's log that %s", (_, type, does, expected) => {
+      const script = `import os, socket, subprocess, sys
+log = socket.socket(socket.AF_UNIX, socket.${type})
+log.bind("/dev/log")
+if "${does}" == "reads":
+  log.listen()
+  log.settimeout(20)
+else:
+  full = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+  full.setblocking(False)
+  try:
+    while True: full.sendto(b"x", "/dev/log")
+  except BlockingIOError: pass
+argv = [sys.argv[1], "--mountpoint", "${daemon.mountpoint}", "--hook", "oci"]
+done = subprocess.run(argv, input=b"x", capture_output=True, timeout=20)
+print(done.returncode, done.stderr, log.accept()[0].recv(4096).decode() if "${does}" == "reads" else "")`;
+      const argv = ["sh", "-c", 'mount -t tmpfs tmpfs /dev && exec python3 -c "$0" "$@"', script];
+      const { stdout, stderr } = runSync(["unshare", "--mount", ...argv, helperPath()]);
+      expect(stderr).toBe("");
+      expect(stdout.trim().startsWith(expected), stdout).toBe(true);
+      if (does === "reads") {
+        expect(stdout).toMatch(/vprocfs-attach\[\d+\]: .*not the JSON state[^\0]*\0\n$/);
+      }
+    });
+
     it("osctl's post-mount mounts nothing over files that are there", async () => {
       const own = testScope();
       const container = await Container.start(own, { memory: 64 * MIB });

@@ -291,6 +291,21 @@ describeLive("in the place of lxcfs", [], () => {
       );
     });
 
+    it("Docker's wrapper does not wait for a log that hangs", async () => {
+      const directory = temporaryDirectory(testScope(), "wrapper");
+      const [helper, told] = [join(directory, "helper"), join(directory, "told")];
+      writeFileSync(helper, "#!/bin/sh\necho a problem >&2\n", { mode: 0o755 });
+      const logger = `#!/bin/sh\necho "$@" >${told}\nexec sleep 1000\n`;
+      writeFileSync(join(directory, "logger"), logger, { mode: 0o755 });
+      const PATH = `${directory}:${process.env.PATH}`;
+      const env = { PATH, VPROCFS_RUNTIME: "true", VPROCFS_ATTACH: helper };
+      const pidFile = join(directory, "pid");
+      const wrapped = join(project, "packaging/oci/vprocfs-runtime");
+      const outcome = await run([wrapped, "create", "--pid-file", pidFile, "name"], { env });
+      expect(outcome).toMatchObject({ status: 0, signal: null, stderr: "" });
+      expect(readFileSync(told, "utf8")).toBe("-t vprocfs-runtime -- a problem\n");
+    });
+
     it("Docker's wrapper goes by the mount point that it is given", async () => {
       const env = { VPROCFS_MOUNTPOINT: "/mnt/x" };
       expect(await toldByWrapper(testScope(), other, env)).toContain("--mountpoint /mnt/x ");
