@@ -27,15 +27,13 @@ export interface SignalSource {
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
 
-/**
- * Something that runs beside an engine while it serves. Its failure does not stop the engine: neither
- * method may throw.
- */
+/** Something that runs beside an engine while it serves. Its failure does not stop the engine. */
 export interface Companion {
+  /** Must not throw. */
   start(engine: Engine): void;
-  /** Called before the engine stops. `forGood`: the mount will be removed. */
+  /** Called before the engine stops. `forGood`: the mount will be removed. What this throws is logged. */
   stop(forGood: boolean): Promise<void>;
-  /** Called once the mount was removed. */
+  /** Called once the mount was removed. What this throws is logged. */
   unmounted?(): Promise<void>;
 }
 
@@ -60,6 +58,15 @@ export interface ServeOptions {
 type End =
   | { readonly kind: "signal"; readonly signal: NodeJS.Signals }
   | { readonly kind: "ended"; readonly reason: string };
+
+/** Runs what a companion does at the end: if one fails, the others still detach, and the engine stops. */
+async function tidy(log: Logger, action: () => Promise<void> | undefined): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    log.error({ error: messageOf(error) }, "stopping failed in part");
+  }
+}
 
 async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Promise<boolean> {
   const { log, options } = serving;
@@ -199,13 +206,13 @@ export async function serve(serving: ServeOptions): Promise<number> {
     const forGood = options.inherit === undefined || byKeeper;
     const isStop = ended.kind === "signal" || byKeeper;
     for (const companion of companions.toReversed()) {
-      await companion.stop(forGood && isStop);
+      await tidy(log, () => companion.stop(forGood && isStop));
     }
     if (isStop) {
       log.info(ended.kind === "signal" ? { signal: ended.signal } : {}, "stopping");
       const stopped = await stop(serving, engine, forGood);
       for (const companion of forGood ? companions : []) {
-        await companion.unmounted?.();
+        await tidy(log, () => companion.unmounted?.());
       }
       return stopped ? ExitStatus.ok : ExitStatus.failure;
     }

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
-import { serve } from "../../src/daemon.js";
+import { type Companion, serve } from "../../src/daemon.js";
 import { nativeEngine } from "../../src/engine/native.js";
 import { createLogger } from "../../src/log.js";
 import { FakeSession } from "../support/fake-binding.js";
@@ -85,6 +85,31 @@ describe("serve", () => {
     expect(await status).toBe(0);
     expect(session?.calls).toEqual(["start", "stop true"]);
     expect(signals.eventNames()).toEqual([]);
+  });
+
+  it("goes on to its end when companions fail there, and says why", async () => {
+    const done: string[] = [];
+    const companion = (name: string, fails: boolean): Companion => {
+      const note = (what: string): void => {
+        done.push(`${what} ${name}`);
+        if (fails) {
+          throw new Error(`EROFS: ${what} ${name}`);
+        }
+      };
+      return {
+        start: () => {},
+        stop: async () => note("stop"),
+        unmounted: async () => note("unmounted"),
+      };
+    };
+    const companions = [companion("a", false), companion("b", true)];
+    const { signals, records, session, status } = daemon(() => {}, true, { companions });
+    signals.emit("SIGTERM", "SIGTERM");
+    expect(await status).toBe(0);
+    expect(done).toEqual(["stop b", "stop a", "unmounted a", "unmounted b"]);
+    expect(session?.calls).toEqual(["start", "stop true"]);
+    const errors = records.filter(({ level }) => level === "error").map(({ error }) => error);
+    expect(errors).toEqual(["EROFS: stop b", "EROFS: unmounted b"]);
   });
 
   it("leaves the mount alone when it is not its business", async () => {
