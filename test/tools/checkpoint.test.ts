@@ -105,6 +105,17 @@ it("passes on what the command reads, and ends as it does by a signal", async ()
 });
 
 it.each([
+  ["has descriptor 3 of its caller", '3>>"$CALLS"', "echo status >&3", "status"],
+  ["runs without stdin", "<&-", 'echo runs >>"$CALLS"', "runs"],
+])("%s", async (_, redirection, command, said) => {
+  const { env, callsNow } = fakeVprocfs({ id: "4711", init: process.pid });
+  const wrapped = `exec "$0" web1 sh -c '${command}' ${redirection}`;
+  const { status, stderr } = await run(["sh", "-c", wrapped, SCRIPT], { env });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(callsNow()).toEqual([DETACH, said, "attach 4711"]);
+});
+
+it.each([
   ["once the files are gone", "kill -TERM $PPID", 128 + 15, "attach 4711"],
   // By its name: some files may be gone, and nothing says whose.
   ["while they go", "kill -TERM $PPID; exit 1", 1, "attach web1"],
