@@ -255,7 +255,9 @@ Fd Resolver::open_cgroup(ContainerId id) const {
 }
 
 bool Resolver::exists(ContainerId id) const {
-  // Whatever else keeps it from being opened, such as a lack of descriptors, says nothing.
+  // A hierarchy that could not be opened says nothing of what is in it.
+  if (mounts_.tree_of(controller_of(id.hierarchy())) == nullptr) return true;
+  // Nor does whatever else keeps it from being opened, such as a lack of descriptors.
   return open_cgroup(id) || (errno != ESTALE && errno != ENOENT);
 }
 

@@ -135,15 +135,21 @@ Result<CgroupMounts> CgroupMounts::discover(int procfs_fd) {
   const auto text = read_file(procfs_fd, "self/mountinfo");
   if (!text) return text.error();
   CgroupMounts mounts;
+  std::optional<Error> shortage;
   for_each_line(text.value(), [&](std::string_view line) {
     auto found = hierarchy_of(line);
     if (!found || is_known(mounts.hierarchies_, *found)) return;
     found->root = open_directory(AT_FDCWD, found->mount.c_str());
+    if (!found->root && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+      shortage = Error{errno, found->mount};
+    }
     // Something else may be mounted over it, or it may be out of our reach.
     if (!found->root || !has_magic(found->root.get(), found->v2)) return;
     if (found->v2) found->controllers = v2_bits_now(found->root.get());
     mounts.hierarchies_.push_back(std::move(*found));
   });
+  // Its containers would be taken for others, or for none.
+  if (shortage) return *shortage;
   return mounts;
 }
 

@@ -44,6 +44,13 @@ function memoryLimit(box: Container): bigint | null {
   return least(box.limits.map(({ memory }) => memory));
 }
 
+/** What the cgroups of v1 leave for swap where they limit memory and swap together; null: none does. */
+function swapOfV1(host: Host, set: bigint, memory: bigint | null): bigint | null {
+  const size = host.memTotalKb * 1024n;
+  const isLimit = set < size + host.swapTotalKb * 1024n;
+  return isLimit ? minus(set, memory === null ? 0n : min(memory, size)) : null;
+}
+
 /** SEMANTICS of SwapTotal, said again. */
 function swapTotal(host: Host, box: Container): bigint {
   const usedKb = kb(box.swapUsed ?? 0n);
@@ -51,12 +58,8 @@ function swapTotal(host: Host, box: Container): bigint {
   if (box.version === 1 && box.swappiness === 0 && usedKb === 0n) {
     return 0n;
   }
-  if (set === null) {
-    return host.swapTotalKb;
-  }
-  const memory = memoryLimit(box);
-  const swap = box.version === 1 && memory !== null ? minus(set, memory) : set;
-  return min(max(kb(swap), usedKb), host.swapTotalKb);
+  const swap = set !== null && box.version === 1 ? swapOfV1(host, set, memoryLimit(box)) : set;
+  return swap === null ? host.swapTotalKb : min(max(kb(swap), usedKb), host.swapTotalKb);
 }
 
 describe("meminfo", () => {
