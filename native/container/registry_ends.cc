@@ -105,6 +105,8 @@ void Registry::forget_dead(ContainerId id) {
   if (pid_namespace)
     return join_locked(it->second, other.value(), std::move(pid_namespace.value()));
   if (used) note_use_locked(*last, std::move(*used));
+  // Of one that could not be looked for it is not known: its successor knows.
+  if (pid_namespace.error().code != ESRCH) last->leave_kept();
   erase_locked(id, gone);
 }
 
