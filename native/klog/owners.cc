@@ -85,18 +85,17 @@ void LogOwners::add(Census::Discovered one) {
 }
 
 void LogOwners::add_paths(LogOwner& owner) {
-  const CgroupPaths& paths = owner.description.paths;
-  owner.memory_path = own_path_of(paths, Path::kMemory);
-  owner.pids_path = own_path_of(paths, Path::kPids);
+  owner.memory_path = own_path_of(owner.description, Path::kMemory);
+  owner.pids_path = own_path_of(owner.description, Path::kPids);
   for (size_t i = 0; i < kPaths; ++i) {
-    const std::string path = own_path_of(paths, static_cast<Path>(i));
+    const std::string path = own_path_of(owner.description, static_cast<Path>(i));
     if (!path.empty()) by_path_[i][path] = &owner;
   }
 }
 
 void LogOwners::remove_paths(const LogOwner& owner) {
   for (size_t i = 0; i < kPaths; ++i) {
-    const auto at = by_path_[i].find(own_path_of(owner.description.paths, static_cast<Path>(i)));
+    const auto at = by_path_[i].find(own_path_of(owner.description, static_cast<Path>(i)));
     if (at != by_path_[i].end() && at->second == &owner) by_path_[i].erase(at);
   }
 }
@@ -132,9 +131,10 @@ std::string LogOwners::path_of(const CgroupPaths& paths, Path which) const {
 
 /// Empty if the container has no cgroup of its own in that hierarchy: on v1 it may have one in some
 /// hierarchies only, and it must not get the records of all that is in the cgroups around it.
-std::string LogOwners::own_path_of(const CgroupPaths& paths, Path which) const {
-  std::string path = path_of(paths, which);
-  if (path == "/" || is_around_us(which, path)) path.clear();
+std::string LogOwners::own_path_of(const ContainerDescription& container, Path which) const {
+  std::string path = path_of(container.paths, which);
+  const bool is_above = path != container.cgroup && is_below(container.cgroup, path);
+  if (is_above || is_around_us(which, path)) path.clear();
   return path;
 }
 

@@ -87,7 +87,7 @@ class LogOwners {
   Owners find(Path which, const std::string& path) const;
   bool is_around_us(Path which, const std::string& path) const;
   std::string path_of(const CgroupPaths& paths, Path which) const;
-  std::string own_path_of(const CgroupPaths& paths, Path which) const;
+  std::string own_path_of(const ContainerDescription& container, Path which) const;
 
   std::optional<KnownProcess> living(pid_t pid) const;
   bool is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const;
