@@ -35,8 +35,9 @@ BannerFacts Engine::banner_facts(const ContainerDescription& description) {
   const PidNamespaceClock clock =
       container ? container.value()->clock()
                 : PidNamespaceClock{description.init_start_us, description.boottime_offset_us};
+  // Without a suspend that is 0 for each worker, and the upper bound is not.
   const int64_t started = static_cast<int64_t>(clock.init_start_us) -
-                          static_cast<int64_t>(log_clock_behind_us()) + clock.offset_us;
+                          static_cast<int64_t>(boottime_ahead().least_us) + clock.offset_us;
   out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
   if (!container) return out;
   const auto facts = container.value()->call_facts(boottime_us(), options_.server.tick_us);

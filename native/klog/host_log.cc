@@ -19,11 +19,7 @@ constexpr size_t kBatch = 64;
 
 }  // namespace
 
-uint64_t log_clock_behind_us() {
-  const BoottimeAhead ahead = boottime_ahead();
-  // No suspend is so short: what is between the two is the time that it took to read the clocks.
-  return ahead.least_us == 0 ? 0 : ahead.max_us;
-}
+uint64_t log_clock_behind_us() { return boottime_ahead().max_us; }
 
 HostLog::HostLog() : kmsg_(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
   char record[kLongestRecord];
