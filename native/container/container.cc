@@ -9,6 +9,7 @@
 #include "container/load_history.h"
 #include "container/open_sources.h"
 #include "container/sampler.h"
+#include "source/cgroup_dir.h"
 #include "view/writer.h"
 
 namespace vprocfs {
@@ -17,8 +18,6 @@ namespace {
 
 /// The first who asks for the load waits this long for it at most, rather than be told of none.
 constexpr std::chrono::milliseconds kFirstLoadWait{100};
-
-bool is_of_removed(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
 
 std::string text_of(const View& view, const Facts& facts) {
   std::string text;

@@ -33,9 +33,7 @@ void begin_elsewhere(CpuHistory& history, const CpuUsageFacts& first, bool is_ti
   if (is_time) {
     history.seen = {};
     for (CpuHistory::Cpu& cpu : history.cpus) cpu.seen_user_us = cpu.seen_system_us = 0;
-    const uint64_t used =
-        saturating_add(saturating_add(first.user_us, first.nice_us), first.system_us);
-    if (used > most) leave_out(history, first);
+    if (sum_of(first) > most) leave_out(history, first);
   }
   history.seen.throttled_us = throttled_seen;
   if (is_quota) history.above = QuotasAbove();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -46,6 +47,11 @@ class CgroupDir {
   bool live_ = false;  ///< a directory of the kernel's, not of a recorded tree
   std::string label_;
 };
+
+/// Whether a cgroup was removed before it was opened or while it was being read.
+inline bool is_of_removed(const Error& error) {
+  return error.code == ENODEV || error.code == ENOENT;
+}
 
 /// True for the errnos that say "this file is not there (any more)", which is normal.
 bool is_absence(int code);

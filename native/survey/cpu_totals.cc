@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/wide.h"
+#include "container/earlier_use.h"
 
 namespace vprocfs {
 namespace {
@@ -19,8 +20,7 @@ void CpuTotals::take(const CpuUsageFacts& usage, const CpuPlaces& places, size_t
   const auto readings = readings_of(usage);
   // More than that was used by others, who were there before.
   const uint64_t most = saturating_mul(saturating_sub(now_us, taken_us_), cpus);
-  const uint64_t used =
-      saturating_add(saturating_add(usage.user_us, usage.nice_us), usage.system_us);
+  const uint64_t used = sum_of(usage);
   for (size_t i = 0; i < kCpuKinds; ++i) {
     const bool is_quota = i == static_cast<size_t>(CpuKind::kThrottled);
     const bool is_moved = is_quota ? places.quota != before.quota : places.time != before.time;

@@ -15,6 +15,7 @@
 #include "base/words.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
+#include "source/cgroup_dir.h"
 #include "survey/cpu_totals.h"
 #include "survey/memory_figures.h"
 #include "survey/mounted.h"
@@ -56,9 +57,6 @@ void note_mounts(const Mounted& mounts, Figures& out) {
   if (mounts.lxcfs > 0) out.set(Figure::kLxcfsFiles, static_cast<double>(mounts.lxcfs));
   if (mounts.dead > 0) out.set(Figure::kDeadFiles, static_cast<double>(mounts.dead));
 }
-
-/// Whether the cgroup was removed while it was being read, which is no failure.
-bool is_of_removed(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
 
 }  // namespace
 
