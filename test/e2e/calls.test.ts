@@ -519,7 +519,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     const { workerPid, generation } = await statusOf(node.daemon);
-    process.kill(workerPid, "SIGSTOP");
+    await stopped(workerPid);
     const outcome = watched(caller, "", 10);
     await servingAfter(node.daemon, generation);
     expect(await outcome).toMatchObject({ calls: 10, wrong: 0 });
@@ -531,25 +531,22 @@ describeLive("the agent", ["runc", "busybox"], () => {
     const caller = await startCaller(scope, "runc", node);
     const standby = await standbyOf(node.daemon);
     const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
-    const signal = (pid: number, name: "SIGSTOP" | "SIGCONT") => process.kill(pid, name);
+    const goOn = (pid: number) => process.kill(pid, "SIGCONT");
     // Stopped one after the other, so that the next worker asks when the keeper cannot answer.
-    scope.defer(() => existsSync(`/proc/${standby}`) && signal(standby, "SIGCONT"));
-    signal(standby, "SIGSTOP");
+    scope.defer(() => existsSync(`/proc/${standby}`) && goOn(standby));
+    await stopped(standby);
     process.kill(workerPid, "SIGKILL");
     await until("the next one is to take over", async () => {
       return (await statusOf(node.daemon)).workerPid === standby;
     });
-    scope.defer(() => existsSync(`/proc/${keeperPid}`) && signal(keeperPid, "SIGCONT"));
-    signal(keeperPid, "SIGSTOP");
-    await until("the keeper stands still", () =>
-      /^State:\tT/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
-    );
+    scope.defer(() => existsSync(`/proc/${keeperPid}`) && goOn(keeperPid));
+    await stopped(keeperPid);
     const outcome = watched(caller, "", 10);
-    signal(standby, "SIGCONT");
+    goOn(standby);
     // Files do not wait for it.
     expect(await node.daemon.read("proc/meminfo")).toMatch(/^MemTotal:/);
     await sleep(KEEPER_PAUSE_MS);
-    signal(keeperPid, "SIGCONT");
+    goOn(keeperPid);
     const after = await servingAfter(node.daemon, generation);
     expect(after).toMatchObject({ workerPid: standby, restarts: 1 });
     expect(await outcome).toMatchObject({ calls: 10, wrong: 0 });

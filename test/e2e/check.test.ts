@@ -18,6 +18,7 @@ import { project } from "../support/project.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { stopped } from "./never-down-support.js";
 
 describeLive("vprocfs check", [], () => {
   it("is ok, warns, and is critical, with performance data", async () => {
@@ -48,7 +49,7 @@ describeLive("vprocfs check", [], () => {
     const id = await container.id(daemon);
     const place = ["--mountpoint", daemon.mountpoint];
     const { keeperPid } = await readStatus(daemon.mountpoint);
-    process.kill(keeperPid, "SIGSTOP");
+    await stopped(keeperPid);
     own.defer(() => void process.kill(keeperPid, "SIGCONT"));
     const unknown = await vprocfs("check", id, ...place);
     expect(unknown.status).toBe(3);
@@ -66,7 +67,7 @@ describeLive("vprocfs check", [], () => {
     const args = ["check", await container.id(daemon), "--mountpoint", daemon.mountpoint];
     const { keeperPid, workerPid } = await readStatus(daemon.mountpoint);
     for (const pid of [keeperPid, workerPid]) {
-      process.kill(pid, "SIGSTOP");
+      await stopped(pid);
       own.defer(() => void process.kill(pid, "SIGCONT"));
     }
     const critical = await vprocfs(...args);

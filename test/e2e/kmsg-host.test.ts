@@ -15,6 +15,7 @@ import { serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { stopped } from "./never-down-support.js";
 
 const BANNER = 4;
 const LIMITS = { memory: 64 * MIB, swap: 0 };
@@ -160,7 +161,7 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
     const other = await attached(scope, daemon);
     await told(gone, `Killed process ${await starve(gone)} (tail)`);
     const { workerPid } = await readStatus(daemon.mountpoint);
-    process.kill(workerPid, "SIGSTOP");
+    await stopped(workerPid);
     try {
       await starve(gone);
       await fault(gone);

@@ -17,7 +17,7 @@ import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+import { servingAfter, standbyOf, statusOf, stopped } from "./never-down-support.js";
 
 /** More than a worker has open for all else. */
 const LISTENERS = 300;
@@ -153,7 +153,7 @@ describeLive("a runtime that has connected", ["busybox"], () => {
     const scope = testScope();
     const { daemon, keeps, handOver, memoryTold } = await connectedRuntime(scope);
     const { workerPid, generation } = await statusOf(daemon);
-    process.kill(workerPid, "SIGSTOP");
+    await stopped(workerPid);
     await handOver();
     process.kill(workerPid, "SIGKILL");
     const { generation: second, workerPid: next } = await servingAfter(daemon, generation);

@@ -18,7 +18,7 @@ import type { Scope } from "../support/scope.js";
 import { inLong, itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { Storm, type StormResult } from "./never-down-support.js";
+import { Storm, type StormResult, stopped } from "./never-down-support.js";
 
 /** SIGRTMIN: end for the next keeper to go on. */
 const LEAVE = 34;
@@ -210,8 +210,8 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
   it("mounts anew when the mount that was kept has gone", async () => {
     const managed = await Managed.start(testScope(), []);
     const first = await managed.serving();
-    process.kill(first.keeperPid, "SIGSTOP");
-    process.kill(first.workerPid, "SIGSTOP");
+    await stopped(first.keeperPid);
+    await stopped(first.workerPid);
     outputSync(["umount", "--lazy", managed.mountpoint]);
     process.kill(first.keeperPid, "SIGKILL");
     await managed.serving(first.keeperPid);

@@ -13,7 +13,7 @@ import { serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { replaceWorker, servingAfter, statusOf } from "./never-down-support.js";
+import { replaceWorker, servingAfter, statusOf, stopped } from "./never-down-support.js";
 
 interface Figures {
   /** Of the line `cpu`: its fields, and all of them together. */
@@ -155,7 +155,7 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
       const before = read();
       const { workerPid, generation } = await statusOf(daemon);
       if (how === "does not see") {
-        process.kill(workerPid, "SIGSTOP");
+        await stopped(workerPid);
       }
       await old.kill();
       await young.kill();

@@ -13,7 +13,7 @@ import {
 import type { Status } from "../../src/keeper-status.js";
 import type { Daemon } from "../support/daemon.js";
 import type { Scope } from "../support/scope.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { servingAfter, statusOf, stopped } from "./never-down-support.js";
 
 export const GRANULE = 256;
 const FILE_HEAD = 4096;
@@ -75,7 +75,7 @@ export function damageRecords(state: number, type: number, offset = 0): number {
 /** The worker stands still meanwhile: damage is to meet the next one. */
 export async function damage(daemon: Daemon, how: () => void): Promise<Status> {
   const { workerPid, generation } = await statusOf(daemon);
-  process.kill(workerPid, "SIGSTOP");
+  await stopped(workerPid);
   how();
   process.kill(workerPid, "SIGKILL");
   return servingAfter(daemon, generation);

@@ -100,7 +100,7 @@ describeLive("a worker in trouble", [], () => {
     const daemon = await Daemon.start(testScope());
     // It may answer before its keeper knows that it serves.
     const { workerPid, generation } = await servingAfter(daemon, 0);
-    process.kill(workerPid, "SIGSTOP");
+    await stopped(workerPid);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
     expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
@@ -275,7 +275,7 @@ describeLive("a worker that stands by", [], () => {
     const daemon = await Daemon.start(testScope());
     const standby = await standbyOf(daemon);
     const { workerPid } = await statusOf(daemon);
-    process.kill(standby, "SIGSTOP");
+    await stopped(standby);
     process.kill(workerPid, "SIGKILL");
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:/);
@@ -292,7 +292,7 @@ describeLive("a worker that stands by", [], () => {
     const starting = await until("another one starts", () =>
       workersOf(keeperPid).find((pid) => pid !== workerPid),
     );
-    process.kill(starting, "SIGSTOP");
+    await stopped(starting);
     full.write("pids", "pids.max", 1);
     full.write("pids", "cgroup.procs", keeperPid);
     await until("none can be started", () => daemon.logs.includes(CANNOT_START));
@@ -311,7 +311,7 @@ describeLive("a worker that stands by", [], () => {
     const starting = await until("another one starts", () =>
       workersOf(keeperPid).find((pid) => pid !== workerPid && pid !== first.workerPid),
     );
-    process.kill(starting, "SIGSTOP");
+    await stopped(starting);
     expect((await statusOf(daemon)).standby).toBe("starting");
     process.kill(workerPid, "SIGKILL");
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
@@ -325,8 +325,8 @@ describeLive("a worker that stands by", [], () => {
     const daemon = await Daemon.start(testScope());
     const standby = await standbyOf(daemon);
     const { workerPid } = await statusOf(daemon);
-    process.kill(standby, "SIGSTOP");
-    process.kill(workerPid, "SIGSTOP");
+    await stopped(standby);
+    await stopped(workerPid);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:/);
     expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
@@ -380,7 +380,7 @@ describeLive("a worker that stands by", [], () => {
     const first = await until("the first one starts", () =>
       workersOf(keeperPid).find((pid) => !old.includes(pid)),
     );
-    process.kill(first, "SIGSTOP");
+    await stopped(first);
     expect((await reload).stdout.toString()).toBe("reloaded\n");
     expect(await statusOf(daemon)).toMatchObject({ generation: 2, restarts: 0 });
   });
@@ -556,7 +556,7 @@ describeLive("stopping", [], () => {
 
   it("ends in time when the worker does not answer", async () => {
     const daemon = await Daemon.start(testScope(), "--watchdog-ms", "1000");
-    process.kill((await statusOf(daemon)).workerPid, "SIGSTOP");
+    await stopped((await statusOf(daemon)).workerPid);
     const { ms } = await timed(daemon.stop());
     expect(ms).toBeLessThan(10_000 + graceMs(daemon));
   });

@@ -5,8 +5,9 @@
 //
 // "answers": those that write to a descriptor of /dev/fuse; "replies": those that answer a system call
 // (SECCOMP_IOCTL_NOTIF_SEND); "takes": those that ask for the second time whether its caller waits, which is
-// before they take text for it from a log. Threads that begin later are let alone. Prints "ready" once it has all of
-// them, and "held" with how many it holds each time it holds one more. Ends with its stdin, and lets all go.
+// before they take text for it from a log. Threads that begin later are let alone, except by "takes". Prints
+// "ready" once it has all of them, and "held" with how many it holds each time it holds one more. Ends with its
+// stdin, and lets all go.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,12 +35,14 @@ static int is_fuse(unsigned long fd) {
   return n > 0 && strncmp(path, "/dev/fuse", 9) == 0;
 }
 
-/* Whether the thread asks again what it has just asked. */
+/* Whether the thread asks again what it has just asked of a listener. What it asks of others, such as
+ * namespaces, comes between or not. */
 static int asks_again(pid_t thread, unsigned long request) {
   static struct {
     pid_t thread;
     unsigned long request;
   } asked[64];
+  if (_IOC_TYPE(request) != SECCOMP_IOC_MAGIC) return 0;
   for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); ++i) {
     if (asked[i].thread != 0 && asked[i].thread != thread) continue;
     const int again = asked[i].request == request && request == SECCOMP_IOCTL_NOTIF_ID_VALID;
@@ -70,12 +73,14 @@ int main(int argc, char **argv) {
   what = argv[2];
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/task", pid);
+  const long options =
+      PTRACE_O_TRACESYSGOOD | (strcmp(what, "takes") == 0 ? PTRACE_O_TRACECLONE : 0);
   DIR *threads = opendir(path);
   if (threads == NULL) return 1;
   for (struct dirent *one; (one = readdir(threads)) != NULL;) {
     const pid_t thread = (pid_t)atoi(one->d_name);
     if (thread <= 0) continue;
-    if (ptrace(PTRACE_SEIZE, thread, NULL, (void *)PTRACE_O_TRACESYSGOOD) != 0) return 1;
+    if (ptrace(PTRACE_SEIZE, thread, NULL, (void *)options) != 0) return 1;
     if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) != 0) return 1;
   }
   closedir(threads);
