@@ -25,7 +25,16 @@ std::optional<KnownProcess> holder_at(uint64_t at_us, const PidHolders& holders)
   return *living;
 }
 
+/// Whether a living process may have begun after the crash of one that has its PID no more.
+bool may_be_later(const std::optional<KnownProcess>& living,
+                  const std::optional<KnownProcess>& crashed, uint64_t crashed_us) {
+  if (!living || living->start_us + kClockTickUs <= crashed_us) return false;
+  return !living->is_killed || !may_be_same({living, crashed});
+}
+
 }  // namespace
+
+bool Crashes::Crash::is_recent(uint64_t now_us) const { return now_us < at_us + kRetainUs; }
 
 void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   auto process = holder_at(at_us, holders);
@@ -41,17 +50,26 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   }
 }
 
-bool Crashes::has_report(pid_t pid, uint64_t now_us) const {
+bool Crashes::has_report(pid_t pid, uint64_t least_us, uint64_t now_us) const {
   const auto [begin, end] = crashes_.equal_range(pid);
-  return std::any_of(
-      begin, end, [now_us](const auto& entry) { return now_us - entry.second.at_us < kRetainUs; });
+  return std::any_of(begin, end, [&](const auto& entry) {
+    return entry.second.is_recent(now_us) && entry.second.at_us >= least_us;
+  });
+}
+
+bool Crashes::is_of_later(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
+  const auto [begin, end] = crashes_.equal_range(pid);
+  return std::all_of(begin, end, [&](const auto& entry) {
+    const Crash& crash = entry.second;
+    return !crash.is_recent(now_us) || may_be_later(holders.living, crash.process, crash.at_us);
+  });
 }
 
 bool Crashes::is_uncertain(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
   const auto [begin, end] = crashes_.equal_range(pid);
   for (auto it = begin; it != end; ++it) {
     const Crash& crash = it->second;
-    if (crash.is_sure || now_us - crash.at_us >= kRetainUs) continue;
+    if (crash.is_sure || !crash.is_recent(now_us)) continue;
     const auto& ended = holders.ended;
     if (!ended ||
         (crash.process ? ended->start_us < crash.process->start_us : ended->end_us < crash.at_us)) {
@@ -66,10 +84,12 @@ std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
   const uint64_t latest_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
   const auto& [living, ended] = holders;
   std::optional<KnownProcess> found;
+  uint64_t crashed_us = 0;
   const auto [begin, end] = crashes_.equal_range(pid);
   for (auto it = begin; it != end; ++it) {
     const Crash& crash = it->second;
-    if (now_us - crash.at_us >= kRetainUs) continue;
+    // The kernel reports a crash after it has logged it.
+    if (!crash.is_recent(now_us) || crash.at_us < moment.least_us) continue;
     // A process that could not be told when it crashed may have ended since, and then it can.
     auto process = crash.process ? crash.process : holder_at(crash.at_us, holders);
     // The record may be about this crash, and its process is not known.
@@ -82,13 +102,22 @@ std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
     // If two processes with this PID crashed, the record may be about either.
     if (!is_sure || found) return std::nullopt;
     found = std::move(process);
+    crashed_us = crash.at_us;
   }
-  if (found) return found;
+  if (found) {
+    // The record may be about a later one, of which no crash has been reported yet.
+    const bool is_of_living =
+        may_be_later(living, found, crashed_us) && living->start_us <= latest_us;
+    const bool is_of_ended =
+        ended && ended->is_killed && ended->start_us > crashed_us && ended->start_us <= latest_us;
+    return is_of_living || is_of_ended ? std::nullopt : found;
+  }
   // Without a report there is only the time of the record, which is less exact.
   const bool lives = living && living->is_killed && living->start_us + kYoungUs <= latest_us;
   const bool lived = ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
-                     ended->end_us + kRetainUs > moment.at_us;
-  if (lives && lived && !may_be_same(holders)) return std::nullopt;
+                     ended->end_us + kRetainUs > moment.at_us && ended->end_us >= moment.least_us;
+  const bool may_live = living && living->start_us <= latest_us;
+  if (may_live && lived && !may_be_same(holders)) return std::nullopt;
   if (lives && lived) return merged(holders);
   if (lived) return ended;
   return lives ? living : std::nullopt;

@@ -21,8 +21,13 @@ class Crashes {
   /// `holders`: which processes have been found with the PID since.
   void add(pid_t pid, uint64_t at_us, const PidHolders& holders);
 
-  /// Whether a crash of a process with that PID was reported within the last seconds.
-  bool has_report(pid_t pid, uint64_t now_us) const;
+  /// Whether a crash of a process with that PID was reported within the last seconds, and not
+  /// before `least_us`.
+  bool has_report(pid_t pid, uint64_t least_us, uint64_t now_us) const;
+
+  /// Whether the living one of these processes may have begun after all crashes of its PID that
+  /// were reported within the last seconds.
+  bool is_of_later(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
 
   /// Whether the report may be about a process that began within the same tick. This becomes
   /// certain when that process has ended.
@@ -37,6 +42,8 @@ class Crashes {
     uint64_t at_us = 0;
     std::optional<KnownProcess> process;
     bool is_sure = false;  ///< `process` did not get the PID later within the same tick
+
+    bool is_recent(uint64_t now_us) const;
   };
   std::multimap<pid_t, Crash> crashes_;
   std::deque<pid_t> order_;  ///< of `crashes_`, in the order in which they came

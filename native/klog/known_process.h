@@ -31,6 +31,7 @@ struct LogMoment {
   /// How much earlier or later it may have been, because the log's clock runs freely. 0: the record
   /// was read as soon as it was logged.
   uint64_t slack_us = 0;
+  uint64_t least_us = 0;  ///< not after it was logged; 0: not known
 };
 
 /// The processes of a PID.

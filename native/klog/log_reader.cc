@@ -20,6 +20,8 @@ constexpr size_t kMaxEvents = 512;
 // most a tenth of the time is spent waiting for that: a container could crash again and again to
 // have the reader wait.
 constexpr uint64_t kPatienceUs = 50'000, kPatiencePart = 10;
+/// How far apart two readings of the clocks may be.
+constexpr uint64_t kClocksAgreeUs = 50;
 constexpr uint64_t kSlackUs = 2'000'000;
 constexpr uint64_t kForgetUs = 60'000'000;
 
@@ -186,20 +188,24 @@ void LogReader::pump(size_t count) {
 
 /// The processes with the PID of a crash record. Waits a moment until the crash is certain: until
 /// the kernel reports it, or the process is killed or has ended.
-PidHolders LogReader::wait_for_crash(pid_t pid) {
+PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
   const uint64_t begun = monotonic_us();
   const uint64_t until = live_ && begun >= patient_from_us_ ? begun + kPatienceUs : begun;
   PidHolders found;
   for (;;) {
     take_crashes();
-    // The process that has the PID now matters only if the kernel has reported no crash.
-    const bool is_known = crashes_.has_report(pid, boottime_us());
-    found = is_known ? PidHolders{std::nullopt, owners_.ended(pid)} : owners_.holders(pid);
-    if (is_known && crashes_.is_uncertain(pid, found, boottime_us())) found = owners_.holders(pid);
-    const uint64_t now = monotonic_us();
-    const bool may_crash = !is_known && found.living && !found.living->is_killed;
-    const bool may_end = owners_.remembers() && crashes_.is_uncertain(pid, found, boottime_us());
-    if ((!may_crash && !may_end) || now >= until) break;
+    found = owners_.holders(pid);
+    const uint64_t now = boottime_us();
+    const bool is_known = crashes_.has_report(pid, moment.least_us, now);
+    const bool is_other = is_known && crashes_.is_of_later(pid, found, now);
+    const bool may_crash = found.living && !found.living->is_killed && (!is_known || is_other);
+    const bool may_end = owners_.remembers() && crashes_.is_uncertain(pid, found, now);
+    if (!may_crash && !may_end) break;
+    if (monotonic_us() >= until) {
+      // Whoever has crashed is killed within that time.
+      if (may_crash && until > begun) found.living.reset();
+      break;
+    }
     pollfd events{events_.fd(), POLLIN, 0};
     ::poll(&events, has_events_ ? 1 : 0, 1);
   }
@@ -209,21 +215,21 @@ PidHolders LogReader::wait_for_crash(pid_t pid) {
 }
 
 std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_t now_us) {
-  const LogMoment moment = moment_of(group.lines.back().time_us);
+  LogMoment moment = moment_of(group.lines.back().time_us);
   const auto& printer = group.printer;
   const bool was_printed_by_it = printer && printer->task == group.pid && live_;
   if (was_printed_by_it) {
-    const uint64_t at_us = printer->at_us + log_clock_behind_us();
-    auto found = owners_.printer(group.pid, at_us, printer->cgroup);
+    const BoottimeAhead ahead = boottime_ahead();
+    moment.at_us = printer->at_us + ahead.max_us;
+    moment.least_us = saturating_sub(printer->at_us + ahead.least_us, kClocksAgreeUs);
+    auto found = owners_.printer(group.pid, moment.at_us, printer->cgroup);
     if (found || group.kind == LogKind::kCaller) return found;
   }
-  if (group.kind == LogKind::kFault) {
-    const PidHolders holders = wait_for_crash(group.pid);
+  // A kernel that reports no crash for system calls is old, or has ended only a thread.
+  if (group.kind == LogKind::kFault || (group.kind == LogKind::kSeccomp &&
+                                        crashes_.has_report(group.pid, moment.least_us, now_us))) {
+    const PidHolders holders = wait_for_crash(group.pid, moment);
     return crashes_.find(group.pid, moment, holders, boottime_us());
-  }
-  // A kernel that reports no crash here is old, or has ended only a thread.
-  if (group.kind == LogKind::kSeccomp && crashes_.has_report(group.pid, now_us)) {
-    return crashes_.find(group.pid, moment, owners_.holders(group.pid), now_us);
   }
   return owners_.process(group.pid, moment);
 }

@@ -74,7 +74,7 @@ class LogReader {
   void deliver(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
   std::optional<KnownProcess> process_of(const LogGroup& group, uint64_t now_us);
-  PidHolders wait_for_crash(pid_t pid);
+  PidHolders wait_for_crash(pid_t pid, const LogMoment& moment);
   LogMoment moment_of(uint64_t time_us) const;
   size_t deliver_to(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);

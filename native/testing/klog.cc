@@ -24,7 +24,8 @@ constexpr auto members(const PidHolders*) {
 
 constexpr auto members(const LogMoment*) {
   using S = LogMoment;
-  return std::tuple(member("at", &S::at_us), member("slack", &S::slack_us));
+  return std::tuple(member("at", &S::at_us), member("slack", &S::slack_us),
+                    member("least", &S::least_us));
 }
 
 namespace {
@@ -139,8 +140,8 @@ constexpr auto members(const MadeUpCrash*) {
   return std::tuple(member("at", &S::at), member("living", &S::living), member("ended", &S::ended));
 }
 
-/// ([{ at, living, ended }], { at, slack }, { living, ended }) -> when the one began, µs, that a
-/// record of that moment says has crashed; null: that is not proven
+/// ([{ at, living, ended }], { at, slack, least }, { living, ended }) -> when the one began, µs,
+/// that a record of that moment says has crashed; null: that is not proven
 std::optional<uint64_t> who_crashed(const std::vector<MadeUpCrash>& all, const LogMoment& moment,
                                     const PidHolders& now) {
   constexpr pid_t kPid = 7;

@@ -33,7 +33,7 @@ describe("the log's clock", () => {
 describe("whose a crash is", () => {
   const S = 1_000_000n;
   const TICK = 10_000n;
-  const now = (at: bigint, slack = 0n) => ({ at, slack });
+  const now = (at: bigint, slack = 0n, least = 0n) => ({ at, slack, least });
   // Of one that lives the start is cut to a tick; of one that has ended it is exact.
   const living = (start: bigint, killed = true) => ({ living: { start, end: 0n, killed } });
   const ended = (start: bigint, end: bigint, killed = true) => ({ ended: { start, end, killed } });
@@ -88,6 +88,31 @@ describe("whose a crash is", () => {
     expect(native.whoCrashed([crash], now(6n * S), {})).toBeNull();
     expect(native.whoCrashed([crash], now(6n * S), ended(2n * S, 5n * S + 40n))).toBe(2n * S);
     expect(native.whoCrashed([crash], now(6n * S), ended(5n * S + 1n, 6n * S))).toBeNull();
+  });
+
+  it("is not the earlier one where it may be a later one's that is not reported yet", () => {
+    const crash = { at: 5n * S, ...ended(2n * S, 5n * S + 40n) };
+    const soon = now(5n * S + 2n * TICK);
+    expect(native.whoCrashed([crash], soon, crash)).toBe(2n * S);
+    for (const killed of [false, true]) {
+      const later = { ...living(5n * S + TICK, killed), ended: crash.ended };
+      expect(native.whoCrashed([crash], soon, later)).toBeNull();
+      expect(native.whoCrashed([crash], now(5n * S + TICK - 1n), later)).toBe(2n * S);
+      expect(native.whoCrashed([], soon, later)).toBeNull();
+    }
+    const gone = ended(5n * S + TICK, 5n * S + 2n * TICK);
+    expect(native.whoCrashed([crash], soon, gone)).toBeNull();
+  });
+
+  it("is of whom it is reported after the record was printed, where that is known", () => {
+    const first = { at: 5n * S, ...ended(2n * S, 5n * S + 40n) };
+    const later = ended(5n * S + 300n, 5n * S + 900n);
+    const printed = now(5n * S + 700n, 0n, 5n * S + 650n);
+    expect(native.whoCrashed([first], printed, first)).toBeNull();
+    expect(native.whoCrashed([], printed, first)).toBeNull();
+    const both = [first, { at: 5n * S + 800n, ...later }];
+    expect(native.whoCrashed(both, printed, later)).toBe(5n * S + 300n);
+    expect(native.whoCrashed(both, now(5n * S, 0n, 5n * S - 50n), later)).toBe(2n * S);
   });
 
   it("is told by what is found, where the kernel has not told of the crash", () => {

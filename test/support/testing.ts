@@ -512,7 +512,7 @@ interface Testing {
   /** When the one began that a record says has crashed (native/klog/crashes.h); null: not proven. */
   whoCrashed(
     crashes: readonly ({ readonly at: bigint } & PidHolders)[],
-    moment: { readonly at: bigint; readonly slack: bigint },
+    moment: { readonly at: bigint; readonly slack: bigint; readonly least: bigint },
     holders: PidHolders,
   ): bigint | null;
   /**
