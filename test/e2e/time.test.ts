@@ -14,6 +14,7 @@ import { OciContainer } from "../support/oci.js";
 import { stat, uptime } from "../support/procfile.js";
 import type { Inside } from "../support/shows.js";
 import { fileScope, testScope } from "../support/test-scope.js";
+import { top } from "../support/top.js";
 import { until } from "../support/wait.js";
 
 const LIMITS = { memory: 64 * MIB, swap: 0, quota: 1 };
@@ -72,8 +73,8 @@ async function checkUp(inside: Inside, bornS: number): Promise<void> {
   const since = await secondsOf(inside, ["env", "TZ=UTC", "uptime", "-s"]);
   expect(Math.abs(since - bornS)).toBeLessThan(SLACK_S);
   await checkAge(bornS, async () => upOf(await inside.output(["uptime"])), 60);
-  const top = ["top", "-b", "-n", "1"];
-  await checkAge(bornS, async () => upOf((await inside.output(top)).split("\n")[0] ?? ""), 60);
+  const topSays = () => inside.output(top("-b", "-n", "1"));
+  await checkAge(bornS, async () => upOf((await topSays()).split("\n")[0] ?? ""), 60);
   // Of a container without utmp who(1) says nothing, and nothing of ours makes it say something.
   expect(await inside.output(["who", "-b"])).not.toMatch(/19\d\d|-\d/);
 }

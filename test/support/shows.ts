@@ -16,6 +16,7 @@ import {
   swaps,
   value,
 } from "./procfile.js";
+import { top } from "./top.js";
 import { until } from "./wait.js";
 
 /** Somewhere to run programs: a container of any kind. */
@@ -152,17 +153,16 @@ function cpuLines(text: string): number[][] {
 export async function checkThrottled(inside: Inside, frames = 2): Promise<void> {
   const before = checkStat(await inside.output(["cat", "/proc/stat"]));
   await untilThrottled(inside);
-  const width = ["-w", "200"];
-  const top = await inside.output(["top", "-b", "-1", "-n", `${frames}`, "-d", "1", ...width]);
-  const lines = cpuLines(top);
-  assert.equal(lines.length, frames * before.cpus.length, top);
+  const text = await inside.output(top("-b", "-1", "-n", `${frames}`, "-d", "1", "-w", "200"));
+  const lines = cpuLines(text);
+  assert.equal(lines.length, frames * before.cpus.length, text);
   for (const shares of lines) {
     const sum = shares.reduce((all, share) => all + share, 0);
     assert.ok(
       shares.every((share) => share >= 0 && share <= 100),
-      top,
+      text,
     );
-    assert.ok(Math.abs(sum - 100) < 1, top);
+    assert.ok(Math.abs(sum - 100) < 1, text);
   }
   const after = checkStat(await inside.output(["cat", "/proc/stat"]));
   checkGrowth(before, after);

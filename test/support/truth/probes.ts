@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
+import { top } from "../top.js";
 import {
   affinity,
   age,
@@ -92,7 +93,7 @@ export const PROBES: readonly Probe[] = [
   },
   {
     tool: "top",
-    argv: ["top", "-b", "-n2", "-d1", "-w", "200"],
+    argv: top("-b", "-n2", "-d1", "-w", "200"),
     claims: (text, span) => {
       const frames = [...text.matchAll(/^%Cpu\(s\): *([\d.]+) us, +([\d.]+) sy, +([\d.]+) ni/gm)];
       const [, us, sy, ni] = frames.at(-1) ?? [];
