@@ -109,7 +109,13 @@ class Resolver {
   Result<CgroupPaths> init_paths(pid_t init) const;
   /// Those of the container that an init began.
   Result<CgroupPaths> home_of(pid_t init) const;
-  Result<CgroupPaths> namespace_root(pid_t pid) const;
+  struct NamespaceRoot {
+    CgroupPaths paths;
+    /// The process was moved out of it in some hierarchies: there `paths` are where it is now.
+    bool is_left = false;
+  };
+  /// The root of its cgroup namespace. EXDEV: it does not stop moving.
+  Result<NamespaceRoot> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;
   /// False: every cgroup is one that we live in or below. ESRCH: one of its own is not there any
   /// more.

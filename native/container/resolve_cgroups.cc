@@ -21,24 +21,14 @@ namespace {
 /// Removes `below` from the end of `path`: what is left is where `below` is rooted.
 std::optional<std::string> strip_suffix(const std::string& path, const std::string& below) {
   if (below == "/") return path;
-  if (starts_with(below, "/..")) return std::nullopt;
   if (!ends_with(path, below)) return std::nullopt;
   const std::string root = path.substr(0, path.size() - below.size());
   return root.empty() ? "/" : root;
 }
 
-bool strip_paths(const CgroupPaths& absolute, const CgroupPaths& relative, CgroupPaths& out) {
-  const auto one = [](const std::string& a, const std::string& r, std::string& to) {
-    if (a.empty() || r.empty()) return true;
-    const auto root = strip_suffix(a, r);
-    if (root) to = *root;
-    return root.has_value();
-  };
-  if (!one(absolute.v2, relative.v2, out.v2)) return false;
-  for (size_t i = 0; i < kControllerCount; ++i) {
-    if (!one(absolute.v1[i], relative.v1[i], out.v1[i])) return false;
-  }
-  return true;
+/// Of a path relative to the root of a cgroup namespace. The name of a cgroup may begin with dots.
+bool leads_out(const std::string& relative) {
+  return relative == "/.." || starts_with(relative, "/../");
 }
 
 /// "/a" for "/a/b" and "/a/c"; "/" where there is nothing in common.
@@ -93,7 +83,7 @@ std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription
   return is_it ? std::optional<CgroupPaths>(std::move(now)) : std::nullopt;
 }
 
-Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
+Result<Resolver::NamespaceRoot> Resolver::namespace_root(pid_t pid) const {
   const std::string path = std::to_string(pid) + "/ns/cgroup";
   const Fd ns(::openat(procfs_fd_, path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!ns) return Error{process_errno(errno), path};
@@ -106,8 +96,23 @@ Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
     auto relative = read_cgroup_paths(procfs_fd_, pid);
     if (::setns(own_cgroup_ns_.get(), CLONE_NEWCGROUP) != 0) std::abort();
     if (!relative) return relative.error();
-    CgroupPaths root;
-    if (strip_paths(absolute.value(), relative.value(), root)) return root;
+    NamespaceRoot root;
+    bool is_known = true;
+    const auto one = [&](const std::string& from_here, const std::string& within,
+                         std::string& out) {
+      if (from_here.empty() || within.empty()) return;
+      const bool is_out = leads_out(within);
+      root.is_left |= is_out;
+      const auto found = is_out ? std::optional<std::string>(without_scope(from_here))
+                                : strip_suffix(from_here, within);
+      is_known &= found.has_value();
+      if (found) out = *found;
+    };
+    one(absolute.value().v2, relative.value().v2, root.paths.v2);
+    for (size_t i = 0; i < kControllerCount; ++i) {
+      one(absolute.value().v1[i], relative.value().v1[i], root.paths.v1[i]);
+    }
+    if (is_known) return root;
   }
   return Error{EXDEV, path};
 }
@@ -117,8 +122,10 @@ Result<CgroupPaths> Resolver::home_of(pid_t init) const {
   if (!ns) return ns.error();
   if (ns.value().cgroup != own_.cgroup) {
     auto root = namespace_root(init);
-    // EXDEV: it was moved out of its own namespace's root.
-    if (root || root.error().code != EXDEV) return root;
+    // Also of one that was moved out of it in some hierarchies: in the others it could choose who
+    // it is.
+    if (root) return std::move(root.value().paths);
+    if (root.error().code != EXDEV) return root.error();
   }
   return init_paths(init);
 }
@@ -165,7 +172,8 @@ Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const Names
   const auto of_init = read_namespaces(procfs_fd_, init);
   if (ns.cgroup == own_.cgroup || !of_init || of_init.value().cgroup == ns.cgroup) return home;
   auto root = namespace_root(pid);
-  return root || root.error().code != EXDEV ? root : home;
+  if (root && !root.value().is_left) return std::move(root.value().paths);
+  return root || root.error().code == EXDEV ? home : root.error();
 }
 
 bool Resolver::own_or_above(const std::string& path, const std::string& own) const {

@@ -189,6 +189,22 @@ describeLive(
       expect(statIds(after)).toEqual(cpuList(shown));
     });
 
+    it.each([
+      ["inner", ["cpu", "cpuacct"]],
+      ["..inner", []],
+    ] as const)(
+      "stays itself when its init moves to %s below it, moved in %j",
+      async (inner, controllers) => {
+        const own = testScope();
+        const late = await Daemon.start(own);
+        const container = await Container.start(own);
+        const id = await container.id(daemon);
+        move(container.cgroup, Cgroup.create(own, testName("to")), controllers);
+        container.cgroup.child(own, inner).write("memory", "cgroup.procs", container.init);
+        expect(await container.id(late)).toBe(id);
+      },
+    );
+
     it("is measured there", async () => {
       const own = testScope();
       const { daemon: measured, scrape } = await serveMetrics(own);
