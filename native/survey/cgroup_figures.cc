@@ -1,5 +1,7 @@
 #include "survey/cgroup_figures.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -44,6 +46,13 @@ CgroupPlace own(CgroupPlace place) {
   return place.dir && place.dir->depth() > 0 ? std::move(place) : CgroupPlace();
 }
 
+bool is_same(const CgroupPlace& a, const CgroupPlace& b) {
+  struct stat one {};
+  struct stat other {};
+  return a.dir && b.dir && ::fstat(a.dir->fd(), &one) == 0 && ::fstat(b.dir->fd(), &other) == 0 &&
+         one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 CgroupPlace open_at(const Hierarchy& tree, const std::string& path) {
   auto dir = CgroupDir::open(tree, path);
   return dir ? own({std::move(dir.value()), tree.v2}) : CgroupPlace();
@@ -70,6 +79,19 @@ CgroupFigures::CgroupFigures(const CgroupMounts& mounts, const ContainerDescript
   if (!pressure_.dir) pressure_ = open_at(*mounts.v2(), container.paths.v2);
 }
 
+void CgroupFigures::move(const CgroupMounts& mounts, const ContainerDescription& container,
+                         KeptCounters& kept) {
+  Figures last;
+  read(last, kept);
+  CgroupFigures moved(mounts, container);
+  for (CgroupPlace CgroupFigures::*place :
+       {&CgroupFigures::memory_, &CgroupFigures::cpu_, &CgroupFigures::around_,
+        &CgroupFigures::pids_, &CgroupFigures::io_, &CgroupFigures::pressure_}) {
+    // Counters go on where the cgroup is the same.
+    if (!is_same(this->*place, moved.*place)) this->*place = std::move(moved.*place);
+  }
+}
+
 CgroupPlace CgroupFigures::around(const CgroupMounts& mounts,
                                   const ContainerDescription& container) {
   const Hierarchy* tree = mounts.of(Controller::kCpu);
@@ -90,14 +112,35 @@ std::optional<std::string_view> CgroupFigures::text(const CgroupPlace& place, co
 }
 
 void CgroupFigures::read(Figures& out, KeptCounters& kept) {
-  read_events(out);
-  read_periods(out);
+  read_events(out, kept);
+  read_periods(out, kept);
   read_pressure(out);
   read_pids(out);
   read_io(out, kept);
 }
 
-void CgroupFigures::read_events(Figures& out) {
+bool CgroupFigures::is_elsewhere(CgroupCount which, const CgroupPlace& place) const {
+  const Counted& counted = counted_[static_cast<size_t>(which)];
+  return counted.at && counted.at != place.dir;
+}
+
+double CgroupFigures::tell(CgroupCount which, const CgroupPlace& place, uint64_t reading,
+                           KeptCounters& kept) {
+  Counted& counted = counted_[static_cast<size_t>(which)];
+  MovedCounter& counter = kept.counts[static_cast<size_t>(which)];
+  if (is_elsewhere(which, place)) counter = {counted.told, reading};
+  counted = {place.dir, counter.told(reading)};
+  return static_cast<double>(counted.told);
+}
+
+double CgroupFigures::tell_io(CgroupCount which, uint64_t reading, UnfailingCounter& counter,
+                              KeptCounters& kept) {
+  if (is_elsewhere(which, io_)) counter = {reading, 0};
+  counter.take(reading);
+  return tell(which, io_, counter.told(), kept);
+}
+
+void CgroupFigures::read_events(Figures& out, KeptCounters& kept) {
   Events events;
   if (const auto found = text(memory_, memory_.v2 ? "memory.events" : "memory.oom_control")) {
     parse_table(*found, kEventKeys, events);
@@ -107,9 +150,13 @@ void CgroupFigures::read_events(Figures& out) {
   }
   out.set(Figure::kEventsLow, events.low);
   out.set(Figure::kEventsHigh, events.high);
-  out.set(Figure::kEventsMax, events.max);
+  if (events.max) {
+    out.set(Figure::kEventsMax, tell(CgroupCount::kEventsMax, memory_, *events.max, kept));
+  }
   out.set(Figure::kEventsOom, events.oom);
-  out.set(Figure::kOomKills, events.oom_kill);
+  if (events.oom_kill) {
+    out.set(Figure::kOomKills, tell(CgroupCount::kOomKills, memory_, *events.oom_kill, kept));
+  }
   out.set(Figure::kOomGroupKills, events.oom_group_kill);
 }
 
@@ -120,13 +167,19 @@ bool CgroupFigures::has_quota(const CgroupPlace& place) {
   return parse_u64(take_word(rest)).has_value();
 }
 
-void CgroupFigures::read_periods(Figures& out) {
+void CgroupFigures::read_periods(Figures& out, KeptCounters& kept) {
   Periods periods;
   const bool is_around = around_.dir && !has_quota(cpu_) && has_quota(around_);
-  const auto found = text(is_around ? around_ : cpu_, "cpu.stat");
+  const CgroupPlace& place = is_around ? around_ : cpu_;
+  const auto found = text(place, "cpu.stat");
   if (found) parse_table(*found, kPeriodKeys, periods);
-  out.set(Figure::kPeriods, periods.all);
-  out.set(Figure::kThrottledPeriods, periods.throttled);
+  if (periods.all) {
+    out.set(Figure::kPeriods, tell(CgroupCount::kPeriods, place, *periods.all, kept));
+  }
+  if (periods.throttled) {
+    out.set(Figure::kThrottledPeriods,
+            tell(CgroupCount::kThrottledPeriods, place, *periods.throttled, kept));
+  }
 }
 
 void CgroupFigures::read_pressure(Figures& out) {
@@ -170,10 +223,9 @@ void CgroupFigures::read_io(Figures& out, KeptCounters& kept) {
     read = saturating_add(read, device.read_bytes);
     written = saturating_add(written, device.written_bytes);
   }
-  kept.read_bytes.take(read);
-  kept.written_bytes.take(written);
-  out.set(Figure::kReadBytes, static_cast<double>(kept.read_bytes.told()));
-  out.set(Figure::kWrittenBytes, static_cast<double>(kept.written_bytes.told()));
+  out.set(Figure::kReadBytes, tell_io(CgroupCount::kReadBytes, read, kept.read_bytes, kept));
+  out.set(Figure::kWrittenBytes,
+          tell_io(CgroupCount::kWrittenBytes, written, kept.written_bytes, kept));
 }
 
 }  // namespace vprocfs

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "base/result.h"
 #include "container/resolve.h"
 #include "source/cgroup_mounts.h"
@@ -16,8 +18,13 @@ class CgroupFigures {
  public:
   CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container);
 
+  /// Goes on in the cgroups that the container has been moved to: brings the counters up to date
+  /// for the last time in those before. What new ones have counted when they are first read is not
+  /// told: others may have been there.
+  void move(const CgroupMounts& mounts, const ContainerDescription& container, KeptCounters& kept);
+
   /// Fills in what there is; what is absent or cannot be read stays as it was. Brings the counters
-  /// of I/O up to date.
+  /// up to date.
   void read(Figures& out, KeptCounters& kept);
   /// Whether the kernel takes I/O out of the container's figures again: v1 does when a cgroup
   /// within it ends.
@@ -33,13 +40,24 @@ class CgroupFigures {
 
   bool has_quota(const CgroupPlace& place);
 
-  void read_events(Figures& out);
-  void read_periods(Figures& out);
+  /// Where a counter was last read, and what was told of it then.
+  struct Counted {
+    DirPtr at;
+    uint64_t told = 0;
+  };
+  bool is_elsewhere(CgroupCount which, const CgroupPlace& place) const;
+  double tell(CgroupCount which, const CgroupPlace& place, uint64_t reading, KeptCounters& kept);
+  double tell_io(CgroupCount which, uint64_t reading, UnfailingCounter& counter,
+                 KeptCounters& kept);
+
+  void read_events(Figures& out, KeptCounters& kept);
+  void read_periods(Figures& out, KeptCounters& kept);
   void read_pressure(Figures& out);
   void read_pids(Figures& out);
   void read_io(Figures& out, KeptCounters& kept);
 
   CgroupPlace memory_, cpu_, around_, pids_, io_, pressure_;
+  std::array<Counted, kCgroupCounts> counted_;
   ReadBuffer buffer_;
 };
 

@@ -254,7 +254,7 @@ bool Surveyor::take_moves(Member& member) {
   if (last) member.cpu.take_last(last.value(), member.counters);
   close(member);
   description.paths = std::move(*moved);
-  member.cgroups = CgroupFigures(*sources_.mounts, description);
+  member.cgroups.move(*sources_.mounts, description, member.counters);
   return true;
 }
 

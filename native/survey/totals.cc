@@ -35,10 +35,12 @@ std::vector<uint64_t*> numbers_of(KeptCounters& of) {
 std::vector<uint64_t*> moved_numbers_of(CountedKills&) { return {}; }
 std::vector<uint64_t*> moved_numbers_of(KeptCounters& of) {
   std::vector<uint64_t*> numbers;
-  for (MovedCounter& counter : of.cpu) {
+  const auto add = [&numbers](MovedCounter& counter) {
     numbers.push_back(&counter.before);
     numbers.push_back(&counter.first);
-  }
+  };
+  for (MovedCounter& counter : of.cpu) add(counter);
+  for (MovedCounter& counter : of.counts) add(counter);
   return numbers;
 }
 

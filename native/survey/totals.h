@@ -34,18 +34,29 @@ struct MovedCounter {
 enum class CpuKind : uint8_t { kUser, kNice, kSystem, kThrottled };
 inline constexpr size_t kCpuKinds = 4;
 
+/// What else is told of cgroups.
+enum class CgroupCount : uint8_t {
+  kPeriods,
+  kThrottledPeriods,
+  kEventsMax,
+  kOomKills,
+  kReadBytes,
+  kWrittenBytes
+};
+inline constexpr size_t kCgroupCounts = 6;
+
 /// Counters of a container that the kernel does not keep for as long as it lives.
 struct KeptCounters {
   uint64_t start_us = 0;  ///< CLOCK_BOOTTIME: the life that they are of
   uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
-  UnfailingCounter read_bytes, written_bytes;  ///< over all block devices
-  std::array<MovedCounter, kCpuKinds> cpu;     ///< by CpuKind
+  UnfailingCounter read_bytes, written_bytes;      ///< over all block devices
+  std::array<MovedCounter, kCpuKinds> cpu;         ///< by CpuKind
+  std::array<MovedCounter, kCgroupCounts> counts;  ///< by CgroupCount
 
-  /// Whether the CPU time that is told is not only that of its cgroup.
+  /// Whether what is told is not only of the cgroups that it is in.
   bool is_moved() const {
-    return std::any_of(cpu.begin(), cpu.end(), [](const MovedCounter& counter) {
-      return counter.before != 0 || counter.first != 0;
-    });
+    const auto is = [](const MovedCounter& one) { return one.before != 0 || one.first != 0; };
+    return std::any_of(cpu.begin(), cpu.end(), is) || std::any_of(counts.begin(), counts.end(), is);
   }
 };
 

@@ -23,9 +23,10 @@ import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 
-type Moved = "memory" | "cpu" | "cpuacct";
+type Moved = "blkio" | "memory" | "cpu" | "cpuacct";
 
 const BURN = ["/bin/sh", "-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"];
+const READ = ["dd", `if=${process.execPath}`, "of=/dev/null", "bs=1M", "iflag=direct", "count=8"];
 const ONLINE = "sys/devices/system/cpu/online";
 const cpus = cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
 const QUOTA = Math.max(0.9, cpus.length - 1.1);
@@ -50,9 +51,14 @@ function move(from: Cgroup, to: Cgroup, controllers: readonly Moved[]): void {
   }
 }
 
-function burnIn(cgroup: Cgroup): Promise<unknown> {
+/** The command line that runs `argv` in the cgroup of a controller. */
+function inCgroup(cgroup: Cgroup, controller: Moved, argv: readonly string[]): string[] {
   const enter = 'echo $$ >"$0/cgroup.procs"; exec "$@"';
-  return run(["/bin/sh", "-c", enter, cgroup.directory("cpuacct"), ...BURN]);
+  return ["/bin/sh", "-c", enter, cgroup.directory(controller), ...argv];
+}
+
+function burnIn(cgroup: Cgroup, controller: Moved = "cpuacct"): Promise<unknown> {
+  return run(inCgroup(cgroup, controller, BURN));
 }
 
 /** Ticks of CPU time that a container is shown. */
@@ -208,22 +214,37 @@ describeLive(
     it("is measured there", async () => {
       const own = testScope();
       const { daemon: measured, scrape } = await serveMetrics(own);
-      const container = await Container.start(own, { cgroupNamespace: false });
+      const container = await Container.start(own, { quota: 0.5, cgroupNamespace: false });
       const id = await container.id(measured);
       await container.run(BURN);
+      await container.run(READ);
       const figure = async (metric: string, more = ""): Promise<number | undefined> =>
         figureOf(await scrape(), metric, id, more);
       const used = (await figure("cpu_seconds_total", 'mode="user"')) ?? Number.NaN;
       expect(used).toBeGreaterThan(0);
+      const counted = async (): Promise<(number | undefined)[]> => {
+        const counts = ["cpu_periods_total", "cpu_throttled_periods_total", "read_bytes_total"];
+        return Promise.all(counts.map((metric) => figure(metric)));
+      };
+      const before = await counted();
+      expect(before[0]).toBeGreaterThan(0);
       const to = Cgroup.create(own, testName("to"));
       to.limit({ quota: 0.75 });
-      move(container.cgroup, to, ["cpu", "cpuacct"]);
+      // Of others.
+      await burnIn(to, "cpu");
+      await run(inCgroup(to, "blkio", [...READ, "count=16"]));
+      move(container.cgroup, to, ["blkio", "cpu", "cpuacct"]);
       await until(
         "operators are told of the quota",
         async () => (await figure("cpu_limit_cores")) === 0.75,
         2 * DEADLINE_MS,
       );
       expect(await figure("cpu_seconds_total", 'mode="user"')).toBeGreaterThanOrEqual(used);
+      const after = await counted();
+      const gained = after.map((count, at) => (count ?? 0) - (before[at] ?? 0));
+      // Only its init runs in it.
+      expect(Math.min(...gained)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...gained)).toBeLessThan(5);
     });
   },
   isV2 ? ["no hierarchies of v1"] : [],
