@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "container/cpu_move.h"
 #include "container/gather.h"
 #include "container/last_thread.h"
 #include "container/life.h"
@@ -218,6 +219,7 @@ class Container {
   std::unique_ptr<ContainerSource> source_;
   uint64_t sources_opened_ = 0;
   std::optional<CpuPlaces> cpu_places_;  ///< that the history of CPU time goes on from
+  CpuMoves cpu_moves_;
   MountedDevices mounted_;
   Histories histories_;
   std::optional<Kept<Facts>> recent_cpus_, recent_memory_;  ///< see Gathered

@@ -74,14 +74,14 @@ std::optional<Error> Container::open_source_locked(uint64_t now_us) {
 std::optional<Error> Container::begin_cpu_time_locked(uint64_t now_us) {
   const CpuPlaces now = source_->cpu_places();
   const CpuPlaces before = cpu_places_.value_or(now);
-  if (now.time != before.time || now.quota != before.quota) {
+  const bool is_moved = now.time != before.time || now.quota != before.quota;
+  if (is_moved) {
     const auto usage = source_->cpu_usage();
     if (!usage) return usage.error();
     const auto cpus = services_.host->cpus(now_us);
     if (!cpus) return cpus.error();
-    begin_elsewhere(histories_.cpu, usage.value(), now.time != before.time,
-                    now.quota != before.quota, saturating_sub(now_us, there_us_),
-                    cpus.value()->possible.size());
+    cpu_moves_.begin_elsewhere(histories_.cpu, usage.value(), before, now,
+                               saturating_sub(now_us, there_us_), cpus.value()->online.size());
     cpu_record_.save(pack_history(histories_.cpu));
   }
   cpu_places_ = now;

@@ -1,10 +1,15 @@
 #include "container/cpu_move.h"
 
+#include <algorithm>
+
 #include "base/wide.h"
 #include "container/earlier_use.h"
 
 namespace vprocfs {
 namespace {
+
+/// Hosts move containers to and fro between two cgroups, if at all.
+constexpr size_t kMaxLeft = 4;
 
 void take(uint64_t reading, uint64_t& seen, uint64_t& pending) {
   if (reading <= seen) return;
@@ -12,7 +17,30 @@ void take(uint64_t reading, uint64_t& seen, uint64_t& pending) {
   seen = reading;
 }
 
+/// Takes `usage` of CPU time, and no other, as what is known.
+void begin_at(CpuHistory& history, const CpuUsageFacts& usage) {
+  const uint64_t throttled_us = history.seen.throttled_us;
+  history.seen = {};
+  for (CpuHistory::Cpu& cpu : history.cpus) cpu.seen_user_us = cpu.seen_system_us = 0;
+  leave_out(history, usage);
+  history.seen.throttled_us = throttled_us;
+}
+
 }  // namespace
+
+void LeftPlaces::note(uint64_t place, CpuUsageFacts last) {
+  const auto is_it = [place](const auto& left) { return left.first == place; };
+  left_.erase(std::remove_if(left_.begin(), left_.end(), is_it), left_.end());
+  if (left_.size() == kMaxLeft) left_.erase(left_.begin());
+  left_.emplace_back(place, std::move(last));
+}
+
+CpuUsageFacts LeftPlaces::last_of(uint64_t place) const {
+  for (const auto& [left, last] : left_) {
+    if (left == place) return last;
+  }
+  return {};
+}
 
 void note_last(CpuHistory& history, const CpuUsageFacts& last) {
   // Before the first report it is not known what of it is the container's.
@@ -25,18 +53,23 @@ void note_last(CpuHistory& history, const CpuUsageFacts& last) {
       saturating_add(history.pending_steal_us, history.above.take(last.quotas_above));
 }
 
-void begin_elsewhere(CpuHistory& history, const CpuUsageFacts& first, bool is_time, bool is_quota,
-                     uint64_t within_us, size_t cpus) {
+void CpuMoves::begin_elsewhere(CpuHistory& history, const CpuUsageFacts& first,
+                               const CpuPlaces& before, const CpuPlaces& now, uint64_t within_us,
+                               size_t cpus) {
   const uint64_t most = saturating_mul(within_us, cpus);
-  const uint64_t throttled = first.throttled_us <= most ? 0 : first.throttled_us;
-  const uint64_t throttled_seen = is_quota ? throttled : history.seen.throttled_us;
-  if (is_time) {
-    history.seen = {};
-    for (CpuHistory::Cpu& cpu : history.cpus) cpu.seen_user_us = cpu.seen_system_us = 0;
-    if (sum_of(first) > most) leave_out(history, first);
+  const CpuUsageFacts last = seen_by(history);
+  if (now.quota != before.quota) {
+    quota_.note(before.quota, last);
+    const uint64_t known = quota_.last_of(now.quota).throttled_us;
+    const bool is_own = saturating_sub(first.throttled_us, known) <= most;
+    history.seen.throttled_us = is_own ? known : first.throttled_us;
+    history.above = QuotasAbove();
   }
-  history.seen.throttled_us = throttled_seen;
-  if (is_quota) history.above = QuotasAbove();
+  if (now.time != before.time) {
+    time_.note(before.time, last);
+    const CpuUsageFacts known = time_.last_of(now.time);
+    begin_at(history, saturating_sub(sum_of(first), sum_of(known)) <= most ? known : first);
+  }
 }
 
 }  // namespace vprocfs

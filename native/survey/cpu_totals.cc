@@ -1,6 +1,7 @@
 #include "survey/cpu_totals.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/wide.h"
 #include "container/earlier_use.h"
@@ -14,31 +15,45 @@ std::array<uint64_t, kCpuKinds> readings_of(const CpuUsageFacts& usage) {
 
 }  // namespace
 
-void CpuTotals::take(const CpuUsageFacts& usage, const CpuPlaces& places, size_t cpus,
-                     uint64_t now_us, KeptCounters& kept) {
+void CpuTotals::take(CpuUsageFacts usage, const CpuPlaces& places, size_t cpus, uint64_t now_us,
+                     KeptCounters& kept) {
   const CpuPlaces before = places_.value_or(places);
+  if (places.time != before.time) time_.note(before.time, last_);
+  if (places.quota != before.quota) quota_.note(before.quota, last_);
+  const CpuUsageFacts time_known = time_.last_of(places.time);
+  const CpuUsageFacts quota_known = quota_.last_of(places.quota);
   const auto readings = readings_of(usage);
   // More than that was used by others, who were there before.
   const uint64_t most = saturating_mul(saturating_sub(now_us, taken_us_), cpus);
-  const uint64_t used = sum_of(usage);
+  const uint64_t used = saturating_sub(sum_of(usage), sum_of(time_known));
+  const uint64_t throttled = saturating_sub(usage.throttled_us, quota_known.throttled_us);
   for (size_t i = 0; i < kCpuKinds; ++i) {
     const bool is_quota = i == static_cast<size_t>(CpuKind::kThrottled);
     const bool is_moved = is_quota ? places.quota != before.quota : places.time != before.time;
-    const bool is_own = (is_quota ? usage.throttled_us : used) <= most;
-    if (is_moved) kept.cpu[i] = {told_[i], is_own ? 0 : readings[i]};
+    const bool is_own = (is_quota ? throttled : used) <= most;
+    const uint64_t known = readings_of(is_quota ? quota_known : time_known)[i];
+    if (is_moved) kept.cpu[i] = {told_[i], is_own ? known : readings[i]};
     told_[i] = kept.cpu[i].told(readings[i]);
   }
   if (places.quota != before.quota) above_ = QuotasAbove();
   kept.above_us = saturating_add(kept.above_us, above_.take(usage.quotas_above));
   places_ = places;
   taken_us_ = now_us;
+  note(std::move(usage));
 }
 
-void CpuTotals::take_last(const CpuUsageFacts& usage, const KeptCounters& kept) {
+void CpuTotals::take_last(CpuUsageFacts usage, const KeptCounters& kept) {
   const auto readings = readings_of(usage);
   for (size_t i = 0; i < kCpuKinds; ++i) {
     told_[i] = std::max(told_[i], kept.cpu[i].told(readings[i]));
   }
+  note(std::move(usage));
+}
+
+void CpuTotals::note(CpuUsageFacts usage) {
+  last_ = std::move(usage);
+  last_.per_cpu.clear();
+  last_.per_cpu.shrink_to_fit();
 }
 
 void CpuTotals::tell(const KeptCounters& kept, Figures& out) const {

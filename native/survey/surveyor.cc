@@ -200,8 +200,8 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   }
   auto usage = source.cpu_usage();
   if (!usage) return usage.error();
-  member.cpu.take(usage.value(), source.cpu_places(), cpus.value()->possible.size(), now_us,
-                  member.counters);
+  member.cpu.take(std::move(usage.value()), source.cpu_places(), cpus.value()->online.size(),
+                  now_us, member.counters);
   member.cpu.tell(member.counters, out);
   out.set(Figure::kStartTime, member.booted_s + seconds(member.starts.first_us));
   return true;
@@ -250,8 +250,8 @@ bool Surveyor::take_moves(Member& member) {
   ContainerDescription& description = member.description;
   auto moved = moved_paths(sources_.procfs_fd, description, description.paths);
   if (!moved) return false;
-  const auto last = member.source ? member.source->cpu_usage() : Error{ENODEV, description.cgroup};
-  if (last) member.cpu.take_last(last.value(), member.counters);
+  auto last = member.source ? member.source->cpu_usage() : Error{ENODEV, description.cgroup};
+  if (last) member.cpu.take_last(std::move(last.value()), member.counters);
   close(member);
   description.paths = std::move(*moved);
   member.cgroups.move(*sources_.mounts, description, member.counters);

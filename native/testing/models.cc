@@ -1,5 +1,9 @@
+#include <algorithm>
+
 #include "container/cpu_model.h"
+#include "container/cpu_move.h"
 #include "container/history_record.h"
+#include "survey/cpu_totals.h"
 #include "testing/cpu_members.h"
 #include "testing/parts.h"
 #include "view/stable.h"
@@ -29,6 +33,42 @@ std::vector<CpuReport> advance_samples(const std::vector<CpuSample>& samples,
   return out;
 }
 
+/// (samples, the cgroup of each) -> what is reported after each
+std::vector<CpuReport> advance_moved(const std::vector<CpuSample>& samples,
+                                     const std::vector<uint64_t>& places) {
+  CpuHistory history;
+  CpuMoves moves;
+  std::vector<CpuReport> out;
+  uint64_t before = places.empty() ? 0 : places[0];
+  for (size_t i = 0; i < std::min(samples.size(), places.size()); ++i) {
+    const CpuSample& sample = samples[i];
+    if (places[i] != before) {
+      moves.begin_elsewhere(history, sample.usage, {before, before}, {places[i], places[i]},
+                            sample.uptime_us - history.uptime_us, sample.host_cpuset.size());
+    }
+    before = places[i];
+    out.push_back(advance(history, sample));
+  }
+  return out;
+}
+
+/// (samples, the cgroup of each) -> the seconds of user time that surveys tell of
+std::vector<double> surveyed_user_time(const std::vector<CpuSample>& samples,
+                                       const std::vector<uint64_t>& places) {
+  CpuTotals totals;
+  KeptCounters kept;
+  std::vector<double> out;
+  for (size_t i = 0; i < std::min(samples.size(), places.size()); ++i) {
+    const CpuSample& sample = samples[i];
+    totals.take(sample.usage, {places[i], places[i]}, sample.host_cpuset.size(), sample.uptime_us,
+                kept);
+    Figures figures;
+    totals.tell(kept, figures);
+    out.push_back(figures.get(Figure::kCpuUser));
+  }
+  return out;
+}
+
 /// ({ cpuset, bandwidth }, online CPUs) -> the CPUs that a container with these limits is shown
 CpuSet shown_cpus_of(const CpuLimitFacts& limits, const CpuSet& online) {
   return shown_cpus(limits, {online, online});
@@ -48,6 +88,8 @@ Napi::Value stabilised(Napi::Env env, std::string text, const StableLength& befo
 
 void add_models(Napi::Object& exports) {
   add<advance_samples>(exports, "advanceSamples");
+  add<advance_moved>(exports, "advanceMoved");
+  add<surveyed_user_time>(exports, "surveyedUserTime");
   add<shown_cpus_of>(exports, "shownCpus");
   add<stabilised>(exports, "stabilised");
 }

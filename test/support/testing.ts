@@ -472,6 +472,10 @@ interface Testing {
   ): { readonly number: number; readonly path: string }[];
   /** `saved`: between any two samples the history is saved, and read again. */
   advanceSamples(samples: readonly CpuSample[], saved?: boolean): CpuReport[];
+  /** Each sample is of a cgroup, by its inode number. */
+  advanceMoved(samples: readonly CpuSample[], cgroups: readonly bigint[]): CpuReport[];
+  /** Seconds of user time that surveys tell of; the samples are as for advanceMoved(). */
+  surveyedUserTime(samples: readonly CpuSample[], cgroups: readonly bigint[]): number[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
   /** The keys of memory.stat that are read: v2's name and v1's (native/facts/memory_keys.def). */
@@ -613,6 +617,8 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   treePaths: "function",
   numberPaths: "function",
   advanceSamples: "function",
+  advanceMoved: "function",
+  surveyedUserTime: "function",
   shownCpus: "function",
   views: "function",
   memoryKeys: "function",
@@ -776,6 +782,8 @@ export const {
   treePaths,
   numberPaths,
   advanceSamples,
+  advanceMoved,
+  surveyedUserTime,
   shownCpus,
   views,
   memoryKeys,

@@ -1,0 +1,38 @@
+// CPU time of a container that is moved between cgroups of v1, each of which counts for itself.
+
+import { expect, it } from "vitest";
+import {
+  advanceMoved,
+  type CpuReport,
+  type CpuSample,
+  surveyedUserTime,
+} from "../support/testing.ts";
+
+const S = 1_000_000n;
+const A = 1n;
+const B = 2n;
+
+/** After so many seconds of uptime, with so many seconds of user time in its cgroup. */
+function sample(uptimeS: bigint, userS: bigint): CpuSample {
+  const usage = { userUs: userS * S, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] };
+  return { uptimeUs: uptimeS * S, usage, shown: [0, 1], hostCpuset: [0, 1] };
+}
+
+/** Seconds of user time on each report. */
+function userTime(reports: readonly CpuReport[]): number[] {
+  return reports.map(({ cpus }) =>
+    cpus.reduce((sum, { userUs }) => sum + Number(userUs / 1000n) / 1000, 0),
+  );
+}
+
+it.each([
+  ["/proc/stat", (...given: Parameters<typeof advanceMoved>) => userTime(advanceMoved(...given))],
+  ["surveys", surveyedUserTime],
+])("of one that comes back is counted once, by %s", (_, told) => {
+  const samples = [sample(10n, 5n), sample(20n, 1n), sample(30n, 6n), sample(40n, 8n)];
+  expect(told(samples, [A, B, A, A])).toEqual([5, 6, 7, 9]);
+  // What others have used there meanwhile is not its own.
+  samples[2] = sample(30n, 26n);
+  samples[3] = sample(40n, 28n);
+  expect(told(samples, [A, B, A, A])).toEqual([5, 6, 6, 8]);
+});
