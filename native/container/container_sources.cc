@@ -74,12 +74,16 @@ std::optional<Error> Container::open_source_locked(uint64_t now_us) {
 std::optional<Error> Container::begin_cpu_time_locked(uint64_t now_us) {
   const CpuPlaces now = source_->cpu_places();
   const CpuPlaces before = cpu_places_.value_or(now);
+  // Of an earlier worker, and the container may have been moved before this one began.
+  const bool is_inherited =
+      !cpu_places_ && histories_.cpu.uptime_us != 0 && !paths_.in(Controller::kCpuacct).empty();
   const bool is_moved = now.time != before.time || now.quota != before.quota;
-  if (is_moved) {
+  if (is_inherited || is_moved) {
     const auto usage = source_->cpu_usage();
     if (!usage) return usage.error();
     const auto cpus = services_.host->cpus(now_us);
     if (!cpus) return cpus.error();
+    if (is_inherited) go_on(histories_.cpu, usage.value());
     cpu_moves_.begin_elsewhere(histories_.cpu, usage.value(), before, now,
                                saturating_sub(now_us, there_us_), cpus.value()->online.size());
     cpu_record_.save(pack_history(histories_.cpu));

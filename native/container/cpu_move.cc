@@ -72,4 +72,9 @@ void CpuMoves::begin_elsewhere(CpuHistory& history, const CpuUsageFacts& first,
   }
 }
 
+void go_on(CpuHistory& history, const CpuUsageFacts& now) {
+  // One cgroup's CPU time never falls.
+  if (sum_of(now) < sum_of(history.seen)) begin_at(history, now);
+}
+
 }  // namespace vprocfs

@@ -43,4 +43,8 @@ class CpuMoves {
   LeftPlaces time_, quota_;
 };
 
+/// The same for a history of earlier readings that nobody knows the cgroups of: if these were
+/// others than that of `now`, what that has counted until now is not known to be the container's.
+void go_on(CpuHistory& history, const CpuUsageFacts& now);
+
 }  // namespace vprocfs

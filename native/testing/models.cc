@@ -52,6 +52,21 @@ std::vector<CpuReport> advance_moved(const std::vector<CpuSample>& samples,
   return out;
 }
 
+/// (samples) -> what is reported after each, by a worker of its own
+std::vector<CpuReport> advance_inherited(const std::vector<CpuSample>& samples) {
+  CpuHistory history;
+  std::vector<CpuReport> out;
+  for (const CpuSample& sample : samples) {
+    if (!out.empty()) {
+      const std::string packed = pack_history(history);
+      unpack_history(packed.data(), packed.size(), history);
+      go_on(history, sample.usage);
+    }
+    out.push_back(advance(history, sample));
+  }
+  return out;
+}
+
 /// (samples, the cgroup of each) -> the seconds of user time that surveys tell of
 std::vector<double> surveyed_user_time(const std::vector<CpuSample>& samples,
                                        const std::vector<uint64_t>& places) {
@@ -89,6 +104,7 @@ Napi::Value stabilised(Napi::Env env, std::string text, const StableLength& befo
 void add_models(Napi::Object& exports) {
   add<advance_samples>(exports, "advanceSamples");
   add<advance_moved>(exports, "advanceMoved");
+  add<advance_inherited>(exports, "advanceInherited");
   add<surveyed_user_time>(exports, "surveyedUserTime");
   add<shown_cpus_of>(exports, "shownCpus");
   add<stabilised>(exports, "stabilised");

@@ -2,6 +2,7 @@
 
 import { expect, it } from "vitest";
 import {
+  advanceInherited,
   advanceMoved,
   type CpuReport,
   type CpuSample,
@@ -35,4 +36,9 @@ it.each([
   samples[2] = sample(30n, 26n);
   samples[3] = sample(40n, 28n);
   expect(told(samples, [A, B, A, A])).toEqual([5, 6, 6, 8]);
+});
+
+it("goes on at once where no worker has seen the move", () => {
+  const samples = [sample(100n, 50n), sample(110n, 2n), sample(120n, 5n)];
+  expect(userTime(advanceInherited(samples))).toEqual([50, 50, 53]);
 });

@@ -474,6 +474,8 @@ interface Testing {
   advanceSamples(samples: readonly CpuSample[], saved?: boolean): CpuReport[];
   /** Each sample is of a cgroup, by its inode number. */
   advanceMoved(samples: readonly CpuSample[], cgroups: readonly bigint[]): CpuReport[];
+  /** Each sample is another worker's. */
+  advanceInherited(samples: readonly CpuSample[]): CpuReport[];
   /** Seconds of user time that surveys tell of; the samples are as for advanceMoved(). */
   surveyedUserTime(samples: readonly CpuSample[], cgroups: readonly bigint[]): number[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
@@ -618,6 +620,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   numberPaths: "function",
   advanceSamples: "function",
   advanceMoved: "function",
+  advanceInherited: "function",
   surveyedUserTime: "function",
   shownCpus: "function",
   views: "function",
@@ -783,6 +786,7 @@ export const {
   numberPaths,
   advanceSamples,
   advanceMoved,
+  advanceInherited,
   surveyedUserTime,
   shownCpus,
   views,
