@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <optional>
@@ -29,6 +32,32 @@ std::optional<std::string> strip_suffix(const std::string& path, const std::stri
 /// Of a path relative to the root of a cgroup namespace. The name of a cgroup may begin with dots.
 bool leads_out(const std::string& relative) {
   return relative == "/.." || starts_with(relative, "/../");
+}
+
+size_t depth_of(const std::string& path) {
+  return path == "/" ? 0 : static_cast<size_t>(std::count(path.begin(), path.end(), '/'));
+}
+
+/// The root of a cgroup namespace, above `path` or that itself. How deep it lies, whoever is in it
+/// moves as it likes: our own cgroup tells, as we see it and as it is seen from within.
+std::optional<std::string> root_above(const std::string& path, const std::string& own,
+                                      std::string own_within) {
+  // As one who is in a namespace itself sees cgroups outside.
+  if (leads_out(own) || leads_out(path)) return std::nullopt;
+  size_t depth = depth_of(own);
+  while (leads_out(own_within)) {
+    own_within.erase(0, 3);
+    ++depth;
+  }
+  if (own_within == "/") own_within.clear();
+  const size_t down = depth_of(own_within);
+  // Or we are moved ourselves.
+  if (down > depth || depth - down > depth_of(path) || !ends_with(own, own_within)) {
+    return std::nullopt;
+  }
+  size_t end = 0;
+  for (depth -= down; depth > 0; --depth) end = path.find('/', end + 1);
+  return end == 0 ? "/" : path.substr(0, end);
 }
 
 /// "/a" for "/a/b" and "/a/c"; "/" where there is nothing in common.
@@ -87,30 +116,37 @@ Result<Resolver::NamespaceRoot> Resolver::namespace_root(pid_t pid) const {
   const std::string path = std::to_string(pid) + "/ns/cgroup";
   const Fd ns(::openat(procfs_fd_, path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!ns) return Error{process_errno(errno), path};
-  // The same file reads differently from within the namespace: relative to its root. What the two
-  // readings differ by is the root. A process that moves between them is asked again.
+  // The same file reads differently from within the namespace: relative to its root. The process
+  // may move between two readings so that what they differ by is what it likes.
   for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto own = read_cgroup_paths(procfs_fd_, ::getpid());
+    if (!own) return own.error();
     auto absolute = read_cgroup_paths(procfs_fd_, pid);
     if (!absolute) return absolute.error();
     if (::setns(ns.get(), CLONE_NEWCGROUP) != 0) return Error{errno, path};
     auto relative = read_cgroup_paths(procfs_fd_, pid);
+    const auto own_within = read_cgroup_paths(procfs_fd_, ::getpid());
     if (::setns(own_cgroup_ns_.get(), CLONE_NEWCGROUP) != 0) std::abort();
     if (!relative) return relative.error();
+    if (!own_within) return own_within.error();
     NamespaceRoot root;
     bool is_known = true;
-    const auto one = [&](const std::string& from_here, const std::string& within,
-                         std::string& out) {
+    const auto one = [&](auto path_in) {
+      const std::string& from_here = path_in(absolute.value());
+      const std::string& within = path_in(relative.value());
       if (from_here.empty() || within.empty()) return;
       const bool is_out = leads_out(within);
       root.is_left |= is_out;
-      const auto found = is_out ? std::optional<std::string>(without_scope(from_here))
-                                : strip_suffix(from_here, within);
+      auto found = is_out
+                       ? std::optional<std::string>(without_scope(from_here))
+                       : root_above(from_here, path_in(own.value()), path_in(own_within.value()));
+      if (!found) found = strip_suffix(from_here, within);
       is_known &= found.has_value();
-      if (found) out = *found;
+      if (found) path_in(root.paths) = std::move(*found);
     };
-    one(absolute.value().v2, relative.value().v2, root.paths.v2);
+    one([](auto& paths) -> auto& { return paths.v2; });
     for (size_t i = 0; i < kControllerCount; ++i) {
-      one(absolute.value().v1[i], relative.value().v1[i], root.paths.v1[i]);
+      one([i](auto& paths) -> auto& { return paths.v1[i]; });
     }
     if (is_known) return root;
   }

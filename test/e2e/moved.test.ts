@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { Cgroup, isV2, MIB } from "../support/cgroups.js";
-import { run } from "../support/command.js";
+import { background, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { testName } from "../support/names.js";
@@ -20,6 +20,7 @@ import {
 } from "../support/procfile.js";
 import { figureOf, serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 
@@ -210,6 +211,21 @@ describeLive(
         expect(await container.id(late)).toBe(id);
       },
     );
+
+    it("stays itself while its init moves on and on below it", async () => {
+      const own = testScope();
+      const container = await Container.start(own);
+      const id = await container.id(daemon);
+      const inner = container.cgroup.child(own, "x");
+      const which = id.startsWith("m") ? "memory" : "unified";
+      const to = [inner, inner.child(own, "x")].map((cgroup) => cgroup.directory(which));
+      const flip = 'while :; do for to; do echo "$0" >"$to/cgroup.procs"; done; done';
+      background(own, ["/bin/sh", "-c", flip, `${container.init}`, ...to]);
+      // Of another cgroup namespace each time: asked for again.
+      const ask = 'for i in $(seq "$2"); do unshare -C readlink "$1"; done | sort -u';
+      const found = await container.shell(ask, daemon.path("self"), inLong("200", "3000"));
+      expect(found.trim().split("\n")).toEqual([`containers/${id}`]);
+    });
 
     it("is measured there", async () => {
       const own = testScope();
