@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "base/directory.h"
 #include "base/kernel_abi.h"
 #include "base/pidfd.h"
+#include "base/words.h"
 #include "source/cgroup_dir.h"
 #include "source/read_file.h"
 
@@ -27,6 +29,13 @@ constexpr int kMaxProcessesTried = 1024;
 constexpr int kMaxParents = 64;
 
 std::string pid_path(pid_t pid, const char* rest) { return std::to_string(pid) + rest; }
+
+bool is_any_above(const CgroupPaths& paths, const std::string& cgroup) {
+  const auto is_above = [&cgroup](const std::string& path) {
+    return !path.empty() && path != cgroup && is_below(cgroup, path);
+  };
+  return is_above(paths.v2) || std::any_of(paths.v1.begin(), paths.v1.end(), is_above);
+}
 
 std::string basename_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
@@ -182,7 +191,10 @@ Result<bool> Resolver::describe(CgroupPaths paths, pid_t init, ContainerDescript
   if (!start) return start.error();
   out.init_start_us = start.value() * kClockTickUs;
   out.boottime_offset_us = read_boottime_offset(procfs_fd_, init);
-  if (auto now = moved_paths(procfs_fd_, out, out.paths)) out.paths = std::move(*now);
+  // Where the init is was asked just now, for all but what lies above the container's cgroup.
+  auto now =
+      is_any_above(out.paths, out.cgroup) ? moved_paths(procfs_fd_, out, out.paths) : std::nullopt;
+  if (now) out.paths = std::move(*now);
   return true;
 }
 
