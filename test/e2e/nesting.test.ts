@@ -88,8 +88,13 @@ describeLive("nesting", ["lxc-start", "lxc-attach", "unshare"], () => {
 
     it("a user namespace in it mounts its own proc, and sees the same limits", async () => {
       const unshare = ["unshare", "-U", "-r", "-m", "-p", "-f", "--mount-proc"];
-      const own = `until grep -q ' ${OUTER.memory / 1024} kB' /proc/meminfo; do :; done`;
-      const script = `${own}; cat /proc/uptime; grep '^cpu ' /proc/stat`;
+      // One file is mounted after the other.
+      const own = ["meminfo", "uptime", "stat"].map(
+        (file) => `grep -q ' /proc/${file} ' /proc/mounts`,
+      );
+      const same = `grep -q ' ${OUTER.memory / 1024} kB' /proc/meminfo`;
+      const waits = `until ${[...own, same].join(" && ")}; do :; done`;
+      const script = `${waits}; cat /proc/uptime; grep '^cpu ' /proc/stat`;
       const [before, inner, after] = [
         await outer.output(["sh", "-c", "cat /proc/uptime; grep '^cpu ' /proc/stat"]),
         await outer.output([...unshare, "timeout", "20", "sh", "-c", script]),
