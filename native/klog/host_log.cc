@@ -50,6 +50,9 @@ bool HostLog::read_some(size_t count) {
 /// Reads `count` records into the batch. False: there are no more at the moment.
 bool HostLog::read_batch(size_t count) {
   char bytes[kLongestRecord];
+  // Both before the read that finds nothing: what is logged afterwards is not older.
+  const uint64_t ahead_us = boottime_ahead().least_us;
+  uint64_t asked_us = monotonic_us();
   for (size_t i = 0; i < count; ++i) {
     const ssize_t n = ::read(kmsg_.get(), bytes, sizeof(bytes));
     if (n < 0 && errno == EINTR) continue;
@@ -58,12 +61,15 @@ bool HostLog::read_batch(size_t count) {
       ++lost_;
       continue;
     }
+    if (n < 0 && errno == EAGAIN) empty_us_ = asked_us + ahead_us;
     if (n <= 0) return false;
     auto record = parse_record(std::string_view(bytes, static_cast<size_t>(n)));
     // Cut off, or in the form of a newer kernel.
     if (!record) continue;
     next_sequence_ = record->sequence + 1;
-    clock_.observe(record->time_us, monotonic_us(), log_clock_behind_us());
+    record->after_us = empty_us_;
+    asked_us = monotonic_us();
+    clock_.observe(record->time_us, asked_us, log_clock_behind_us());
     batch_.push_back(std::move(*record));
   }
   return true;

@@ -60,6 +60,7 @@ class HostLog {
   std::deque<OomKill> kills_;  ///< the latest ones
   uint64_t killed_ = 0;        ///< how many there were in all
   uint64_t next_sequence_ = 0;
+  uint64_t empty_us_ = 0;  ///< see LogRecord::after_us
   uint64_t lost_ = 0;
 };
 

@@ -14,6 +14,11 @@ namespace vprocfs {
 /// may have the PID of one that had just ended.
 inline constexpr uint64_t kYoungUs = 100'000;
 
+/// A record may be printed so much later than the kernel reports the crash that it is about,
+/// because kauditd prints it; and the log may seem to be at its end so long while a record is being
+/// added.
+inline constexpr uint64_t kPrintedLateUs = 400'000;
+
 /// A process, or one of its threads, as it was found.
 struct KnownProcess {
   std::vector<pid_t> numbers;  ///< its PID in each namespace that it is in, the host's first

@@ -102,7 +102,6 @@ void LogReader::run() {
     bool more = true;
     {
       const std::lock_guard lock(mutex_);
-      take_crashes();
       pump(kAtOnce);
       due = log_.due_us();
       // Records come first: their readers wait for them.
@@ -175,6 +174,8 @@ void LogReader::take_crashes() {
 }
 
 void LogReader::pump(size_t count) {
+  // First, so that the times of later reports and of what is read now are of one scale.
+  take_crashes();
   const bool more = log_.read_some(count);
   while (auto group = log_.next()) {
     if (sources_.logs != nullptr && group->first() >= begin_) deliver(*group);
@@ -201,11 +202,7 @@ PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
     const bool may_crash = found.living && !found.living->is_killed && (!is_known || is_other);
     const bool may_end = owners_.remembers() && crashes_.is_uncertain(pid, found, now);
     if (!may_crash && !may_end) break;
-    if (monotonic_us() >= until) {
-      // Whoever has crashed is killed within that time.
-      if (may_crash && until > begun) found.living.reset();
-      break;
-    }
+    if (monotonic_us() >= until) break;
     pollfd events{events_.fd(), POLLIN, 0};
     ::poll(&events, has_events_ ? 1 : 0, 1);
   }
@@ -216,6 +213,8 @@ PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
 
 std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_t now_us) {
   LogMoment moment = moment_of(group.lines.back().time_us);
+  // A crash is reported after it is logged: one that was reported earlier is not meant.
+  if (live_) moment.least_us = saturating_sub(group.after_us, kPrintedLateUs);
   const auto& printer = group.printer;
   const bool was_printed_by_it = printer && printer->task == group.pid && live_;
   if (was_printed_by_it) {

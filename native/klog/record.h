@@ -28,8 +28,11 @@ struct LogRecord {
   uint32_t facility = 0;  ///< 0: the kernel's own; what was written to the log never has it
   uint64_t sequence = 0;  ///< counts up by one from record to record
   uint64_t time_us = 0;   ///< of the log's clock (local_clock()), which is about CLOCK_MONOTONIC
-  bool fragment = false;  ///< flag "c": continues a line that began in another record
-  pid_t caller_task = 0;  ///< the thread that printed it (PRINTK_CALLER); 0: not told
+  /// The log had been read whole after this moment, CLOCK_BOOTTIME, and did not have the record
+  /// yet; 0: that is not known.
+  uint64_t after_us = 0;
+  bool fragment = false;           ///< flag "c": continues a line that began in another record
+  pid_t caller_task = 0;           ///< the thread that printed it (PRINTK_CALLER); 0: not told
   std::optional<Printer> printer;  ///< if a tracepoint told
   std::string text;                ///< the bytes themselves: escapes are undone
 };

@@ -45,6 +45,7 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   const bool is_first = last_sequence_ == 0;
   if (!is_first && record.sequence > last_sequence_ + 1) note_loss();
   last_sequence_ = std::max(last_sequence_, record.sequence);
+  after_us_ = record.after_us;
   // Where printers are unknown, code belongs to a fault only if it is the next record.
   if (shape.is != Is::kCode && record.caller_task == 0) close_faults(Faults::kOfUnknown);
   switch (shape.is) {
@@ -103,6 +104,7 @@ void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
 LogSorter::Groups::iterator LogSorter::begin_group(LogKind kind, LogShape& shape, uint64_t now_us) {
   Pending& pending = groups_.emplace_back();
   pending.group.kind = kind;
+  pending.group.after_us = after_us_;
   pending.group.lines.push_back(std::move(shape.line));
   pending.touched_us = now_us;
   return std::prev(groups_.end());

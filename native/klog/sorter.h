@@ -33,6 +33,7 @@ struct LogGroup {
   std::string limit_path;   ///< the cgroup that lines `of_limit` are about; empty: they are hidden
   std::vector<LogLine> lines;
   std::optional<Printer> printer;  ///< of its first line, if a tracepoint told
+  uint64_t after_us = 0;           ///< of its first line; see LogRecord::after_us
   std::optional<OomKill> kill;     ///< of a kill, if the group has its summary
 
   uint64_t first() const { return lines.empty() ? 0 : lines.front().sequence; }
@@ -102,6 +103,7 @@ class LogSorter {
   uint64_t group_since_us_ = 0;
   pid_t group_printer_ = 0;  ///< the task that kills them; 0: not known
   uint64_t last_sequence_ = 0;
+  uint64_t after_us_ = 0;  ///< of the present record
   std::deque<Victim> victims_;
 };
 

@@ -282,10 +282,12 @@ describeLive("a kernel log that somebody attacks", ["dd"], () => {
   it.each([
     ["auto", "lives", "at once"],
     ["auto", "lives", "late"],
+    ["auto", "logs", "at once"],
     ["auto", "crashes", "at once"],
     ["auto", "crashes", "late"],
     ["off", "lives", "at once"],
     ["off", "lives", "late"],
+    ["off", "logs", "at once"],
   ])(
     "whoever takes the PID of one that crashes is not told of it: bpf %s, it %s, all is read %s",
     async (bpf, how, when) => {
@@ -315,7 +317,7 @@ describeLive("a kernel log that somebody attacks", ["dd"], () => {
         crashing.child.stdin?.end("go\n");
         await crashing.ended;
         await until("its PID is taken", () => taking.text.endsWith("taken\n"));
-        return { victim, taker };
+        return { victim, taker, pid, taking };
       };
       // The kernel lets ten through in five seconds, of the whole node.
       const told = () =>
@@ -326,7 +328,16 @@ describeLive("a kernel log that somebody attacks", ["dd"], () => {
       const { workerPid } = await readStatus(daemon.mountpoint);
       const stop = (signal: string) => when === "late" && process.kill(workerPid, signal);
       stop("SIGSTOP");
-      const { victim, taker } = await told().finally(() => stop("SIGCONT"));
+      const { victim, taker, pid, taking } = await told().finally(() => stop("SIGCONT"));
+      if (how === "logs") {
+        // The kernel lets ten through in five seconds here too.
+        const own = `pid=20000 comm="${taker}"`;
+        await until("its logged calls are its own", async () => {
+          taking.child.stdin?.write("\n");
+          return (await logOf(later)).includes(own);
+        });
+        expect(await output(["dmesg"])).toContain(`pid=${pid} comm="${taker}"`);
+      }
       // Whatever is told of it has been told when a later record is.
       writeFileSync(join(later.cgroup.directory("pids"), "pids.max"), "8");
       await later.run([program("fault"), "forks", "forks", "20"]);
