@@ -32,11 +32,18 @@ bool begins_dump(std::string_view text) {
 
 bool Dumps::take(pid_t task, std::string_view text, uint64_t time_us) {
   const auto it = last_us_.find(task);
-  const bool goes_on = it != last_us_.end() && time_us < it->second + kQuietUs;
+  const bool goes_on = (it != last_us_.end() && time_us < it->second + kQuietUs) ||
+                       (lost_us_ && time_us < *lost_us_ + kQuietUs);
   if (!goes_on && !begins_dump(text)) {
     if (it != last_us_.end()) last_us_.erase(it);
     return false;
   }
+  note(task, time_us);
+  return true;
+}
+
+void Dumps::note(pid_t task, uint64_t time_us) {
+  if (task == 0) return;
   if (last_us_.size() >= kMaxTasks) {
     const auto oldest = std::min_element(
         last_us_.begin(), last_us_.end(),
@@ -44,7 +51,6 @@ bool Dumps::take(pid_t task, std::string_view text, uint64_t time_us) {
     last_us_.erase(oldest);
   }
   last_us_[task] = time_us;
-  return true;
 }
 
 }  // namespace vprocfs

@@ -14,6 +14,8 @@ using Is = LogShape::Is;
 
 // The lines of one event come within a millisecond, or within this time on slow consoles.
 constexpr uint64_t kOomWaitUs = 300'000, kCodeWaitUs = 20'000;
+/// For so long the lines in between may keep a kill waiting for its next line.
+constexpr uint64_t kDumpUs = 5'000'000;
 constexpr uint64_t kGroupKillUs = 5'000'000;
 // The kernel prints no block with more lines than this.
 constexpr size_t kMaxLines = 20000;
@@ -43,7 +45,7 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   LogShape shape = shape_of(record);
   // Lost records may have been the end of one event and the beginning of another.
   const bool is_first = last_sequence_ == 0;
-  if (!is_first && record.sequence > last_sequence_ + 1) note_loss();
+  if (!is_first && record.sequence > last_sequence_ + 1) note_loss(record);
   last_sequence_ = std::max(last_sequence_, record.sequence);
   after_us_ = record.after_us;
   // Where printers are unknown, code belongs to a fault only if it is the next record.
@@ -79,7 +81,8 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   }
 }
 
-void LogSorter::note_loss() {
+void LogSorter::note_loss(const LogRecord& record) {
+  dumps_.note_loss(record.time_us);
   close_block();
   close_faults(Faults::kAll);
   group_path_.clear();
@@ -89,8 +92,15 @@ void LogSorter::note_loss() {
 /// A record that only its printer proves to be a container's.
 void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
   const pid_t task = printer_of(record);
-  const bool of_block = block_ != groups_.end() && (block_->caller == 0 || block_->caller == task);
-  if (of_block || task == 0 || record.facility != 0) return;
+  if (task == 0 || record.facility != 0) return;
+  if (block_ != groups_.end() && (block_->caller == 0 || block_->caller == task)) {
+    // The state of the node's memory, whose lines come slowly on slow consoles. They go on to be
+    // nobody's where the block ends before they do.
+    dumps_.note(task, record.time_us);
+    const bool goes_on = block_->caller == task && now_us - block_->added_us < kDumpUs;
+    if (goes_on) block_->touched_us = now_us;
+    return;
+  }
   if (dumps_.take(task, record.text, record.time_us)) return;
   LogShape shape;
   auto line = plain_line(record, task);
@@ -106,17 +116,23 @@ LogSorter::Groups::iterator LogSorter::begin_group(LogKind kind, LogShape& shape
   pending.group.kind = kind;
   pending.group.after_us = after_us_;
   pending.group.lines.push_back(std::move(shape.line));
-  pending.touched_us = now_us;
+  pending.touched_us = pending.added_us = now_us;
   return std::prev(groups_.end());
 }
 
 void LogSorter::add(Groups::iterator to, LogShape& shape, uint64_t now_us) {
-  to->touched_us = now_us;
+  to->touched_us = to->added_us = now_us;
   if (to->group.lines.size() < kMaxLines) to->group.lines.push_back(std::move(shape.line));
 }
 
 void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us) {
   const pid_t caller = printer_of(record);
+  // Whatever the task prints up to the last line may be about the node's memory.
+  if (shape.is == Is::kOomKilled || shape.is == Is::kOomUnkilled) {
+    dumps_.end(caller);
+  } else if (shape.is != Is::kOomReaped && shape.is != Is::kOomGroup) {
+    dumps_.note(caller, record.time_us);
+  }
   if (shape.is == Is::kOomBegin) {
     close_block();
     group_path_.clear();

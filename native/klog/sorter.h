@@ -66,6 +66,7 @@ class LogSorter {
   struct Pending {
     LogGroup group;
     uint64_t touched_us = 0;
+    uint64_t added_us = 0;    ///< when it got its last line
     pid_t caller = 0;         ///< the task that printed its first line; 0: not known
     pid_t summarised_by = 0;  ///< of a kill: the task that printed its summary; 0: not known
     bool alone = false;       ///< of a fault: no earlier one lacked its code when it came
@@ -77,7 +78,7 @@ class LogSorter {
   Groups::iterator begin_group(LogKind kind, LogShape& shape, uint64_t now_us);
   void take_plain(const LogRecord& record, uint64_t now_us);
   /// Records before this one were lost.
-  void note_loss();
+  void note_loss(const LogRecord& record);
   void take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us);
   void take_killed(LogShape& shape, const LogRecord& record, uint64_t now_us);
   bool is_thread_of_block(const LogRecord& record) const;

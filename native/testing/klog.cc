@@ -107,6 +107,8 @@ std::vector<Napi::Value> sort_log(Napi::Env env, const std::vector<std::string>&
     if (!record) continue;
     const bool is_told = printers && i < printers->size();
     if (is_told) record->printer = Printer{(*printers)[i], record->time_us, 0};
+    // As a reader that is never late.
+    sorter.idle(record->time_us);
     sorter.take(*record, record->time_us);
   }
   sorter.idle(UINT64_MAX - kLaterUs);

@@ -515,12 +515,43 @@ describe("what the log's threads tell (PRINTK_CALLER)", () => {
     ];
     expect(told([...dump, "its own"])).toEqual([]);
     // A second later it is over.
-    const later = "4,99,9000000,-,caller=T321;its own\n";
+    const later = "4,5,9000000,-,caller=T321;its own\n";
     const all = [...records(dump, "4", ",caller=T321"), later];
     expect(linesOf(native.sortLog(all, knows([321, 5])))).toEqual(["its own"]);
     // And others were never part of it.
-    const between = [...records(dump, "4", ",caller=T321"), "4,9,1009,-,caller=T322;else\n"];
+    const between = [...records(dump, "4", ",caller=T321"), "4,5,1009,-,caller=T322;else\n"];
     expect(linesOf(native.sortLog(between, knows([322, 6])))).toEqual(["else"]);
+  });
+
+  const BEGIN = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
+  const at = (sequence: number, time: number, text: string) =>
+    `4,${sequence},${time},-,caller=T321;${text}\n`;
+
+  it("is not told of the node's memory where the rest of that comes late, or after a loss", () => {
+    const slow = [
+      at(1, 1000, BEGIN),
+      at(2, 1100, "Mem-Info:"),
+      at(3, 401_100, "active_anon:123 inactive_anon:456 isolated_anon:0"),
+      at(4, 801_100, "524158 pages RAM"),
+    ];
+    expect(linesOf(native.sortLog(slow, knows([321, 5])))).toEqual([]);
+    const lost = [at(1, 1000, BEGIN), at(9, 5_001_000, "524158 pages RAM")];
+    expect(linesOf(native.sortLog(lost, knows([321, 5])))).toEqual([]);
+    // Also if its beginning was lost.
+    const other = [at(1, 1000, "Mem-Info:"), at(9, 5_001_000, "524158 pages RAM")];
+    expect(linesOf(native.sortLog(other, knows([321, 5])))).toEqual([]);
+  });
+
+  it("is told of a kill whole though the node's memory in it takes long", () => {
+    const texts = [BEGIN, "Mem-Info:", "active_anon:1", "524158 pages RAM", KILL_OF_9];
+    const slow = texts.map((text, i) => at(i + 1, 1000 + 200_000 * i, text));
+    const killed = "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB";
+    const all = [...slow, at(6, 801_100, killed), at(7, 801_200, "its own")];
+    const groups = native.sortLog(all, knows([321, 5], [9, 4]));
+    expect(groups.map(({ kind, lines }) => [kind, lines.length])).toEqual([
+      ["oom", 3],
+      ["caller", 1],
+    ]);
   });
 
   it("has no names of the host's for the other ends of its network devices", () => {
