@@ -19,8 +19,17 @@ constexpr uint64_t kDumpUs = 5'000'000;
 constexpr uint64_t kGroupKillUs = 5'000'000;
 // The kernel prints no block with more lines than this.
 constexpr size_t kMaxLines = 20000;
+// The table of processes may be as long, and each row takes looks at /proc for its PIDs. A log has
+// no room for more rows than these.
+constexpr size_t kMaxRows = 512;
 constexpr size_t kMaxGroups = 4096;
 constexpr size_t kMaxVictims = 256;
+
+/// Whether it is a row of the table of processes.
+bool is_row(const LogLine& line) {
+  const auto is_pid = [](const LinePiece& piece) { return piece.kind == LinePiece::Kind::kPid; };
+  return line.of_limit && std::any_of(line.pieces.begin(), line.pieces.end(), is_pid);
+}
 
 /// The thread that printed a record; 0: that is not known.
 pid_t printer_of(const LogRecord& record) {
@@ -122,7 +131,12 @@ LogSorter::Groups::iterator LogSorter::begin_group(LogKind kind, LogShape& shape
 
 void LogSorter::add(Groups::iterator to, LogShape& shape, uint64_t now_us) {
   to->touched_us = to->added_us = now_us;
-  if (to->group.lines.size() < kMaxLines) to->group.lines.push_back(std::move(shape.line));
+  const bool row = is_row(shape.line);
+  // The last lines come after the table, and are few.
+  const size_t most = shape.line.of_limit ? kMaxLines : kMaxLines + kMaxRows;
+  if (to->group.lines.size() >= most || (row && to->rows >= kMaxRows)) return;
+  if (row) ++to->rows;
+  to->group.lines.push_back(std::move(shape.line));
 }
 
 void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us) {

@@ -69,6 +69,7 @@ class LogSorter {
     uint64_t added_us = 0;    ///< when it got its last line
     pid_t caller = 0;         ///< the task that printed its first line; 0: not known
     pid_t summarised_by = 0;  ///< of a kill: the task that printed its summary; 0: not known
+    size_t rows = 0;          ///< of the table of processes, as far as it keeps them
     bool alone = false;       ///< of a fault: no earlier one lacked its code when it came
     bool open = false;
     bool is_scored = false;  ///< of a kill: a line said which process was chosen

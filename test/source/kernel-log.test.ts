@@ -660,7 +660,24 @@ describe("what a hostile container does", () => {
     const rows = new Array<string>(100_000).fill("anon 1");
     const summary = `${HEAD}/,mems_allowed=0,oom_memcg=/lxc/web1,task_memcg=/lxc/web1,task=t,pid=1,uid=0`;
     const [kill] = sort([begin, ...rows, summary]);
-    expect(kill?.lines.length ?? 0).toBeLessThanOrEqual(20_000);
+    expect(kill?.lines.length ?? 0).toBeLessThanOrEqual(20_001);
+    expect(kill?.lines.at(-1)).toMatch(/^oom-kill:/);
+  });
+
+  it("has not all of its processes looked up, but is told how it ends", () => {
+    const begin = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
+    const some = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+    const rows = some(25_000).map((pid) => `[${pid}] 0 ${pid} 1 1 1 0 0 0 m`);
+    const killed = "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB";
+    const all = knows(...some(25_000).map((pid) => [pid, pid] as const));
+    const [kill] = sort([begin, ...rows, "anon 1", KILL_OF_9, killed], all);
+    const place = "Memory cgroup stats for /lxc/web1:";
+    const lines = kill?.lines ?? [];
+    expect(lines.filter((line) => line.startsWith("["))).toHaveLength(512);
+    expect(lines.slice(-2)).toEqual([expect.stringMatching(/^oom-kill:/), killed]);
+    // A smaller one is told whole.
+    const [whole] = sort([begin, place, ...rows.slice(0, 500), KILL_OF_9, killed], all);
+    expect(whole?.lines).toHaveLength(504);
   });
 });
 
