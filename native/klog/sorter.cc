@@ -96,6 +96,8 @@ void LogSorter::note_loss(const LogRecord& record) {
   close_faults(Faults::kAll);
   group_path_.clear();
   pending_codes_ = 0;
+  // Others may have been killed that had the PIDs since.
+  victims_.clear();
 }
 
 /// A record that only its printer proves to be a container's.
@@ -226,22 +228,22 @@ void LogSorter::take_killed(LogShape& shape, const LogRecord& record, uint64_t n
   LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
   group.pid = pid;
   if (of_group) group.memory_path = group_path_;
-  // The PID may be that of an earlier victim.
-  const auto is_it = [pid](const Victim& victim) { return victim.pid == pid; };
-  victims_.erase(std::remove_if(victims_.begin(), victims_.end(), is_it), victims_.end());
   remember(pid, group);
 }
 
 void LogSorter::take_reaped(LogShape& shape, uint64_t now_us) {
   const pid_t pid = shape.pid;
-  const auto victim = std::find_if(victims_.rbegin(), victims_.rend(),
+  const auto victim = std::find_if(victims_.begin(), victims_.end(),
                                    [pid](const Victim& v) { return v.pid == pid; });
   LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
   group.pid = pid;
-  if (victim != victims_.rend()) group.memory_path = victim->memory_path;
+  if (victim != victims_.end()) group.memory_path = victim->memory_path;
 }
 
 void LogSorter::remember(pid_t pid, const LogGroup& group) {
+  // The PID may be that of an earlier victim.
+  const auto is_it = [pid](const Victim& victim) { return victim.pid == pid; };
+  victims_.erase(std::remove_if(victims_.begin(), victims_.end(), is_it), victims_.end());
   if (pid == 0 || group.memory_path.empty()) return;
   victims_.push_back({pid, group.memory_path});
   if (victims_.size() > kMaxVictims) victims_.pop_front();

@@ -362,6 +362,26 @@ describe("a kill for want of memory", () => {
     expect(second?.lines.join("\n")).not.toMatch(/secret|65536/);
   });
 
+  it("is not whom a later one is about that had its PID", () => {
+    const reaped = "oom_reaper: reaped process 9 (m), now anon-rss:0kB";
+    const first = [
+      "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+      KILL_OF_9,
+      "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB",
+    ];
+    const last = (lines: readonly string[]) => native.sortLog(lines, WEB1).at(-1);
+    expect(last(records([...first, reaped]))).toMatchObject({ memoryPath: "/lxc/web1" });
+    // Its cgroup is not known.
+    const score = "Memory cgroup out of memory: Kill process 9 (m) score 985 or sacrifice child";
+    const begin = first[0] ?? "";
+    expect(last(records([...first, begin, score, first[2] ?? "", reaped]))).toMatchObject({
+      memoryPath: "",
+    });
+    // What was lost may have been about another one.
+    const lost = `6,99,9999,-;${reaped}\n`;
+    expect(last([...records(first), lost])).toMatchObject({ memoryPath: "", pid: 9 });
+  });
+
   it("whose beginning was overwritten is told from where it goes on", () => {
     const groups = native.sortLog(recorded("6.18-x86.log").slice(77), knows([6451, 7]));
     expect(groups[0]).toMatchObject({ kind: "oom", memoryPath: "/lxc/web1/app" });
