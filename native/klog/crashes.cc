@@ -45,19 +45,29 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   order_.push_back(pid);
   if (order_.size() > kMaxCrashes) {
     // Reports about one PID are in the order in which they came.
-    crashes_.erase(crashes_.lower_bound(order_.front()));
+    const auto oldest = crashes_.lower_bound(order_.front());
+    lost_us_ = std::max(lost_us_, oldest->second.at_us);
+    crashes_.erase(oldest);
     order_.pop_front();
   }
 }
 
+/// Whether a crash that was not reported before `least_us` may be missing here.
+bool Crashes::may_lack(uint64_t least_us, uint64_t now_us) const {
+  return lost_us_ != 0 && now_us < lost_us_ + kRetainUs && lost_us_ >= least_us;
+}
+
 bool Crashes::has_report(pid_t pid, uint64_t least_us, uint64_t now_us) const {
+  if (may_lack(least_us, now_us)) return true;
   const auto [begin, end] = crashes_.equal_range(pid);
   return std::any_of(begin, end, [&](const auto& entry) {
     return entry.second.is_recent(now_us) && entry.second.at_us >= least_us;
   });
 }
 
-bool Crashes::is_of_later(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
+bool Crashes::is_of_later(pid_t pid, const LogMoment& moment, const PidHolders& holders,
+                          uint64_t now_us) const {
+  if (may_lack(moment.least_us, now_us)) return false;
   const auto [begin, end] = crashes_.equal_range(pid);
   return std::all_of(begin, end, [&](const auto& entry) {
     const Crash& crash = entry.second;
@@ -82,6 +92,8 @@ bool Crashes::is_uncertain(pid_t pid, const PidHolders& holders, uint64_t now_us
 std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
                                           const PidHolders& holders, uint64_t now_us) const {
   const uint64_t latest_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
+  // The record may be about one whose crash is not known.
+  if (may_lack(moment.least_us, now_us)) return std::nullopt;
   const auto& [living, ended] = holders;
   std::optional<KnownProcess> found;
   uint64_t crashed_us = 0;

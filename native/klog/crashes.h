@@ -21,13 +21,17 @@ class Crashes {
   /// `holders`: which processes have been found with the PID since.
   void add(pid_t pid, uint64_t at_us, const PidHolders& holders);
 
-  /// Whether a crash of a process with that PID was reported within the last seconds, and not
-  /// before `least_us`.
+  /// Reports were lost up to `now_us`, CLOCK_BOOTTIME: each may have been about any process.
+  void note_loss(uint64_t now_us) { lost_us_ = now_us; }
+
+  /// Whether a crash of a process with that PID was reported within the last seconds, or its report
+  /// may be lost, and not before `least_us`.
   bool has_report(pid_t pid, uint64_t least_us, uint64_t now_us) const;
 
   /// Whether the living one of these processes may have begun after all crashes of its PID that
-  /// were reported within the last seconds.
-  bool is_of_later(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
+  /// were reported within the last seconds; if reports may be lost, it is not waited for another.
+  bool is_of_later(pid_t pid, const LogMoment& moment, const PidHolders& holders,
+                   uint64_t now_us) const;
 
   /// Whether the report may be about a process that began within the same tick. This becomes
   /// certain when that process has ended.
@@ -45,6 +49,9 @@ class Crashes {
 
     bool is_recent(uint64_t now_us) const;
   };
+  bool may_lack(uint64_t least_us, uint64_t now_us) const;
+
+  uint64_t lost_us_ = 0;  ///< reports before it were lost
   std::multimap<pid_t, Crash> crashes_;
   std::deque<pid_t> order_;  ///< of `crashes_`, in the order in which they came
 };

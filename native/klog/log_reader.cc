@@ -166,11 +166,14 @@ void LogReader::take_crashes() {
       const uint64_t at_us = event.at_us + events_ahead_us_;
       crashes_.add(event.pid, at_us, owners_.holders_at(event.pid, at_us));
     }
+    if (event.pid < 0) crashes_.note_loss(boottime_us());
     if (event.pid == 0) {
       events_ahead_us_ = ahead;
       return;
     }
   }
+  // The others may come too late.
+  crashes_.note_loss(boottime_us());
 }
 
 void LogReader::pump(size_t count) {
@@ -198,7 +201,7 @@ PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
     found = owners_.holders(pid);
     const uint64_t now = boottime_us();
     const bool is_known = crashes_.has_report(pid, moment.least_us, now);
-    const bool is_other = is_known && crashes_.is_of_later(pid, found, now);
+    const bool is_other = is_known && crashes_.is_of_later(pid, moment, found, now);
     const bool may_crash = found.living && !found.living->is_killed && (!is_known || is_other);
     const bool may_end = owners_.remembers() && crashes_.is_uncertain(pid, found, now);
     if (!may_crash && !may_end) break;

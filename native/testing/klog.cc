@@ -142,12 +142,14 @@ constexpr auto members(const MadeUpCrash*) {
   return std::tuple(member("at", &S::at), member("living", &S::living), member("ended", &S::ended));
 }
 
-/// ([{ at, living, ended }], { at, slack, least }, { living, ended }) -> when the one began, µs,
-/// that a record of that moment says has crashed; null: that is not proven
+/// ([{ at, living, ended }], { at, slack, least }, { living, ended }, lost) -> when the one began,
+/// µs, that a record of that moment says has crashed; null: that is not proven. `lost`: until when
+/// reports were lost, µs
 std::optional<uint64_t> who_crashed(const std::vector<MadeUpCrash>& all, const LogMoment& moment,
-                                    const PidHolders& now) {
+                                    const PidHolders& now, const std::optional<uint64_t>& lost) {
   constexpr pid_t kPid = 7;
   Crashes crashes;
+  if (lost) crashes.note_loss(*lost);
   for (const MadeUpCrash& one : all) crashes.add(kPid, one.at, one);
   const auto found = crashes.find(kPid, moment, now, moment.at_us);
   return found ? std::optional(found->start_us) : std::nullopt;

@@ -115,6 +115,21 @@ describe("whose a crash is", () => {
     expect(native.whoCrashed(both, now(5n * S, 0n, 5n * S - 50n), later)).toBe(2n * S);
   });
 
+  it("is not proven by a report where others were lost, unless they are older", () => {
+    const crash = { at: 5n * S, ...ended(2n * S, 5n * S + 40n) };
+    const moment = now(5n * S + TICK, 0n, 4n * S);
+    const told = (lost: bigint) => native.whoCrashed([crash], moment, crash, lost);
+    expect(told(5n * S + 50n)).toBeNull();
+    expect(told(4n * S)).toBeNull();
+    expect(told(4n * S - 1n)).toBe(2n * S);
+    // It has been read long ago, or a crash of another process has taken its place.
+    expect(native.whoCrashed([crash], now(9n * S), crash, 4n * S - 1n)).toBe(2n * S);
+    const older = new Array<typeof crash>(512).fill({ ...crash, at: 3n * S });
+    expect(native.whoCrashed(older, moment, crash)).toBe(2n * S);
+    expect(native.whoCrashed([crash, ...older], moment, crash)).toBeNull();
+    expect(native.whoCrashed([], now(5n * S), living(2n * S), 5n * S)).toBeNull();
+  });
+
   it("is told by what is found, where the kernel has not told of the crash", () => {
     expect(native.whoCrashed([], now(5n * S), living(2n * S))).toBe(2n * S);
     expect(native.whoCrashed([], now(5n * S), ended(2n * S, 5n * S))).toBe(2n * S);

@@ -515,11 +515,15 @@ interface Testing {
     record: bigint,
     monotonic: bigint,
   ): bigint;
-  /** When the one began that a record says has crashed (native/klog/crashes.h); null: not proven. */
+  /**
+   * When the one began that a record says has crashed (native/klog/crashes.h); null: not proven.
+   * `lost`: until when reports were lost.
+   */
   whoCrashed(
     crashes: readonly ({ readonly at: bigint } & PidHolders)[],
     moment: { readonly at: bigint; readonly slack: bigint; readonly least: bigint },
     holders: PidHolders,
+    lost?: bigint,
   ): bigint | null;
   /**
    * Who printed each record, by samples of perf_event_open(2); null where that is not proven.
