@@ -197,8 +197,9 @@ PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
   const uint64_t until = live_ && begun >= patient_from_us_ ? begun + kPatienceUs : begun;
   PidHolders found;
   for (;;) {
-    take_crashes();
+    // In this order: one that crashes and is gone in between is still found, or was reported.
     found = owners_.holders(pid);
+    take_crashes();
     const uint64_t now = boottime_us();
     const bool is_known = crashes_.has_report(pid, moment.least_us, now);
     const bool is_other = is_known && crashes_.is_of_later(pid, moment, found, now);
