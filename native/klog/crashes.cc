@@ -126,11 +126,14 @@ std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
   }
   // Without a report there is only the time of the record, which is less exact.
   const bool lives = living && living->is_killed && living->start_us + kYoungUs <= latest_us;
-  const bool lived = ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
-                     ended->end_us + kRetainUs > moment.at_us && ended->end_us >= moment.least_us;
+  const bool may_have_lived =
+      ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
+      ended->end_us + kRetainUs > moment.at_us && ended->end_us >= moment.least_us;
+  const bool lived =
+      may_have_lived && (moment.slack_us > 0 || ended->end_us + kEndedUs > moment.at_us);
   const bool may_live = living && living->start_us <= latest_us;
-  if (may_live && lived && !may_be_same(holders)) return std::nullopt;
-  if (lives && lived) return merged(holders);
+  if (may_live && may_have_lived && !may_be_same(holders)) return std::nullopt;
+  if (lives && may_have_lived) return merged(holders);
   if (lived) return ended;
   return lives ? living : std::nullopt;
 }

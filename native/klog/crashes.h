@@ -29,7 +29,7 @@ class Crashes {
   bool has_report(pid_t pid, uint64_t least_us, uint64_t now_us) const;
 
   /// Whether the living one of these processes may have begun after all crashes of its PID that
-  /// were reported within the last seconds; if reports may be lost, it is not waited for another.
+  /// were reported within the last seconds; false if the report of one may be lost.
   bool is_of_later(pid_t pid, const LogMoment& moment, const PidHolders& holders,
                    uint64_t now_us) const;
 

@@ -18,6 +18,9 @@ inline constexpr uint64_t kYoungUs = 100'000;
 /// because kauditd prints it; and the log may seem to be at its end so long while a record is being
 /// added.
 inline constexpr uint64_t kPrintedLateUs = 400'000;
+/// So long after its process has ended a record is at most logged, by a time of this precision. Of
+/// tasks of the host is not known when they end, so a later one may have had the PID since.
+inline constexpr uint64_t kEndedUs = kYoungUs + kPrintedLateUs;
 
 /// A process, or one of its threads, as it was found.
 struct KnownProcess {
@@ -44,6 +47,13 @@ struct PidHolders {
   std::optional<KnownProcess> living;  ///< the one that has it
   std::optional<KnownProcess> ended;   ///< the latest one that had it and has ended
 };
+
+/// Whether to guess that a living process is meant that may have begun after the moment.
+enum class Young : uint8_t { kNever, kMaybe };
+
+/// The process that had the PID at a moment; nothing: that is not proven.
+std::optional<KnownProcess> who_had(const PidHolders& holders, const LogMoment& moment,
+                                    Young young = Young::kNever);
 
 /// Whether both may be one process: it has ended and was not reaped yet.
 bool may_be_same(const PidHolders& holders);

@@ -234,7 +234,7 @@ std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_
     const PidHolders holders = wait_for_crash(group.pid, moment);
     return crashes_.find(group.pid, moment, holders, boottime_us());
   }
-  return owners_.process(group.pid, moment);
+  return who_had(owners_.holders(group.pid), moment);
 }
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {

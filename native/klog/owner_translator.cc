@@ -13,7 +13,7 @@ std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
   auto known = known_.find(host);
   if (known == known_.end()) {
     // The line is proven to be this container's. At worst this is another process of the container.
-    known = known_.emplace(host, owners_.process(host, moment_, LogOwners::Young::kMaybe)).first;
+    known = known_.emplace(host, who_had(owners_.holders(host), moment_, Young::kMaybe)).first;
   }
   const auto& process = known->second;
   if (!process || !LogOwners::is_inside(*process, owner_)) return std::nullopt;

@@ -26,8 +26,6 @@ constexpr size_t kMaxOwners = 10000;
 constexpr uint64_t kMinLookIntervalUs = 50'000, kBurst = 8;
 // What an older look found is not enough.
 constexpr uint64_t kMaxLookIntervalUs = 1'000'000;
-// A record is read within this time.
-constexpr uint64_t kReadWithinUs = 5'000'000;
 /// How many nested containers get a record, the outermost first: they may be nested without end.
 constexpr size_t kMaxEnclosing = 8;
 
@@ -274,29 +272,6 @@ PidHolders LogOwners::holders_at(pid_t pid, uint64_t at_us) const {
   const bool is_it = former && former->start_us <= at_us && at_us <= former->end_us;
   if (is_it && of_innermost(*former) != nullptr) return {std::nullopt, std::move(former)};
   return {living(pid), std::move(former)};
-}
-
-/// PIDs may be reused at once, and the time of a record is not known exactly. A process that was
-/// much older than the record is meant. One that was younger may not be: the record may be about
-/// its predecessor. A record from before we started is about a living process only if that is much
-/// older.
-std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment,
-                                               Young young) const {
-  const bool live = moment.slack_us == 0;
-  PidHolders found = holders(pid);
-  const auto& [now, former] = found;
-  const uint64_t begun_us = now ? now->start_us : UINT64_MAX;
-  const uint64_t least_us = live ? kYoungUs : moment.slack_us;
-  if (begun_us <= moment.at_us && moment.at_us - begun_us >= least_us) return now;
-  const uint64_t within_us = live ? kReadWithinUs : moment.slack_us;
-  const bool was_there = former && former->start_us <= moment.at_us + moment.slack_us &&
-                         former->end_us + within_us > moment.at_us;
-  const bool may_be_now = live && young == Young::kMaybe && begun_us <= moment.at_us;
-  if (!was_there) return may_be_now ? now : std::nullopt;
-  if (may_be_same(found)) return merged(found);
-  // Two processes had the PID at about that time: either may be meant.
-  const bool is_one_of_two = begun_us <= moment.at_us + moment.slack_us;
-  return is_one_of_two && young == Young::kNever ? std::nullopt : former;
 }
 
 /// The moment is exact, and so are the times of ended processes. A living process that began within

@@ -64,11 +64,6 @@ class LogOwners {
   std::optional<KnownProcess> ended(pid_t pid) const;
   /// Whether processes that have ended are found.
   bool remembers() const { return static_cast<bool>(exited_); }
-  /// Whether to guess that a living process is meant that may have begun after the moment.
-  enum class Young : uint8_t { kNever, kMaybe };
-  /// The process that had the PID at a moment; nothing: that is not proven.
-  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment,
-                                      Young young = Young::kNever) const;
   /// The process that had the PID when it printed a record at `at_us`, CLOCK_BOOTTIME. `cgroup`: as
   /// Printer::cgroup. Nothing: that is not proven.
   std::optional<KnownProcess> printer(pid_t pid, uint64_t at_us, uint64_t cgroup) const;

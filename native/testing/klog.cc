@@ -155,6 +155,14 @@ std::optional<uint64_t> who_crashed(const std::vector<MadeUpCrash>& all, const L
   return found ? std::optional(found->start_us) : std::nullopt;
 }
 
+/// ({ at, slack, least }, { living, ended }, named) -> when the one began, µs, that had the PID at
+/// that moment; null: that is not proven. `named`: in a line that is the container's own
+std::optional<uint64_t> who_had_pid(const LogMoment& moment, const PidHolders& holders,
+                                    bool named) {
+  const auto found = who_had(holders, moment, named ? Young::kMaybe : Young::kNever);
+  return found ? std::optional(found->start_us) : std::nullopt;
+}
+
 struct AskedRecord {
   std::string record;
   uint64_t logged = 0;
@@ -215,6 +223,7 @@ void add_klog(Napi::Object& exports) {
   add<sort_log>(exports, "sortLog");
   add<log_clock>(exports, "logClock");
   add<who_crashed>(exports, "whoCrashed");
+  add<who_had_pid>(exports, "whoHadPid");
   add<who_printed>(exports, "whoPrinted");
   add<time_log>(exports, "timeLog");
 }

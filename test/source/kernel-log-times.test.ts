@@ -1,10 +1,16 @@
 // When a record of the host's kernel log was logged, and who had the PID in it then.
 
 import { describe, expect, it } from "vitest";
-import { native } from "../support/testing.js";
+import { native, type PidHolders } from "../support/testing.js";
+
+const S = 1_000_000n;
+const TICK = 10_000n;
+const now = (at: bigint, slack = 0n, least = 0n) => ({ at, slack, least });
+// Of one that lives the start is cut to a tick; of one that has ended it is exact.
+const living = (start: bigint, killed = true) => ({ living: { start, end: 0n, killed } });
+const ended = (start: bigint, end: bigint, killed = true) => ({ ended: { start, end, killed } });
 
 describe("the log's clock", () => {
-  const S = 1_000_000n;
   const read = (record: bigint, monotonic: bigint, behind = 0n) => ({ record, monotonic, behind });
 
   it("is that of the reader until a record has been read", () => {
@@ -31,13 +37,6 @@ describe("the log's clock", () => {
 });
 
 describe("whose a crash is", () => {
-  const S = 1_000_000n;
-  const TICK = 10_000n;
-  const now = (at: bigint, slack = 0n, least = 0n) => ({ at, slack, least });
-  // Of one that lives the start is cut to a tick; of one that has ended it is exact.
-  const living = (start: bigint, killed = true) => ({ living: { start, end: 0n, killed } });
-  const ended = (start: bigint, end: bigint, killed = true) => ({ ended: { start, end, killed } });
-
   it("is who had the PID and was killed, however late all is read", () => {
     const crash = { at: 5n * S, ...living(2n * S) };
     for (const late of [0n, TICK, S, 4n * S]) {
@@ -150,5 +149,31 @@ describe("whose a crash is", () => {
     // What was logged before we came: as far as the clocks may part.
     expect(native.whoCrashed([], now(50n * S, 9n * S), living(45n * S))).toBeNull();
     expect(native.whoCrashed([], now(50n * S, 9n * S), living(2n * S))).toBe(2n * S);
+  });
+});
+
+describe("who had a PID", () => {
+  const had = (moment: ReturnType<typeof now>, holders: PidHolders) =>
+    native.whoHadPid(moment, holders, false);
+
+  it("is who has it for long, and not one that has begun since", () => {
+    expect(had(now(5n * S), living(2n * S, false))).toBe(2n * S);
+    expect(had(now(5n * S), living(5n * S - TICK, false))).toBeNull();
+    expect(
+      had(now(5n * S), { ...living(5n * S - TICK, false), ...ended(2n * S, 4_950_000n) }),
+    ).toBe(null);
+    expect(had(now(5n * S, S), living(4n * S + 1n, false))).toBeNull();
+  });
+
+  it("is one that has ended only as long as nobody can have had it since", () => {
+    const gone = ended(2n * S, 5n * S);
+    expect(had(now(5n * S + TICK), gone)).toBe(2n * S);
+    expect(had(now(5n * S + 450_000n), gone)).toBe(2n * S);
+    expect(had(now(5n * S + 550_000n), gone)).toBeNull();
+    expect(had(now(5n * S + TICK, 0n, 5n * S + 1n), gone)).toBeNull();
+    // In a line that is the container's own anyway.
+    expect(native.whoHadPid(now(7n * S), gone, true)).toBe(2n * S);
+    expect(native.whoCrashed([], now(5n * S + 450_000n), gone)).toBe(2n * S);
+    expect(native.whoCrashed([], now(5n * S + 550_000n), gone)).toBeNull();
   });
 });

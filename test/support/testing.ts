@@ -526,6 +526,15 @@ interface Testing {
     lost?: bigint,
   ): bigint | null;
   /**
+   * When the one began that had the PID at that moment; null: not proven. `named`: in a line that is
+   * the container's own.
+   */
+  whoHadPid(
+    moment: { readonly at: bigint; readonly slack: bigint; readonly least: bigint },
+    holders: PidHolders,
+    named: boolean,
+  ): bigint | null;
+  /**
    * Who printed each record, by samples of perf_event_open(2); null where that is not proven.
    * `faulted`: tasks without their code.
    */
@@ -641,6 +650,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   sortLog: "function",
   logClock: "function",
   whoCrashed: "function",
+  whoHadPid: "function",
   whoPrinted: "function",
   timeLog: "function",
   readWritten: "function",
