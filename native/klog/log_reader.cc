@@ -10,12 +10,15 @@
 #include "base/wide.h"
 #include "base/words.h"
 #include "klog/printers.h"
+#include "watch/process_namespaces.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr size_t kAtOnce = 1000;
 constexpr size_t kMaxEvents = 512;
+/// How long to wait before a shortage is tried again: longer each time.
+constexpr uint64_t kFirstRetryUs = 1'000'000, kLastRetryUs = 60'000'000;
 // The kernel logs a crash before it kills the process, and other threads may run in between. At
 // most a tenth of the time is spent waiting for that: a container could crash again and again to
 // have the reader wait.
@@ -43,13 +46,26 @@ Result<bool> LogReader::start() {
 
 /// Opens what else the kernel reports of processes. Without it less is proven.
 void LogReader::find_proofs() {
-  auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
-  has_events_ = static_cast<bool>(events);
-  events_ahead_us_ = boottime_ahead().least_us;
-  if (events) events_ = std::move(events.value());
-  if (!events) missing_.push_back(problem_of(events.error()));
+  open_events(boottime_us());
   owners_.remember_exited(std::move(sources_.exited));
   if (!sources_.exited_problem.empty()) missing_.push_back(sources_.exited_problem);
+}
+
+void LogReader::open_events(uint64_t now_us) {
+  auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
+  if (!events) {
+    no_events_ = events.error();
+    const bool may_pass = is_shortage(no_events_->code);
+    retry_wait_us_ = std::clamp(retry_wait_us_ * 2, kFirstRetryUs, kLastRetryUs);
+    retry_us_ = may_pass ? now_us + retry_wait_us_ : 0;
+    return;
+  }
+  // Crashes up to now were not reported.
+  if (no_events_) crashes_.note_loss(boottime_us());
+  events_ = std::move(events.value());
+  events_ahead_us_ = boottime_ahead().least_us;
+  no_events_.reset();
+  retry_us_ = 0;
 }
 
 /// May take long while tracing tools start or end. Only the log's thread waits for it.
@@ -63,7 +79,9 @@ void LogReader::find_printers() {
 std::optional<std::vector<std::string>> LogReader::missing() const {
   const std::lock_guard lock(mutex_);
   if (!has_begun()) return std::nullopt;
-  return missing_;
+  std::vector<std::string> out = missing_;
+  if (no_events_) out.push_back(problem_of(*no_events_));
+  return out;
 }
 
 void LogReader::stop() {
@@ -104,6 +122,8 @@ void LogReader::run() {
       const std::lock_guard lock(mutex_);
       pump(kAtOnce);
       due = log_.due_us();
+      if (retry_us_ != 0 && boottime_us() >= retry_us_) open_events(boottime_us());
+      if (retry_us_ != 0) due = due == 0 ? retry_us_ : std::min(due, retry_us_);
       // Records come first: their readers wait for them.
       more = !live_ || owners_.check_some(boottime_us());
     }
@@ -112,7 +132,7 @@ void LogReader::run() {
     if (due != 0) wait_ms = due <= now ? 1 : static_cast<int>((due - now) / 1000) + 1;
     if (more) wait_ms = 0;
     pollfd fds[] = {{log_.fd(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}, {events_.fd(), POLLIN, 0}};
-    ::poll(fds, has_events_ ? 3 : 2, wait_ms);
+    ::poll(fds, has_events() ? 3 : 2, wait_ms);
     if (!more) pace();
   }
 }
@@ -156,7 +176,7 @@ void LogReader::pace() {
 /// Takes the reports of crashes, and looks at the processes now: by the time that their records are
 /// read they may be gone.
 void LogReader::take_crashes() {
-  if (!has_events_) return;
+  if (!has_events()) return;
   const uint64_t ahead = boottime_ahead().least_us;
   for (size_t taken = 0; taken < kMaxEvents; ++taken) {
     const auto event = events_.next();
@@ -208,7 +228,7 @@ PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
     if (!may_crash && !may_end) break;
     if (monotonic_us() >= until) break;
     pollfd events{events_.fd(), POLLIN, 0};
-    ::poll(&events, has_events_ ? 1 : 0, 1);
+    ::poll(&events, has_events() ? 1 : 0, 1);
   }
   const uint64_t waited = monotonic_us() - begun;
   patient_from_us_ = std::max(patient_from_us_, begun + waited * kPatiencePart);

@@ -50,7 +50,7 @@ class LogReader {
 
   bool readable() const { return log_.readable(); }
   const std::string& problem() const { return log_.problem(); }
-  /// Which means of proof are missing, and why; nullopt until that is known.
+  /// Which means of proof are missing at the moment, and why; nullopt until that is known.
   std::optional<std::vector<std::string>> missing() const;
   /// Reads what the log has at this moment. Needs no start() if only kills are collected.
   void update();
@@ -82,6 +82,8 @@ class LogReader {
 
   void find_proofs();
   void find_printers();
+  void open_events(uint64_t now_us);
+  bool has_events() const { return events_.fd() >= 0; }
   bool has_begun() const { return sources_.logs == nullptr || begun_us_ != 0; }
 
   Sources sources_;
@@ -89,12 +91,14 @@ class LogReader {
   HostLog log_;
   LogOwners owners_;
   ProcessEvents events_;
-  bool has_events_ = false;
-  uint64_t begin_ = 0;         ///< records before it were delivered by an earlier worker
-  uint64_t forgotten_us_ = 0;  ///< when logs of ended containers were looked for last
-  uint64_t begun_us_ = 0;      ///< when reading began
-  bool ended_ = false;         ///< what `sources_` points to may be gone
-  bool live_ = false;          ///< all that was logged before us has been read
+  std::optional<Error> no_events_;  ///< why there are none
+  uint64_t retry_us_ = 0;           ///< when to try again to have them, CLOCK_BOOTTIME; 0: never
+  uint64_t retry_wait_us_ = 0;      ///< how long the last try was waited for
+  uint64_t begin_ = 0;              ///< records before it were delivered by an earlier worker
+  uint64_t forgotten_us_ = 0;       ///< when logs of ended containers were looked for last
+  uint64_t begun_us_ = 0;           ///< when reading began
+  bool ended_ = false;              ///< what `sources_` points to may be gone
+  bool live_ = false;               ///< all that was logged before us has been read
   Crashes crashes_;
   /// A lower bound of how far CLOCK_BOOTTIME was ahead when the next event happened.
   uint64_t events_ahead_us_ = 0;

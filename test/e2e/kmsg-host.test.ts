@@ -1,6 +1,6 @@
 // What containers' kernel logs tell where the host's own is not as it should be.
 
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
@@ -8,7 +8,7 @@ import { report } from "../support/attach.js";
 import { MIB, removeCgroup } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program, withPreload } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
@@ -153,6 +153,20 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
       }
     },
   );
+
+  it("have crashes reported as soon as a shortage has passed, and say so until then", async () => {
+    const scope = testScope();
+    const short = join(temporaryDirectory(scope, "short"), "short");
+    writeFileSync(short, "");
+    const environment = { VPROCFS_TEST_CONNECTOR: short };
+    const daemon = await where(environment, () => Daemon.start(scope, "--bpf", "off"));
+    const doctor = async () =>
+      `${(await vprocfs("doctor", "--mountpoint", daemon.mountpoint)).stdout}`;
+    const problem = "process connector: Too many open files";
+    expect(await doctor()).toContain(problem);
+    rmSync(short);
+    await until("they are reported", async () => !(await doctor()).includes(problem));
+  });
 
   it("tell nobody of one that is gone before the host's log is read", async () => {
     const scope = testScope();

@@ -1,6 +1,7 @@
 // Preloaded into a program: whoever opens /dev/kmsg to read it without waiting gets the error that
 // VPROCFS_TEST_KMSG names, EPERM or ENOENT. "bad": it opens, and whatever a log can do wrong comes
-// before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector.
+// before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector,
+// or, if it is the path of a file, no descriptor for one as long as that is there.
 // VPROCFS_TEST_REFUSED: system calls named there, bpf and perf_event_open, fail with EPERM.
 
 #define _GNU_SOURCE
@@ -68,9 +69,10 @@ ssize_t read(int fd, void* buffer, size_t size) {
 }
 
 int socket(int domain, int type, int protocol) {
-  if (domain == AF_NETLINK && protocol == NETLINK_CONNECTOR &&
-      getenv("VPROCFS_TEST_CONNECTOR") != NULL) {
-    errno = EPROTONOSUPPORT;
+  const char* const connector = getenv("VPROCFS_TEST_CONNECTOR");
+  if (domain == AF_NETLINK && protocol == NETLINK_CONNECTOR && connector != NULL &&
+      (connector[0] != '/' || access(connector, F_OK) == 0)) {
+    errno = connector[0] == '/' ? EMFILE : EPROTONOSUPPORT;
     return -1;
   }
   return (int)syscall(SYS_socket, domain, type, protocol);
