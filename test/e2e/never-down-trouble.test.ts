@@ -98,8 +98,7 @@ const CANNOT_START = "cannot start a worker";
 describeLive("a worker in trouble", [], () => {
   it("is replaced when it is stopped", async () => {
     const daemon = await Daemon.start(testScope());
-    // It may answer before its keeper knows that it serves.
-    const { workerPid, generation } = await servingAfter(daemon, 0);
+    const { workerPid, generation } = await statusOf(daemon);
     await stopped(workerPid);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
@@ -463,7 +462,7 @@ describeLive("the keeper", ["busybox"], () => {
   it.runIf(haveProgram("strace"))("refuses nobody because it is slow itself", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope, "--standby", "off");
-    const { keeperPid, workerPid, generation } = await servingAfter(daemon, 0);
+    const { keeperPid, workerPid, generation } = await statusOf(daemon);
     // It learns of the worker's end early in a round that takes it long.
     const slow = ["trace=openat,clone", "inject=openat:delay_enter=50000"];
     const slower = [...slow, "inject=clone:delay_enter=800000"].flatMap((each) => ["-e", each]);
@@ -545,8 +544,6 @@ describeLive("stopping", [], () => {
   it("names who keeps the mount busy, and leaves nothing", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope);
-    // It may answer before its keeper knows that it serves.
-    await standingBy(daemon);
     const holder = spawn("sleep", ["600"], { cwd: daemon.mountpoint, stdio: "ignore" });
     scope.defer(() => holder.kill("SIGKILL"));
     expect(await daemon.stop()).toBe(0);

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { RUNC_FILES, readViews } from "../../docs/views.mjs";
 import { nameOf, socketOf } from "../../src/keeper.js";
+import { readStatus } from "../../src/keeper-status.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { type Outcome, output, outputSync, run } from "./command.js";
@@ -139,9 +140,11 @@ export class Daemon {
   #logs = "";
   #startedInMs = 0;
   #isToEnd = false;
+  readonly #hasKeeper: boolean;
 
   private constructor(mountpoint: string, args: readonly string[], under: readonly string[] = []) {
     this.mountpoint = mountpoint;
+    this.#hasKeeper = !args.includes("--no-keeper");
     // Daemons of other tests may have the port.
     const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
     // Other containers of this machine are not ours: a test that wants the watcher says for whom.
@@ -191,10 +194,20 @@ export class Daemon {
       if (daemon.hasEnded) {
         throw new Error(`vprocfs did not start:\n${daemon.#logs}`);
       }
-      return daemon.isMounted && (await isAnswering(daemon.mountpoint));
+      return daemon.isMounted && (await isAnswering(daemon.mountpoint)) && (await daemon.#isKept());
     });
     daemon.#startedInMs = performance.now() - begun;
     return daemon;
+  }
+
+  /** Whether its keeper, where it has one, knows that it serves: a worker may answer before that. */
+  async #isKept(): Promise<boolean> {
+    if (!this.#hasKeeper) {
+      return true;
+    }
+    // A keeper that has just begun is not to be asked yet.
+    const status = await readStatus(this.mountpoint).catch(() => undefined);
+    return status?.state === "serving";
   }
 
   /** How long it took until it served, ms: on a busy machine, so much longer. */
