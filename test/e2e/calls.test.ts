@@ -47,6 +47,7 @@ import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
+import { killUnlessEnded, textOf, threadsOf, writersOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
@@ -104,11 +105,11 @@ async function killWhileItAnswers(scope: Scope, daemon: Daemon, sockets: string)
   const to = ["-p", `${workerPid}`];
   const tracer = spawn("strace", ["-qq", "-f", "-o", "/dev/null", ...late, ...to]);
   scope.defer(() => tracer.kill("SIGKILL"));
-  const tasks = readdirSync(`/proc/${workerPid}/task`);
   await until("it is traced", () =>
-    tasks.every((tid) =>
-      /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${workerPid}/task/${tid}/status`, "utf8")),
-    ),
+    threadsOf(workerPid).every((thread) => {
+      const text = textOf(`${thread}/status`);
+      return text === "" || /^TracerPid:\s+[1-9]/m.test(text);
+    }),
   );
   ask();
   await until("it has an answer", () => said === "answer\n");
@@ -116,18 +117,6 @@ async function killWhileItAnswers(scope: Scope, daemon: Daemon, sockets: string)
   // It ends only when nobody traces it.
   tracer.kill("SIGKILL");
   return { ask, said: () => said };
-}
-
-/** The writers of a worker, by PID. */
-function writersOf(workerPid: number): string[] {
-  return readdirSync(`/proc/${workerPid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${workerPid}/task/${task}/children`, "utf8")
-      .split(" ")
-      .filter(
-        (pid) =>
-          pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("vprocfs-writer"),
-      ),
-  );
 }
 
 const MONITOR_TOOLS = ["python3", "mkfs.ext4", "losetup", "fsfreeze"];
@@ -396,7 +385,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     expect(writers).not.toEqual([]);
     const allow = (descriptors: number) =>
       Promise.all(
-        writers.map((pid) => output(["prlimit", "--pid", pid, `--nofile=${descriptors}:`])),
+        writers.map((pid) => output(["prlimit", `--pid=${pid}`, `--nofile=${descriptors}:`])),
       );
     // As where the kernel has no pidfd_getfd(2), or Yama refuses it: with room for the caller's
     // memory, and without.
@@ -422,13 +411,14 @@ describeLive("the agent", ["runc", "busybox"], () => {
       watched(caller, "/tmp/stop"),
     ]);
     const { workerPid } = await statusOf(node.daemon);
-    const killed = new Set<string>();
+    const killed = new Set<number>();
     await until(
       "many writers were killed",
       () => {
         for (const pid of writersOf(workerPid)) {
-          process.kill(Number(pid), "SIGKILL");
-          killed.add(pid);
+          if (killUnlessEnded(pid)) {
+            killed.add(pid);
+          }
         }
         return killed.size >= WRITER_KILLS;
       },
@@ -455,7 +445,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     const home = join(PIDS, /:pids:(.*)/.exec(before)?.[1] ?? "");
     const endWriters = async () => {
       for (const pid of writersOf(workerPid)) {
-        process.kill(Number(pid), "SIGKILL");
+        killUnlessEnded(pid);
         await until("it is gone", () => !existsSync(`/proc/${pid}`));
       }
     };

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -15,6 +15,7 @@ import { counters } from "../support/counters.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
+import { textOf, threadsOf, waitsInKernel } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { attackFrom, pulseOf } from "../support/pulse.js";
 import type { Scope } from "../support/scope.js";
@@ -23,16 +24,9 @@ import { ticksOfProcess } from "../support/ticks.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 import { statusOf } from "./never-down-support.js";
 
-/** Whether a cat(1) sleeps in the kernel. In tick all but one wait there for the first look-up. */
-function waits({ pid }: ChildProcess): boolean {
-  const file = (name: string): string => readFileSync(`/proc/${pid}/${name}`, "utf8");
-  return file("comm") === "cat\n" && !/^(0|pipe_\w+)$/.test(file("wchan"));
-}
-
 /** How many threads of a process wait for somebody else to open a FIFO. */
 function opening(pid: number): number {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  const places = tasks.map((tid) => readFileSync(`/proc/${pid}/task/${tid}/wchan`, "utf8"));
+  const places = threadsOf(pid).map((thread) => textOf(`${thread}/wchan`));
   return places.filter((place) => place === "wait_for_partner").length;
 }
 
@@ -377,7 +371,8 @@ for (const consistency of ["exact", "tick"] as const) {
           reader.kill("SIGKILL");
         }
       });
-      await until("they wait", () => readers.every((reader) => waits(reader)));
+      // In tick all but one wait for the first look-up.
+      await until("they wait", () => readers.every(({ pid }) => waitsInKernel(pid)));
       if (consistency === "exact") {
         await until("they wait here", async () => {
           return (await counters(daemon)).deferred >= READERS - 1;
@@ -407,7 +402,7 @@ for (const consistency of ["exact", "tick"] as const) {
         spawn("cat", [join(file, "../uptime")], { stdio: ["ignore", "pipe", "pipe"] }),
       );
       const outcomes = waiting.map((reader) => finished(reader));
-      await until("they wait", () => waiting.every((reader) => waits(reader)));
+      await until("they wait", () => waiting.every(({ pid }) => waitsInKernel(pid)));
       // The kernel may hand requests again that wait for their turn: then each of them waits twice,
       // or three times, and the kernel takes the answer to the last copy only.
       for (let times = 0; times < 2; times += 1) {

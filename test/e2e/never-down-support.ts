@@ -16,6 +16,7 @@ import { removeCgroup } from "../support/cgroups.js";
 import { finished, type Outcome, outputSync } from "../support/command.js";
 import type { Container } from "../support/container.js";
 import { type Daemon, vprocfs } from "../support/daemon.js";
+import { textOf, threadsOf } from "../support/proc.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { until } from "../support/wait.js";
@@ -84,9 +85,11 @@ export async function standbyOf(daemon: Daemon): Promise<number> {
 export async function stopped(pid: number): Promise<void> {
   process.kill(pid, "SIGSTOP");
   await until(`all threads of ${pid} have stopped`, () =>
-    readdirSync(`/proc/${pid}/task`).every((thread) =>
-      /^State:\tT/m.test(readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8")),
-    ),
+    threadsOf(pid).every((thread) => {
+      const text = textOf(`${thread}/status`);
+      // One that has ended takes nothing either.
+      return text === "" || /^State:\tT/m.test(text);
+    }),
   );
 }
 

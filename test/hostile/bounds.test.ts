@@ -2,15 +2,7 @@
 // and another one gets all that is its own.
 
 import { spawn } from "node:child_process";
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  statSync,
-} from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -27,6 +19,7 @@ import { counters } from "../support/counters.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
+import { textOf, threadsOf } from "../support/proc.js";
 import { uptime } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
@@ -61,10 +54,7 @@ const OPERATORS = 64;
 
 /** CPU time that all threads of a process have had, ms. */
 function cpuMsOf(pid: number): number {
-  const tasks = join("/proc", `${pid}`, "task");
-  const ns = readdirSync(tasks).map((tid) =>
-    Number(readFileSync(join(tasks, tid, "schedstat"), "utf8").split(" ")[0]),
-  );
+  const ns = threadsOf(pid).map((thread) => Number(textOf(`${thread}/schedstat`).split(" ")[0]));
   return ns.reduce((sum, one) => sum + one, 0) / 1e6;
 }
 
