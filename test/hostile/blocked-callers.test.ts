@@ -1,7 +1,7 @@
 // Callers of sysinfo(2) whose memory blocks for good: they wait alone.
 
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -9,11 +9,13 @@ import { servingAfter, statusOf } from "../e2e/never-down-support.js";
 import { startCallNode } from "../support/call-node.js";
 import { startCaller, watched } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
-import { background, finished, output } from "../support/command.js";
+import { background, finished } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { fuseAborter } from "../support/fuse-connections.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { textOf, writersOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
@@ -25,26 +27,18 @@ const SLOW_MS = 400;
 
 const MOST_LISTENERS = 512;
 
-/** A directory with what FUSE connections can be aborted by. */
-async function connections(scope: Scope): Promise<string> {
-  const directory = temporaryDirectory(scope, "connections");
-  await output(["mount", "-t", "fusectl", "none", directory]);
-  scope.defer(() => output(["umount", directory]).then(() => undefined));
-  return directory;
-}
+/** Those writers of a daemon's workers, one after the other, that wait for what does not come. */
+class Writers {
+  readonly #seen = new Set<number>();
 
-/** The writers that are there, with their states as in /proc/PID/stat. */
-function writers(): string[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.flatMap((pid) => {
-    try {
-      const [, state] =
-        /^\d+ \(vprocfs-writer\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-      return state === undefined ? [] : [state];
-    } catch {
-      return [];
+  /** Also of workers that it was told of before: who is stuck outlives its worker. */
+  stuck(workerPid: number): number {
+    for (const pid of writersOf(workerPid)) {
+      this.#seen.add(pid);
     }
-  });
+    const isStuck = (pid: number) => / \(vprocfs-writer\) D /.test(textOf(`/proc/${pid}/stat`));
+    return [...this.#seen].filter(isStuck).length;
+  }
 }
 
 /** A call whose buffer nobody ever gives the contents of, until the connection is aborted. */
@@ -52,7 +46,7 @@ async function blockedCall(
   scope: Scope,
   container: Container,
   socket: string,
-  control: string,
+  abort: (connection: string) => void,
 ): Promise<() => void> {
   const directory = temporaryDirectory(scope, "blocked");
   const child = container.start(scope, [program("blocked"), socket, directory]);
@@ -60,10 +54,9 @@ async function blockedCall(
     throw new Error("no output");
   }
   const [line] = await once(child.stdout, "data");
-  const file = join(control, `${line}`.trim(), "abort");
-  const abort = () => existsSync(file) && writeFileSync(file, "1");
-  scope.defer(abort);
-  return abort;
+  const abortOwn = () => abort(`${line}`.trim());
+  scope.defer(abortOwn);
+  return abortOwn;
 }
 
 describeLive("a tenant with many listeners", ["runc", "busybox", "strace"], () => {
@@ -115,30 +108,34 @@ describeLive("callers whose memory blocks", ["runc", "busybox"], () => {
     await until("it listens", () => existsSync(socket));
     const victim = await startCaller(scope, "runc", { daemon, sockets });
     const hostile = await Container.start(scope, { name: "hostile", memory: 64 * MIB });
-    const control = await connections(scope);
+    const abortOne = await fuseAborter(scope);
     const aborts = [
-      await blockedCall(scope, hostile, socket, control),
-      await blockedCall(scope, hostile, socket, control),
-      await blockedCall(scope, hostile, socket, control),
+      await blockedCall(scope, hostile, socket, abortOne),
+      await blockedCall(scope, hostile, socket, abortOne),
+      await blockedCall(scope, hostile, socket, abortOne),
     ];
     const quiet = await watched(victim, "", 500);
     expect(quiet.wrong).toBe(0);
     // One place for all of the tenant's: it stays taken, and is not waited for.
-    await until("one is stuck", () => writers().filter((state) => state === "D").length === 1);
+    const writers = new Writers();
+    const first = (await statusOf(daemon)).workerPid;
+    await until("one is stuck", () => writers.stuck(first) === 1);
     for (let round = 0; round < 3; round += 1) {
       const { workerPid, generation } = await statusOf(daemon);
       process.kill(workerPid, "SIGKILL");
-      await servingAfter(daemon, generation);
+      const next = await servingAfter(daemon, generation);
       await until("nothing holds it", () => !existsSync(`/proc/${workerPid}`));
       const { wrong, longestUs } = await watched(victim, "", 500);
       expect(wrong).toBe(0);
       expect(await victim.output(["cat", "/proc/meminfo"])).toMatch(/^MemTotal: +262144 kB\n/);
       expect(longestUs).toBeLessThan(1_000_000);
-      expect(writers().filter((state) => state === "D")).toHaveLength(1);
+      // Others may wait for a moment.
+      await until("one is stuck", () => writers.stuck(next.workerPid) === 1);
     }
     for (const abort of aborts) {
       abort();
     }
-    await until("nothing is stuck", () => !writers().includes("D"));
+    const { workerPid: last } = await statusOf(daemon);
+    await until("nothing is stuck", () => writers.stuck(last) === 0);
   });
 });
