@@ -13,7 +13,7 @@ import { counters } from "../support/counters.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
-import { attackFrom, pulseOf, Watch } from "../support/pulse.js";
+import { attackFrom, expectWithin, pulseOf, Watch } from "../support/pulse.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -21,6 +21,8 @@ import { until } from "../support/wait.js";
 
 const THREADS = inLong(40, 200);
 const MEASURED_MS = inLong(1_000, 20_000);
+/** What opening a file may take that the kernel is to be told of, on a machine that does nothing else. */
+const HELD_MS = 1000;
 /** Of writes to limits by each thread. */
 const ROUNDS = 50_000;
 const V1_LIMITS = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
@@ -43,6 +45,11 @@ describeLive("floods of one container", ["busybox"], () => {
     await attackFrom(own, hostile, argv);
   }
 
+  /** Takes as much CPU time as the attacks, and asks for nothing. */
+  function burn(own: Scope): Promise<void> {
+    return attack(own, [program("pages"), "0", `${THREADS}`, files.hostile]);
+  }
+
   beforeAll(async () => {
     daemon = await Daemon.start(scope, "--log-format", "json");
     ({ workerPid } = await readStatus(daemon.mountpoint));
@@ -59,9 +66,7 @@ describeLive("floods of one container", ["busybox"], () => {
       hostile: join(await tree(hostile), "proc/stat"),
       hostileLog: join(polledMountpointOf(daemon.mountpoint), await place(hostile), "dev/kmsg"),
     };
-    watch = new Watch(victim, MEASURED_MS, files.stat, (own) => {
-      return attack(own, [program("pages"), "0", `${THREADS}`, files.hostile]);
-    });
+    watch = new Watch(victim, MEASURED_MS, files.stat, burn);
     await watch.measure();
   });
 
@@ -106,7 +111,7 @@ describeLive("floods of one container", ["busybox"], () => {
     };
     const beside = new Watch(victim, MEASURED_MS, files.stat, async (own) => {
       await compute(own);
-      await attack(own, [program("pages"), "0", `${THREADS}`, files.hostile]);
+      await burn(own);
     });
     await beside.measure();
     await beside.expectPulse(async (own) => {
@@ -173,22 +178,37 @@ describeLive("floods of one container", ["busybox"], () => {
   });
 
   it("of pages that are held while the kernel is to be told of files", async () => {
-    await attack(testScope(), [program("pages"), `${THREADS}`, "8", files.hostile]);
     // Every second time what the kernel has of this file is to be replaced before it is opened.
     const online = join(
       daemon.path("containers", await victim.id(daemon)),
       "sys/devices/system/cpu/online",
     );
-    const slowest: number[] = [];
-    for (let round = 0; round < inLong(20, 200); round += 1) {
-      victim.cgroup.limit({ quota: round % 2 === 0 ? 1 : null });
-      const begun = performance.now();
-      expect(readFileSync(online, "utf8")).toMatch(/^0/);
-      slowest.push(performance.now() - begun);
-    }
-    slowest.sort((a, b) => a - b);
-    expect(slowest.at(-1)).toBeLessThan(1000);
-    expect((await pulseOf(victim, MEASURED_MS, files.stat)).failed).toBe(0);
+    const slowest = (): number => {
+      let most = 0;
+      for (let round = 0; round < inLong(20, 200); round += 1) {
+        victim.cgroup.limit({ quota: round % 2 === 0 ? 1 : null });
+        const begun = performance.now();
+        expect(readFileSync(online, "utf8")).toMatch(/^0/);
+        most = Math.max(most, performance.now() - begun);
+      }
+      return most;
+    };
+    const underAttack = async (own: Scope): Promise<number> => {
+      await attack(own, [program("pages"), `${THREADS}`, "8", files.hostile]);
+      const most = slowest();
+      expect((await pulseOf(victim, MEASURED_MS, files.stat)).failed).toBe(0);
+      return most;
+    };
+    const besideBurners = async (): Promise<number> => {
+      const own = new Scope();
+      try {
+        await burn(own);
+        return Math.max(HELD_MS, 2 * slowest());
+      } finally {
+        await own.close();
+      }
+    };
+    await expectWithin(HELD_MS, underAttack, besideBurners);
   });
 
   it("of notices for pages that are read, while workers follow one another and end", async () => {

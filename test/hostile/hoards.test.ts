@@ -12,7 +12,7 @@ import { counters } from "../support/counters.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
-import { NOISE_US, pulseOf } from "../support/pulse.js";
+import { expectWithin, NOISE_US, pulseOf } from "../support/pulse.js";
 import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -57,19 +57,35 @@ async function p99Of(victim: Container, file: string): Promise<number> {
   return p99;
 }
 
-/** Who hoards does nothing meanwhile: a few tries, because a machine does other work too. */
-async function expectAsQuick(victim: Container, file: string, quietUs: number): Promise<void> {
-  const tries: number[] = [];
-  do {
-    tries.push(await p99Of(victim, file));
-  } while (Math.min(...tries) >= 2 * quietUs + NOISE_US && tries.length < 8);
-  expect(Math.min(...tries)).toBeLessThan(2 * quietUs + NOISE_US);
+/**
+ * A victim's reads take what they took before: who hoards does nothing meanwhile. What the machine does may be more
+ * by now, which the same file of a daemon from which nobody hoards tells, right before and after.
+ */
+async function expectAsQuick(
+  victim: Container,
+  file: string,
+  quietUs: number,
+  beside: Daemon,
+): Promise<void> {
+  const isQuick = (us: number, control: number): boolean => us < 2 * control + NOISE_US;
+  const tries: (readonly [us: number, control: number])[] = [];
+  let before = quietUs;
+  for (let us = await p99Of(victim, file); !isQuick(us, before); us = await p99Of(victim, file)) {
+    const after = Math.max(quietUs, await p99Of(victim, beside.path("proc/stat")));
+    tries.push([us, Math.max(before, after)]);
+    if (isQuick(us, after)) {
+      return;
+    }
+    expect(tries.length, `${JSON.stringify(tries)}`).toBeLessThan(8);
+    before = after;
+  }
 }
 
 describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
   it("share one budget of open files and of snapshots, and give all of it back", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
+    const beside = await Daemon.start(scope, "--no-keeper");
     const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const file = daemon.path("proc/stat");
@@ -84,7 +100,7 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     expect(opened + refused).toBe(ready * opens);
     // A sanitizer's own memory grows with what it has seen.
     expect(isSanitized || rssMib(daemon.pid) - before < 48).toBe(true);
-    await expectAsQuick(victim, file, quiet);
+    await expectAsQuick(victim, file, quiet, beside);
     const full = (await counters(daemon)).resources;
     expect(full.open_files?.used).toBeLessThanOrEqual(4096);
     expect(full.held_bytes?.used).toBeLessThanOrEqual(17 * MIB);
@@ -98,6 +114,7 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
   it("leave descriptors for all others, and get theirs back when they have ended", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
+    const beside = await Daemon.start(scope, "--no-keeper");
     const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const file = daemon.path("proc/stat");
@@ -111,7 +128,7 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     const { containers, sources } = resources;
     expect(containers?.used).toBeLessThanOrEqual((containers?.tenantLimit ?? 0) + 2);
     expect(sources?.used).toBeLessThanOrEqual((sources?.tenantLimit ?? 0) + 2);
-    await expectAsQuick(victim, file, quiet);
+    await expectAsQuick(victim, file, quiet, beside);
     const stranger = await Container.start(scope, { name: "stranger", memory: 64 * MIB });
     expect(await stranger.read(file)).toMatch(/^cpu /);
     child.stdin?.end();
@@ -122,20 +139,21 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
   it("and have ended do not hold up who takes over", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope);
+    const beside = await Daemon.start(scope);
     const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const file = daemon.path("proc/stat");
     expect(await victim.read(file)).toMatch(/^cpu /);
-    const takeover = async (): Promise<number> => {
-      const { workerPid, generation } = await standingBy(daemon);
-      const pulse = pulseOf(victim, 1500, file);
+    const takeover = async (of: Daemon): Promise<number> => {
+      const { workerPid, generation } = await standingBy(of);
+      const pulse = pulseOf(victim, 1500, of.path("proc/stat"));
       process.kill(workerPid, "SIGKILL");
-      await servingAfter(daemon, generation);
+      await servingAfter(of, generation);
       const { failed, max } = await pulse;
       expect(failed).toBe(0);
       return max;
     };
-    const quiet = Math.max(await takeover(), await takeover());
+    const quiet = Math.max(await takeover(daemon), await takeover(daemon));
     hostile.cgroup.delegate();
     // The first is where it is looked for them.
     const first = hostile.cgroup.directory("pids");
@@ -149,10 +167,8 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     await until("all have ended", () => text.includes("\n"));
     expect(text).toBe(`${GHOSTS} 0\n`);
     // Looking for all of them would take 4 ms each.
-    const tries: number[] = [];
-    do {
-      tries.push(await takeover());
-    } while (Math.min(...tries) >= 2 * quiet + TAKEOVER_US && tries.length < 5);
-    expect(Math.min(...tries)).toBeLessThan(2 * quiet + TAKEOVER_US);
+    const allowed = (us: number): number => 2 * Math.max(quiet, us) + TAKEOVER_US;
+    const measure = async (): Promise<number> => allowed(await takeover(beside));
+    await expectWithin(allowed(0), () => takeover(daemon), measure, 5);
   });
 });

@@ -46,11 +46,13 @@ describeLive("one container that holds, or is held", ["busybox"], () => {
   let watch: Watch;
   let before: Footprint;
 
-  /** What a container that has just come waits for its first file. */
+  /** What a container that has just come waits for its first file: what it takes to start is not ours. */
   async function firstReadMs(own: Scope): Promise<number> {
     const stranger = await Container.start(own, { name: "stranger", memory: 32 * MIB });
+    const calls = stranger.syscalls(own);
+    await calls.must("access", 0, "/");
     const begun = performance.now();
-    expect(await stranger.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal: +32768 kB\n/);
+    expect(await calls.file(daemon.path("proc/meminfo"))).toMatch(/^MemTotal: +32768 kB\n/);
     return performance.now() - begun;
   }
 

@@ -28,6 +28,30 @@ export async function pulseOf(victim: Container, forMs: number, file: string): P
 /** Begins something, which ends with the scope. */
 export type Attack = (scope: Scope) => Promise<void>;
 
+/**
+ * What `take` measures is less than is allowed. It may be more when the machine does more than before: its scope
+ * is closed, what is allowed is measured again, and only the last try counts.
+ */
+export async function expectWithin(
+  allowed: number,
+  take: (scope: Scope) => Promise<number>,
+  measure: () => Promise<number>,
+  tries = 3,
+): Promise<void> {
+  const own = new Scope();
+  let took: number;
+  try {
+    took = await take(own);
+  } finally {
+    await own.close();
+  }
+  if (took >= allowed && tries > 1) {
+    await expectWithin(await measure(), take, measure, tries - 1);
+  } else {
+    expect(took).toBeLessThan(allowed);
+  }
+}
+
 /** Measures a victim, and says what its reads may cost. */
 export class Watch {
   readonly #pulse: (file?: string) => Promise<Pulse>;
@@ -41,7 +65,7 @@ export class Watch {
   }
 
   /** The slowest of a hundred may take twice what it takes beside nothing, and its share of the CPUs. */
-  async measure(): Promise<void> {
+  async measure(): Promise<number> {
     const quiet = await this.#pulse();
     const burning = new Scope();
     try {
@@ -50,6 +74,7 @@ export class Watch {
     } finally {
       await burning.close();
     }
+    return this.#allowed;
   }
 
   /** The first of a few that is within what is allowed, else the last: other work only adds. */
@@ -63,24 +88,13 @@ export class Watch {
 
   /** Reads go on under an attack; what else the machine does may be more than at first. */
   async expectPulse(attack: Attack, file?: string): Promise<void> {
-    for (let tries = 3; tries > 0; tries -= 1) {
-      const own = new Scope();
-      let found: Pulse;
-      try {
-        await attack(own);
-        found = await this.#best(file);
-      } finally {
-        await own.close();
-      }
-      expect(found.failed).toBe(0);
-      if (found.p99 < this.#allowed) {
-        return;
-      }
-      if (tries === 1) {
-        expect(found.p99).toBeLessThan(this.#allowed);
-      }
-      await this.measure();
-    }
+    const take = async (own: Scope): Promise<number> => {
+      await attack(own);
+      const { failed, p99 } = await this.#best(file);
+      expect(failed).toBe(0);
+      return p99;
+    };
+    await expectWithin(this.#allowed, take, () => this.measure());
   }
 }
 
