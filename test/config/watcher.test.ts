@@ -485,7 +485,7 @@ const SHORT_OF_DESCRIPTORS = `
   const pid = Number(process.argv[2]);
   const watch = new Watch((events) => {
     if (events.some(({ kind }) => kind === "lost")) {
-      console.log(watch.state().shortages, watch.tenantOf(pid) > 0);
+      console.log(watch.state().shortages > 0, watch.tenantOf(pid) > 0);
       exitNow(0);
     }
   });
@@ -509,7 +509,7 @@ it.runIf(process.getuid?.() === 0)(
     const script = 'ulimit -n 256; exec "$@"';
     const node = [process.execPath, "-e", SHORT_OF_DESCRIPTORS, addon, `${pid}`, `${DEADLINE_MS}`];
     const { stdout, stderr } = runSync(["/bin/sh", "-c", script, "sh", ...node]);
-    expect([stdout, stderr]).toEqual(["0\n1 true\n", ""]);
+    expect([stdout, stderr]).toEqual(["0\ntrue true\n", ""]);
   },
 );
 

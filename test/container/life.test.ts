@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import { State } from "../support/testing.js";
+import { until } from "../support/wait.js";
 
 const MIB = 2 ** 20;
 const TICK_US = 10_000n;
@@ -81,7 +82,7 @@ it("begins again while an init that has ended is not waited for", async () => {
   const [line] = await once(shell.stdout, "data");
   const pid = Number(line);
   const state = new State(MIB);
-  await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8")).toMatch(/\) Z /);
+  await until("it has ended", () => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
   find(state, { pid: BigInt(pid), startUs: startOf(pid) });
   state.takeOver(false);
   expect(find(state, LATER)).toBe(LATER.startUs);

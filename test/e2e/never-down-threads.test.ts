@@ -5,9 +5,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { removeCgroup } from "../support/cgroups.js";
-import { background, output } from "../support/command.js";
+import { background, finished, outputOf } from "../support/command.js";
 import { Daemon } from "../support/daemon.js";
 import { testName } from "../support/names.js";
+import { waitsInKernel } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
@@ -51,14 +52,20 @@ async function allBlocked(scope: Scope) {
   const daemon = await Daemon.start(scope, "--watchdog-ms", "60000");
   const { workerPid, generation } = await standingBy(daemon);
   const allow = fill(scope, workerPid);
+  // Readers end when the threads are let go.
+  const readers = new Scope();
+  scope.defer(() => readers.close());
   const own = new Scope();
   scope.defer(() => own.close());
   const held = await stall(own, workerPid);
   let answered = 0;
-  const reads = Array.from({ length: MORE_THAN_THREADS }, async () => {
-    await output(["cat", daemon.path("proc/uptime")]);
+  const argv = ["cat", daemon.path("proc/uptime")];
+  const children = Array.from({ length: MORE_THAN_THREADS }, () => background(readers, argv));
+  const reads = children.map(async (child) => {
+    outputOf(argv, await finished(child));
     answered += 1;
   });
+  await until("all readers wait", () => children.every(({ pid }) => waitsInKernel(pid)));
   let most = 0;
   let looks = 0;
   await until("all threads are held", () => {

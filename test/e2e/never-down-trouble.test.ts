@@ -188,13 +188,16 @@ describeLive("a worker in trouble", [], () => {
     const first = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(first.result).toBe("EIO");
     await held.close();
-    expect(first.ms).toBeLessThan(PATIENCE_MS + 1_000);
+    const slackMs = Math.max(1_000, daemon.startedInMs);
+    expect(first.ms).toBeLessThan(PATIENCE_MS + slackMs);
     const second = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(second.result).toBe("EIO");
-    expect(second.ms).toBeLessThan(1_000);
-    const failing = await statusOf(daemon);
+    expect(second.ms).toBeLessThan(slackMs);
+    const failing = await until("it has failed a few times", async () => {
+      const status = await statusOf(daemon);
+      return status.failuresInARow > 2 && status;
+    });
     expect(failing.state).toBe("refusing");
-    expect(failing.failuresInARow).toBeGreaterThan(2);
     expect(failing.failuresInARow).toBeLessThan(12);
 
     writeFileSync(config, `patience-ms = ${PATIENCE_MS}\n`);
