@@ -28,6 +28,8 @@ export interface Limits {
   readonly swap?: number | null;
   /** CPUs by quota. */
   readonly quota?: number | null;
+  /** Its share of CPUs that others want, too: 1–10000, as cgroup2 counts it. */
+  readonly weight?: number;
   /** A list such as "0-1,3". */
   readonly cpuset?: string;
 }
@@ -128,6 +130,10 @@ export class Cgroup {
       } else {
         this.write("cpu", "cpu.cfs_quota_us", quota ?? -1);
       }
+    }
+    if (limits.weight !== undefined) {
+      const shares = limits.weight * 10;
+      this.write("cpu", isV2 ? "cpu.weight" : "cpu.shares", isV2 ? limits.weight : shares);
     }
     if (limits.cpuset !== undefined) {
       this.write("cpuset", "cpuset.cpus", limits.cpuset);
