@@ -5,9 +5,9 @@
 //
 // "answers": those that write to a descriptor of /dev/fuse; "replies": those that answer a system call
 // (SECCOMP_IOCTL_NOTIF_SEND); "takes": those that ask for the second time whether its caller waits, which is
-// before they take text for it from a log. Threads that begin later are let alone, except by "takes". Prints
-// "ready" once it has all of them, and "held" with how many it holds each time it holds one more. Ends with its
-// stdin, and lets all go.
+// before they take text for it from a log. Prints "ready" once it has all threads that there are then, and "held"
+// with how many it holds each time it holds one more. Threads that begin later are let alone, except by "takes".
+// Ends with its stdin, and lets all go.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -67,23 +67,47 @@ static int ends_work(pid_t thread) {
   return writes && is_fuse((unsigned long)info.entry.args[0]);
 }
 
+/* Stops the threads that there are and have not been stopped before; how many, or -1. */
+static int stop_threads(long options) {
+  static pid_t stopped[1024];
+  static size_t all;
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/task", pid);
+  DIR *threads = opendir(path);
+  if (threads == NULL) return -1;
+  int count = 0;
+  for (struct dirent *one; (one = readdir(threads)) != NULL;) {
+    const pid_t thread = (pid_t)atoi(one->d_name);
+    size_t known = 0;
+    while (known < all && stopped[known] != thread) ++known;
+    if (thread <= 0 || known < all || all == sizeof(stopped) / sizeof(stopped[0])) continue;
+    // It has ended since, or begins and is ours already.
+    if (ptrace(PTRACE_SEIZE, thread, NULL, (void *)options) != 0) {
+      if (errno == ESRCH || errno == EPERM) continue;
+      return -1;
+    }
+    stopped[all++] = thread;
+    ++count;
+    ptrace(PTRACE_INTERRUPT, thread, NULL, NULL);
+    // What it stops with is looked at later. One that has stopped begins no others.
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)thread, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL) != 0 &&
+           errno == EINTR) {
+    }
+  }
+  closedir(threads);
+  return count;
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   pid = atoi(argv[1]);
   what = argv[2];
-  char path[64];
-  snprintf(path, sizeof(path), "/proc/%d/task", pid);
   const long options =
       PTRACE_O_TRACESYSGOOD | (strcmp(what, "takes") == 0 ? PTRACE_O_TRACECLONE : 0);
-  DIR *threads = opendir(path);
-  if (threads == NULL) return 1;
-  for (struct dirent *one; (one = readdir(threads)) != NULL;) {
-    const pid_t thread = (pid_t)atoi(one->d_name);
-    if (thread <= 0) continue;
-    if (ptrace(PTRACE_SEIZE, thread, NULL, (void *)options) != 0) return 1;
-    if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) != 0) return 1;
-  }
-  closedir(threads);
+  int more = stop_threads(options);
+  if (more <= 0) return 1;
+  while (more > 0) more = stop_threads(options);
   puts("ready");
   fflush(stdout);
   for (int held = 0;;) {
