@@ -42,7 +42,7 @@ export function pidNamespaceOf(pid: number): number | undefined {
   return numberOf(pid, "pid");
 }
 
-/** identityOf() of the native binding, or containerOf(). */
+/** identityOf() of the native binding, or locationOf(). */
 export type Identify<C extends ContainerIdentity> = (pid: number) => C | null;
 
 /** The container of a process; undefined for processes of the host and for those that have ended. */

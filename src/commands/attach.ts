@@ -16,10 +16,10 @@ import { listNamespaces, type MountNamespace, runInside } from "../attach/namesp
 import { exclusionFromHooks } from "../attach/selection.js";
 import { helperSettings } from "../attach/settings.js";
 import type { Config } from "../config.js";
-import { findContainer } from "../containers/find.js";
+import { findContainer, withFigures } from "../containers/find.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
 import { canonicalPath } from "../mountpoint.js";
-import type { ContainerInfo } from "../native/binding.js";
+import type { LocatedContainer } from "../native/binding.js";
 import { requireRoot } from "../root.js";
 import { printable } from "../text.js";
 import { requireSight } from "../unseen.js";
@@ -34,14 +34,15 @@ const TENANT_MS = 120_000;
 const IN_PLACE = { timeoutMs: 25_000, attempts: 3 } as const;
 
 interface Outcome {
-  readonly container: ContainerInfo;
+  readonly container: LocatedContainer;
+  /** Processes in it; each may have ended. */
+  readonly pids: readonly number[];
   readonly reports: readonly HelperReport[];
 }
 
 type Action = "attach" | "detach";
 
-/** With all that `--json` prints of a container. */
-type Namespace = MountNamespace<ContainerInfo>;
+type Namespace = MountNamespace<LocatedContainer>;
 
 interface Flags {
   readonly all?: boolean;
@@ -63,7 +64,7 @@ function selected(
   }
   const only = word === undefined ? undefined : findContainer(context.addon(), word).id;
   const byContainer = new Map<string, Namespace[]>();
-  for (const namespace of listNamespaces(context.addon().containerOf)) {
+  for (const namespace of listNamespaces(context.addon().locationOf)) {
     const { id } = namespace.container;
     if (only === undefined || only === id) {
       byContainer.set(id, [...(byContainer.get(id) ?? []), namespace]);
@@ -122,7 +123,7 @@ async function takePlace(
 
 async function workOn(
   work: Work,
-  container: ContainerInfo,
+  container: LocatedContainer,
   namespaces: readonly Namespace[],
 ): Promise<Outcome> {
   const { helper, action, config, mountpoint, inPlaceOf, tookMs } = work;
@@ -151,7 +152,7 @@ async function workOn(
     reports.push(report);
     tookMs.set(container.tenant, before + performance.now() - began);
   }
-  return { container, reports };
+  return { container, pids: namespaces.flatMap(({ pids }) => pids), reports };
 }
 
 /** Works on tenants at the same time, and on the containers of one tenant one after the other. */
@@ -232,7 +233,13 @@ async function act(
   const work = { leftAlone, helper, action, config, mountpoint, remember, inPlaceOf, tookMs };
   const all = await workOnAll(work, groups);
   if (options.json === true) {
-    context.print(toJson(all));
+    // Only now, because to read a container's figures may take as long as it likes.
+    const binding = context.addon();
+    const full = all.map(({ container, pids, reports }) => ({
+      container: withFigures(binding, container, pids),
+      reports,
+    }));
+    context.print(toJson(full));
   } else if (all.length === 0) {
     const isLeftOut = options.automatic === true && named.length > 0;
     context.print(isLeftOut ? "no containers that get the files automatically" : "no containers");

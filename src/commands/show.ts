@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config.js";
-import { findContainer } from "../containers/find.js";
+import { findContainer, withFigures } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import type { ContainerIdentity } from "../native/binding.js";
@@ -97,9 +97,7 @@ export function addShow(program: Command, context: Context): void {
         return text === undefined ? [] : [[path, text] as const];
       });
       if (options.json === true) {
-        const { id } = container;
-        const found = binding.containerOf(container.init);
-        const full = found?.id === id ? found : container;
+        const full = withFigures(binding, container);
         context.print(toJson({ container: full, files: Object.fromEntries(files) }));
       } else {
         const text =

@@ -35,7 +35,7 @@ async function before(context: Context, command: Command): Promise<Prepared> {
   }
   await requireSight(mountpoint);
   return freezeContainers({
-    containers: context.addon().scanContainers(),
+    containers: context.addon().locateContainers(),
     identity: config,
     serving,
     record: SLEEP_RECORD,

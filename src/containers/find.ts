@@ -1,5 +1,5 @@
 import { errnoOf, VprocfsError } from "../errors.js";
-import type { LocatedContainer, NativeBinding } from "../native/binding.js";
+import type { ContainerInfo, LocatedContainer, NativeBinding } from "../native/binding.js";
 import { isRoot } from "../root.js";
 import { didYouMean, isShortFor, printable } from "../text.js";
 import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
@@ -144,4 +144,26 @@ export function findContainer(
     throw new VprocfsError("CONTAINER", `${what} '${printable(word)}'${didYouMean(word, names)}`);
   }
   return found;
+}
+
+/**
+ * The container with its figures, by processes that may be in it; without them if it has ended or they cannot be read.
+ * Does not return while a file of its cgroups does not answer.
+ */
+export function withFigures(
+  { containerOf }: Pick<NativeBinding, "containerOf">,
+  container: LocatedContainer,
+  pids: readonly number[] = [],
+): ContainerInfo | LocatedContainer {
+  for (const pid of [container.init, ...pids]) {
+    try {
+      const found = containerOf(pid);
+      if (found?.id === container.id) {
+        return found;
+      }
+    } catch {
+      // Another one may be left.
+    }
+  }
+  return container;
 }

@@ -4,7 +4,7 @@ import { statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf } from "../errors.js";
 import type { Mount } from "../mountinfo.js";
-import type { ContainerInfo } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
 import { statField } from "../processes.js";
 import { readFigure, valueIn } from "../tools/cgroup-files.js";
 
@@ -75,7 +75,7 @@ function isPopulated({ control }: Freezer): boolean {
  * freezing it would freeze one of the processes `excluded`.
  */
 export function freezerOf(
-  { init, cgroup }: Pick<ContainerInfo, "init" | "cgroup">,
+  { init, cgroup }: Pick<ContainerIdentity, "init" | "cgroup">,
   mounts: readonly Mount[],
   excluded: readonly number[],
   procfs = "/proc",

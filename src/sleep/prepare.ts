@@ -5,7 +5,7 @@
 
 import { readKernelTreeMounts, readMounts } from "../mountinfo.js";
 import { type Identity, isOurs } from "../mountpoint.js";
-import type { ContainerInfo } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
 import {
   ancestorsOf,
   type Freezer,
@@ -31,7 +31,7 @@ export interface Prepared {
 const MAX_TABLE_BYTES = 4 << 20;
 const MAX_TABLES = 32;
 
-function hasOurs({ init }: ContainerInfo, identity: Identity): boolean {
+function hasOurs({ init }: ContainerIdentity, identity: Identity): boolean {
   try {
     const mounts = readKernelTreeMounts(`/proc/${init}/mountinfo`, MAX_TABLE_BYTES);
     return mounts.some((mount) => isOurs(mount, identity));
@@ -44,8 +44,11 @@ function hasOurs({ init }: ContainerInfo, identity: Identity): boolean {
  * The outermost containers that have our files, in themselves or nested; each is frozen as a whole. The
  * suspend waits for this, so no tenant may make it take long.
  */
-function outermost(containers: readonly ContainerInfo[], identity: Identity): ContainerInfo[] {
-  const tenants = new Map<string, ContainerInfo[]>();
+function outermost(
+  containers: readonly ContainerIdentity[],
+  identity: Identity,
+): ContainerIdentity[] {
+  const tenants = new Map<string, ContainerIdentity[]>();
   for (const one of containers) {
     tenants.set(one.tenant, [...(tenants.get(one.tenant) ?? []), one]);
   }
@@ -84,7 +87,7 @@ function freeze(record: string, freezer: Freezer): boolean {
  * one of the processes `serving`, or this process, runs in it.
  */
 export async function freezeContainers(options: {
-  readonly containers: readonly ContainerInfo[];
+  readonly containers: readonly ContainerIdentity[];
   readonly identity: Identity;
   readonly serving: readonly number[];
   readonly record: string;

@@ -1,8 +1,16 @@
-import { describe, expect, it, vi } from "vitest";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { mountNamespaceOf } from "../../src/attach/namespaces.js";
 import { CONFIG_KEYS, kebabOf } from "../../src/config.js";
+import { figuresSocketOf } from "../../src/figures.js";
 import type { NativeBinding } from "../../src/native/binding.js";
 import { main } from "../../src/program.js";
 import { collecting, container, fakeBinding, type Outcome } from "../support/fake-binding.js";
+import { until } from "../support/wait.js";
 
 async function cli(argv: string[], binding?: NativeBinding, env?: NodeJS.ProcessEnv) {
   const outcome: Outcome = { out: "", err: "", status: 0 };
@@ -249,6 +257,58 @@ describe.runIf(process.getuid?.() === 0)("attach and detach", () => {
       err: "",
       status: 0,
     });
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)("while a file of a cgroup does not answer", () => {
+  /** Counts who waits for such a file, and processes that are looked at without. */
+  function slow() {
+    const asked = { waiting: 0, others: 0 };
+    const waits = (): never => {
+      asked.waiting += 1;
+      throw new Error("it does not answer");
+    };
+    const other = (): null => {
+      asked.others += 1;
+      return null;
+    };
+    const binding = { ...fakeBinding([], other), scanContainers: waits, containerOf: waits };
+    return { asked, binding };
+  }
+
+  it("containers are attached and detached all the same", async () => {
+    const argv = ["--pid", "--mount", "--fork", "--kill-child", "sleep", "1000"];
+    const child = spawn("unshare", argv, { stdio: "ignore" });
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+    const own = mountNamespaceOf(process.pid);
+    const children = `/proc/${child.pid}/task/${child.pid}/children`;
+    await until("it runs in namespaces of its own", () => {
+      const pid = Number(readFileSync(children, "utf8"));
+      return pid > 0 && mountNamespaceOf(pid) !== own;
+    });
+    const { asked, binding } = slow();
+    const { out } = await cli(["detach", "--all", "--for-now"], binding);
+    expect(out).toBe("no containers\n");
+    expect(asked.others).toBeGreaterThan(0);
+    expect(asked.waiting).toBe(0);
+  });
+
+  it("containers are frozen before a suspend all the same", async () => {
+    const mountpoint = `/nonexistent/cli-test-${process.pid}`;
+    const path = figuresSocketOf(mountpoint);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const answer = JSON.stringify({ version: "0.1.0", resources: {}, containers: {} });
+    const server = createServer((socket) => socket.end(answer)).listen(path);
+    onTestFinished(() => {
+      server.close();
+    });
+    await once(server, "listening");
+    const { asked, binding } = slow();
+    const argv = ["sleep", "pre", "--mountpoint", mountpoint];
+    expect(await cli(argv, binding)).toEqual({ out: "frozen: 0\n", err: "", status: 0 });
+    expect(asked.waiting).toBe(0);
   });
 });
 
