@@ -9,8 +9,8 @@ import { type Freezer, setFrozen } from "./freezer.js";
 /** One file for the host, however many mounts there are. */
 export const SLEEP_RECORD = "/run/vprocfs/frozen";
 
-/** A line for each cgroup. Names of cgroups have no newlines. */
-const LINE = /^(\d+) (\/.*)$/;
+/** A line for each cgroup. Names of cgroups have no newlines, but may have a carriage return or U+2028. */
+const LINE = /^(\d+) (\/.*)$/s;
 
 /** The recorded freezers; incomplete lines are skipped. */
 export function recorded(record: string): Freezer[] {
