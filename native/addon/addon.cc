@@ -23,6 +23,7 @@
 #include "container/container.h"
 #include "container/name.h"
 #include "fuse/mount.h"
+#include "source/cgroup_dir.h"
 #include "view/memory_model.h"
 #include "view/view.h"
 
@@ -68,19 +69,22 @@ JsObject located(Napi::Env env, const ContainerDescription& d, const SharedServi
 
 /// The same with figures: to read those flushes the counters of the container's whole subtree,
 /// whose size the container decides, and waits for files that may not answer.
-Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
+Result<Napi::Object> to_js(Napi::Env env, const ContainerDescription& d,
+                           const SharedServices& around) {
   Container container(d, around);
-  const Facts f = container.facts(kNeedMemory | kNeedCpus, boottime_us()).value_or({});
+  const auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
+  if (!facts) return facts.error();
+  const Facts& f = facts.value();
   std::optional<double> quota;
   if (f.bandwidth) {
     quota =
         static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
   }
-  return located(env, d, around)
-      .set("memoryLimit", f.memory.limit_bytes)
-      .set("swapLimit", f.memory.swap.limit_bytes)
-      .set("cpus", f.shown_cpus.size())
-      .set("cpuQuota", quota);
+  return Napi::Object(located(env, d, around)
+                          .set("memoryLimit", f.memory.limit_bytes)
+                          .set("swapLimit", f.memory.swap.limit_bytes)
+                          .set("cpus", f.shown_cpus.size())
+                          .set("cpuQuota", quota));
 }
 
 /// What reading a container outside a session needs. Kept as long as its environment: to open it
@@ -111,8 +115,26 @@ struct Tools {
 Result<Napi::Value> scan_containers(Napi::Env env) {
   const auto tools = Tools::of(env);
   if (!tools) return tools.error();
-  const auto make = [&](const auto& found) { return to_js(env, found, tools.value()->around); };
-  return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
+  const Resolver& resolver = *tools.value()->host->resolver;
+  const SharedServices& around = tools.value()->around;
+  const auto has_ended = [&](const ContainerDescription& d) {
+    const auto now = resolver.of_process(d.init);
+    return !now || !now.value() || !(now.value()->id == d.id);
+  };
+  Napi::Array out = Napi::Array::New(env);
+  for (const ContainerDescription& found : resolver.scan()) {
+    const Napi::HandleScope scope(env);
+    const auto full = to_js(env, found, around);
+    if (full) {
+      out.Set(out.Length(), full.value());
+      continue;
+    }
+    const Error& error = full.error();
+    if ((error.code == ESRCH || is_of_removed(error)) && has_ended(found)) continue;
+    out.Set(out.Length(),
+            Napi::Object(located(env, found, around).set("problem", problem_of(error))));
+  }
+  return Napi::Value(out);
 }
 
 Result<Napi::Value> locate_containers(Napi::Env env) {
@@ -148,7 +170,9 @@ Result<Napi::Value> found_for(Napi::Env env, int32_t pid, Make make) {
   const auto found = tools.value()->host->resolver->of_process(pid);
   if (!found) return found.error();
   if (!found.value()) return env.Null();
-  return Napi::Value(make(*found.value(), tools.value()->around));
+  Result<Napi::Object> made = make(*found.value(), tools.value()->around);
+  if (!made) return made.error();
+  return Napi::Value(made.value());
 }
 
 Result<Napi::Value> container_of(Napi::Env env, int32_t pid) {

@@ -2,6 +2,9 @@ import type { Command } from "commander";
 import { defaultOf } from "../config.js";
 import { GivenNames } from "../containers/given-names.js";
 import { containerTable } from "../containers/table.js";
+import { ExitStatus } from "../errors.js";
+import type { ContainerInfo } from "../native/binding.js";
+import { printable } from "../text.js";
 import { type Context, toJson, warnOfOthers } from "./context.js";
 
 /** `vprocfs ls` */
@@ -15,7 +18,14 @@ export function addLs(program: Command, context: Context): void {
     .option("--json", "print an array of objects; sizes in bytes, null for no limit")
     .action(async (options: { readonly json?: boolean }) => {
       await warnOfOthers(context, String(defaultOf("mountpoint")));
-      const containers = context.addon().scanContainers();
+      const all = context.addon().scanContainers();
+      const containers = all.filter((one): one is ContainerInfo => !("problem" in one));
+      for (const one of all) {
+        if ("problem" in one) {
+          context.warn?.(`${printable(one.name)} is left out: ${printable(one.problem)}`);
+          context.exit(ExitStatus.failure);
+        }
+      }
       const given = new GivenNames().of(containers);
       if (options.json === true) {
         const called = ({ id }: { id: string }) => ({ givenName: given.get(id) ?? null });

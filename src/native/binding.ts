@@ -76,6 +76,12 @@ export interface ContainerInfo extends LocatedContainer {
   readonly cpuQuota: number | null;
 }
 
+/** A container as found on the host, whose figures could not be read. */
+export interface UnreadContainer extends LocatedContainer {
+  /** Why: "/sys/fs/cgroup/web1: Too many open files". */
+  readonly problem: string;
+}
+
 /** The memory of the node, in bytes. */
 export interface NodeMemory {
   readonly total: number;
@@ -206,10 +212,13 @@ export interface NativeBinding {
     options: SessionOptions,
   ) => NativeSession;
   /** Scans the host for containers. Does not return while a file of a cgroup does not answer. */
-  scanContainers(): ContainerInfo[];
+  scanContainers(): (ContainerInfo | UnreadContainer)[];
   /** The same without figures: reads no file of a cgroup. */
   locateContainers(): LocatedContainer[];
-  /** The container of a process; null: a process of the host. Throws ESRCH if the process has ended. */
+  /**
+   * The container of a process; null: a process of the host. Throws ESRCH if the process has ended, and other errors
+   * if figures cannot be read.
+   */
   containerOf(pid: number): ContainerInfo | null;
   /** The same without figures: reads no file of its cgroups. */
   locationOf(pid: number): LocatedContainer | null;

@@ -240,6 +240,17 @@ describe("ls", () => {
     expect((await cli(["ls"], fakeBinding([]))).out).toBe("no containers\n");
     expect((await cli(["ls", "--json"], fakeBinding([]))).out).toBe("[]\n");
   });
+
+  it("leaves out a container whose figures cannot be read, says so and fails", async () => {
+    const { memoryLimit: _, swapLimit: _1, cpus: _2, cpuQuota: _3, ...unread } = container();
+    const problem = "/sys/fs/cgroup/lxc.payload.web1: Too many open files";
+    const read = container({ id: "3c4d", name: "db" });
+    const scanContainers = () => [{ ...unread, problem }, read];
+    const { out, err, status } = await cli(["ls"], { ...two, scanContainers });
+    expect(err).toContain(`web1 is left out: ${problem}`);
+    expect(out).toMatch(/^ID .*\n3c4d +db .*\n$/);
+    expect(status).toBe(1);
+  });
 });
 
 describe.runIf(process.getuid?.() === 0)("attach and detach", () => {

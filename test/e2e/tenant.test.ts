@@ -2,10 +2,13 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { expect, it } from "vitest";
 import { findContainer } from "../../src/containers/find.js";
+import { nativeCandidates } from "../../src/layout.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { MIB } from "../support/cgroups.js";
+import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
 import { Daemon } from "../support/daemon.js";
@@ -41,6 +44,23 @@ async function hoard(scope: Scope, count: number, file: string): Promise<string>
   return `${(await once(child.stdout, "data"))[0]}`;
 }
 
+/** Looks for the container of an init with room for no, one, two, ... further descriptors; prints what is found. */
+const SHORT_OF_FILES = `
+  const { openSync, closeSync } = require("node:fs");
+  const [addon, init] = process.argv.slice(1);
+  const { scanContainers } = require(addon);
+  scanContainers();
+  const all = [];
+  for (;;) try { all.push(openSync("/dev/null")); } catch { break; }
+  const found = [];
+  for (let room = 0; room < 40; room += 1) {
+    try { found.push(scanContainers().filter((one) => one.init === Number(init))); }
+    catch { found.push([]); }
+    closeSync(all.pop());
+  }
+  console.log(JSON.stringify(found));
+`;
+
 describeLive("a tenant", ["busybox"], () => {
   it("is the outermost container", async () => {
     const scope = testScope();
@@ -63,6 +83,25 @@ describeLive("a tenant", ["busybox"], () => {
     expect(name).toBe(chain[0]?.cgroup.name);
     expect(inner).toEqual([`${name}/in1`, `${name}/in2`]);
     expect(findContainer(loadAddon(), `${name}/in2`).id).toBe(found[2]?.id);
+  });
+
+  it("has no figures rather than wrong ones where they cannot be read", async () => {
+    const scope = testScope();
+    const { init } = await Container.start(scope, { memory: 64 * MIB, quota: 1 });
+    const addon = nativeCandidates("vprocfs.node").find((path) => existsSync(path));
+    const argv = ["prlimit", "--nofile=256", process.execPath, "-e", SHORT_OF_FILES];
+    const seen = JSON.parse(await output([...argv, addon ?? "", `${init}`]));
+    const full = { memoryLimit: 64 * MIB, cpuQuota: 1 };
+    expect(seen.at(-1)).toMatchObject([full]);
+    const unread = { problem: expect.stringMatching(/: Too many open files$/) };
+    for (const one of seen) {
+      expect([
+        [],
+        [expect.objectContaining(full)],
+        [expect.objectContaining(unread)],
+      ]).toContainEqual(one);
+    }
+    expect(seen).toContainEqual([expect.objectContaining(unread)]);
   });
 
   it("takes no other's name for what it nests", async () => {
