@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { alignedLines } from "../columns.js";
+import { alignedLines, fitted } from "../columns.js";
 import { findContainer } from "../containers/find.js";
 import { VprocfsError } from "../errors.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
@@ -16,7 +16,7 @@ function asText(name: string, explanation: Explanation): string {
   const rows = sources.map(({ path, key, value, means }) => [
     printable(path),
     key,
-    printable(value).slice(0, 60),
+    fitted(printable(value), 60),
     means,
   ]);
   const decided = decidedBy === undefined ? [] : [`decided by  ${printable(decidedBy)}`];

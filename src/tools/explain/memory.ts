@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { CgroupPlace } from "../../native/binding.js";
 import { chainOf, limitOf, readFigure, valueIn } from "../cgroup-files.js";
 import {
   type Field,
@@ -19,15 +20,16 @@ const MEMINFO = "proc/meminfo";
 
 const memoryOf = ({ container }: Inputs) => container.cgroups.memory;
 
-function memoryLimit(inputs: Inputs): Part {
-  const hostTotal = hostBytes("MemTotal");
-  return limits(
-    memoryOf(inputs),
-    "memory.max",
-    "memory.limit_in_bytes",
-    "memory limit, bytes",
-    hostTotal,
-  );
+function memoryLimit(inputs: Inputs, ceiling: number): Part {
+  const means = "memory limit, bytes";
+  return limits(memoryOf(inputs), "memory.max", "memory.limit_in_bytes", means, ceiling);
+}
+
+/** The limit that MemTotal is; none decides where the memory nodes of the container have less. */
+function totalLimit(inputs: Inputs): Part {
+  const shownKb = Number.parseInt(meminfoValue(inputs.read(MEMINFO), "MemTotal") ?? "", 10);
+  const ceiling = Number.isNaN(shownKb) ? Number.POSITIVE_INFINITY : (shownKb + 1) * 1024;
+  return memoryLimit(inputs, Math.min(hostBytes("MemTotal"), ceiling));
 }
 
 const NODES = "/sys/devices/system/node";
@@ -50,16 +52,44 @@ function stat(inputs: Inputs, v2: string, v1: string, means: string): Part {
   return own(memoryOf(inputs), ["memory.stat", v2], ["memory.stat", v1], `${means}, bytes`);
 }
 
+/**
+ * v1's limits of memory and swap together, and those of memory. What the least of both leaves for swap decides, or what
+ * the container's own leave; not where all that the host has fits in.
+ */
+function swapLimitV1(inputs: Inputs, place: CgroupPlace): readonly Part[] {
+  const [memory, swap] = [hostBytes("MemTotal"), hostBytes("SwapTotal")];
+  const files = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"] as const;
+  const levels = chainOf(place).map((directory) => {
+    const [most = Number.POSITIVE_INFINITY, both = Number.POSITIVE_INFINITY] = files.map((file) =>
+      limitOf(readFigure(join(directory, file))),
+    );
+    return { directory, most, both };
+  });
+  const least = leastBy(levels, ({ both }) => both);
+  const most = Math.min(...levels.map((level) => level.most));
+  const lower = [...(least === undefined ? [] : [{ ...least, most }]), ...levels.slice(0, 1)]
+    .filter(({ both }) => both < memory + swap)
+    .map((level) => ({
+      ...level,
+      left:
+        level.both - (level.most === Number.POSITIVE_INFINITY ? 0 : Math.min(level.most, memory)),
+    }))
+    .filter(({ left }) => left < swap);
+  const means = "limit of memory and swap together, bytes";
+  return [
+    {
+      sources: limits(place, "", files[1], means).sources,
+      decidedBy: leastBy(lower, ({ left }) => Math.max(left, 0))?.directory,
+    },
+    { sources: memoryLimit(inputs, memory).sources },
+  ];
+}
+
 function swapLimit(inputs: Inputs): readonly Part[] {
   const place = memoryOf(inputs);
-  const limit = limits(
-    place,
-    "memory.swap.max",
-    "memory.memsw.limit_in_bytes",
-    place?.v2 === true ? "swap limit, bytes" : "limit of memory and swap together, bytes",
-    place?.v2 === true ? hostBytes("SwapTotal") : undefined,
-  );
-  return place?.v2 === true ? [limit] : [limit, memoryLimit(inputs)];
+  return place?.v2 === false
+    ? swapLimitV1(inputs, place)
+    : [limits(place, "memory.swap.max", "", "swap limit, bytes", hostBytes("SwapTotal"))];
 }
 
 /** How much swap there is, and how much of it is in use. */
@@ -195,7 +225,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     parts: (inputs) => [
       hostMeminfo("MemTotal", "what the host has"),
       memoryNodes(inputs),
-      memoryLimit(inputs),
+      totalLimit(inputs),
     ],
     result: meminfo("MemTotal"),
   },
@@ -266,8 +296,9 @@ export const MEMORY_FIELDS: readonly Field[] = [
     file: MEMINFO,
     formula:
       "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit (v1: of memory and swap, and what the container has in memory), memory.swap.high - use of it and of every one above (v2), and the host's SwapFree",
+    // Which of all these decides is not known here.
     parts: (inputs) => [
-      ...swapParts(inputs),
+      ...swapParts(inputs).map(({ sources }) => ({ sources })),
       swapAbove(inputs),
       swapHigh(inputs),
       hostMeminfo("SwapFree", "what the host has free"),
