@@ -3,17 +3,25 @@ import { createInterface } from "node:readline";
 import { errnoOf, VprocfsError } from "../errors.js";
 import type { KernelLogRecord } from "../native/session.js";
 import { printable } from "../text.js";
-import { logSocketOf, type Reply, ReplySchema, type Request } from "./protocol.js";
+import { logSocketOf, MAX_CLIENTS, type Reply, ReplySchema, type Request } from "./protocol.js";
 
 /** How long to wait for the next worker. */
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 100;
+/** A connection that lasted so long was served until it ended. */
+const SERVED_MS = 1000;
+
+/** Errors after which another attempt may do: the next worker serves, or a place is free. */
+const PASSING: readonly string[] = ["EBUSY", "ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
 const REASONS: Readonly<Record<string, string>> = {
   ESRCH: "the container is gone",
   ENOTSUP: "this vprocfs keeps no kernel logs of containers",
   ENOENT: 'the vprocfs here keeps no kernel logs (kernel-log = "off", or another version)',
+  EBUSY: `too many follow logs here: ${MAX_CLIENTS} already do`,
   ECONNREFUSED: "the vprocfs here does not answer",
+  ECONNRESET: "the vprocfs here does not answer",
+  EPIPE: "the vprocfs here does not answer",
   EACCES: "must be run as root",
 };
 
@@ -41,7 +49,8 @@ function ask(
     const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
     let ending: Ending = "cut";
     socket.on("error", (error) => {
-      ending = { error: errnoOf(error) ?? "EIO" };
+      // What the other side has said explains more.
+      ending = ending === "cut" ? { error: errnoOf(error) ?? "EIO" } : ending;
       resolve(ending);
     });
     createInterface({ input: socket })
@@ -64,13 +73,14 @@ function ask(
 
 /**
  * Passes the records of a container's kernel log to `tell`; with `follow` also later ones, until the container ends.
- * Throws a VprocfsError if the log cannot be had.
+ * Throws a VprocfsError if the log cannot be had within `patienceMs`.
  */
 export async function readKernelLog(
   mountpoint: string,
   id: string,
   follow: boolean,
   tell: (record: KernelLogRecord) => void,
+  patienceMs = PATIENCE_MS,
 ): Promise<void> {
   const path = logSocketOf(mountpoint);
   let from = 0;
@@ -79,6 +89,7 @@ export async function readKernelLog(
   let lastReplyMs = Date.now();
   let isKnown = false;
   for (;;) {
+    const beganMs = Date.now();
     const ending = await ask(path, { id, from, follow }, (record) => {
       // After a stop and a start, numbers begin at 0 again. Records that were passed on before are known by
       // their times.
@@ -98,16 +109,18 @@ export async function readKernelLog(
     }
     // If a worker has ended, the next one continues.
     const error = ending === "cut" ? "ECONNREFUSED" : ending.error;
-    if (ending === "cut") {
-      lastReplyMs = Date.now();
-    } else if (error === "ESRCH" && isKnown) {
+    if (error === "ESRCH" && isKnown) {
       return;
     }
-    const mayReturn = error === "ECONNREFUSED" || (error === "ENOENT" && isKnown);
-    if (!mayReturn || Date.now() - lastReplyMs > PATIENCE_MS) {
-      const reason = isKnown
-        ? "the vprocfs here has stopped"
-        : (REASONS[error] ?? `cannot get the kernel log (${error})`);
+    if (Date.now() - beganMs > SERVED_MS) {
+      lastReplyMs = Date.now();
+    }
+    const mayReturn = PASSING.includes(error) || (error === "ENOENT" && isKnown);
+    if (!mayReturn || Date.now() - lastReplyMs > patienceMs) {
+      const reason =
+        isKnown && error !== "EBUSY"
+          ? "the vprocfs here has stopped"
+          : (REASONS[error] ?? `cannot get the kernel log (${error})`);
       throw new VprocfsError("NOT_MOUNTED", `${printable(mountpoint)}: ${reason}`);
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

@@ -6,6 +6,9 @@ export function logSocketOf(mountpoint: string): string {
   return socketOf(mountpoint).replace(/\.sock$/, ".log");
 }
 
+/** Clients at a time; others get the error EBUSY. */
+export const MAX_CLIENTS = 64;
+
 /** The client's request: one line of JSON. */
 export const RequestSchema = z.object({
   id: z.string().check(z.maxLength(64)),

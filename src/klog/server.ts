@@ -6,14 +6,14 @@ import { errnoOf, messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import type { NativeSession } from "../native/session.js";
 import { listenInPlace } from "../operator-socket.js";
-import { logSocketOf, type Reply, type Request, RequestSchema } from "./protocol.js";
+import { logSocketOf, MAX_CLIENTS, type Reply, type Request, RequestSchema } from "./protocol.js";
 
 /** Records that are read at a time. */
 const PAGE = 500;
 /** How often a client that follows is sent new records. */
 const LOOK_MS = 100;
-/** Clients at a time. */
-const MAX_CLIENTS = 64;
+/** How long one that is refused may take to read why. */
+const REFUSAL_MS = 1000;
 
 function send(socket: Socket, reply: Reply): void {
   socket.write(`${JSON.stringify(reply)}\n`);
@@ -81,6 +81,15 @@ function serveClient(socket: Socket, session: NativeSession): void {
   });
 }
 
+/** Reads the request, because a socket that is closed with unread data has its peer lose what it was sent. */
+function refuse(socket: Socket): void {
+  socket.on("error", () => socket.destroy()).setTimeout(REFUSAL_MS, () => socket.destroy());
+  socket.once("data", () => {
+    send(socket, { error: "EBUSY" });
+    socket.end();
+  });
+}
+
 /** Answers `vprocfs dmesg` while an engine that has kernel logs of containers serves. */
 export function kernelLogServer(mountpoint: string, log: Logger): Companion {
   const path = logSocketOf(mountpoint);
@@ -93,11 +102,15 @@ export function kernelLogServer(mountpoint: string, log: Logger): Companion {
         return;
       }
       server = createServer((socket) => {
+        if (clients.size >= MAX_CLIENTS) {
+          refuse(socket);
+          return;
+        }
         clients.add(socket);
         socket.once("close", () => clients.delete(socket));
         serveClient(socket, session);
       });
-      server.maxConnections = MAX_CLIENTS;
+      server.maxConnections = 2 * MAX_CLIENTS;
       listenInPlace(server, path, (error) => {
         log.warn({ error: messageOf(error) }, "cannot answer vprocfs dmesg");
       });

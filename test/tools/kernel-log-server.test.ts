@@ -1,11 +1,14 @@
 // The socket on which a worker answers `vprocfs dmesg`.
 
-import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdirSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
+import { dirname } from "node:path";
 import pino from "pino";
 import { expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.js";
 import { readKernelLog } from "../../src/klog/client.js";
-import { logSocketOf } from "../../src/klog/protocol.js";
+import { logSocketOf, MAX_CLIENTS } from "../../src/klog/protocol.js";
 import { kernelLogServer } from "../../src/klog/server.js";
 import { testName } from "../support/names.js";
 import { testScope } from "../support/test-scope.js";
@@ -26,27 +29,73 @@ function engine(): Engine {
   return { session: { kernelLog } } as unknown as Engine;
 }
 
-it.runIf(process.getuid?.() === 0)(
-  "leaves no listeners while a client is slow to read",
-  async () => {
-    const mountpoint = `/${testName("klog-")}`;
-    const server = kernelLogServer(mountpoint, pino({ level: "silent" }));
-    testScope().defer(() => server.stop(true));
-    const warnings: string[] = [];
-    const onWarning = (warning: Error): void => {
-      warnings.push(warning.name);
-    };
-    process.on("warning", onWarning);
+const asRoot = it.runIf(process.getuid?.() === 0);
+
+async function serving(): Promise<string> {
+  const mountpoint = `/${testName("klog-")}`;
+  const server = kernelLogServer(mountpoint, pino({ level: "silent" }));
+  testScope().defer(() => server.stop(true));
+  server.start(engine());
+  await until("it listens", () => existsSync(logSocketOf(mountpoint)));
+  return mountpoint;
+}
+
+/** How many records a client gets. */
+async function count(mountpoint: string, patienceMs?: number): Promise<number> {
+  let records = 0;
+  const tell = (): void => {
+    records += 1;
+  };
+  await readKernelLog(mountpoint, "7", false, tell, patienceMs);
+  return records;
+}
+
+asRoot("has one more client wait for a place, and says why it gets none", async () => {
+  const mountpoint = await serving();
+  const others = Array.from({ length: MAX_CLIENTS }, () => {
+    const socket = createConnection(logSocketOf(mountpoint)).on("error", () => {});
     testScope().defer(() => {
-      process.off("warning", onWarning);
+      socket.destroy();
     });
-    server.start(engine());
-    await until("it listens", () => existsSync(logSocketOf(mountpoint)));
-    let records = 0;
-    await readKernelLog(mountpoint, "7", false, () => {
-      records += 1;
-    });
-    expect(records).toBe(PAGES * 500);
-    expect(warnings).toEqual([]);
-  },
-);
+    return socket;
+  });
+  await Promise.all(others.map((socket) => once(socket, "connect")));
+  await expect(count(mountpoint, 0)).rejects.toThrow("too many follow logs here: 64");
+  const waits = count(mountpoint);
+  others[0]?.destroy();
+  expect(await waits).toBe(PAGES * 500);
+});
+
+asRoot("is asked again if it closes a connection before it has read the request", async () => {
+  const mountpoint = `/${testName("klog-")}`;
+  const path = logSocketOf(mountpoint);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  let connections = 0;
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    connections += 1;
+    if (connections < 3) {
+      socket.destroy();
+    } else {
+      socket.end('{"end":true}\n').resume();
+    }
+  }).listen(path);
+  testScope().defer(() => {
+    server.close();
+  });
+  await once(server, "listening");
+  expect(await count(mountpoint)).toBe(0);
+  expect(connections).toBe(3);
+});
+
+asRoot("leaves no listeners while a client is slow to read", async () => {
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => {
+    warnings.push(warning.name);
+  };
+  process.on("warning", onWarning);
+  testScope().defer(() => {
+    process.off("warning", onWarning);
+  });
+  expect(await count(await serving())).toBe(PAGES * 500);
+  expect(warnings).toEqual([]);
+});
