@@ -19,9 +19,16 @@ function ago(seconds: number): string {
 
 function checkMemory(findings: Findings, figures: Figures): void {
   if (figures.get("memoryUsage") === undefined) {
+    // A cgroup above may have a limit all the same.
+    const limit = figures.get("memoryLimit") ?? Number.POSITIVE_INFINITY;
+    const total = figures.get("memoryTotal") ?? 0;
+    const sees =
+      limit < total + 1024
+        ? "the limit of a cgroup above it, and what all below that use"
+        : "the host's";
     findings.add(
       "warning",
-      "its memory is not accounted: it sees the host's",
+      `its memory is not accounted: it sees ${sees}`,
       "enable the memory controller in the parent of its cgroup (cgroup.subtree_control)",
     );
   }

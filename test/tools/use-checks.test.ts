@@ -34,6 +34,17 @@ it("memory is short near the limit", () => {
   ]);
 });
 
+it.each([
+  [16 * GIB, /: it sees the limit of a cgroup above it, and what all below that use$/],
+  [32 * GIB, /: it sees the host's$/],
+  [Number.NaN, /: it sees the host's$/],
+])("memory that is not accounted is below a limit, or is the host's: %d", (memoryLimit, text) => {
+  const figures = { memoryTotal: 16 * GIB, ...(memoryLimit > 0 && { memoryLimit }) };
+  const findings = new Findings("web1", "1");
+  checkUse(findings, { ...surveyed("1"), figures: new Map(Object.entries(figures)) }, undefined);
+  expect(findings.list.map(({ what }) => what)).toEqual([expect.stringMatching(text)]);
+});
+
 it("the node's memory is the node's", () => {
   const foundFor = (available: number) => {
     const findings = new Findings("host");
