@@ -13,28 +13,19 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { haveProgram, output } from "../support/command.js";
+import { haveProgram, output, run } from "../support/command.js";
 import { project } from "../support/project.js";
 
 const SCRIPT = join(project, "packaging/monitoring/vprocfs-collectd");
 const awks = ["mawk", "gawk", "busybox"].filter(haveProgram);
 const missing = haveProgram("curl") ? "" : " (skipped: no curl)";
 
-interface Options {
-  readonly awk?: string;
-  readonly interval?: string;
-  readonly rounds?: number;
-}
-
-/** What the script prints of these metrics, and how long it sleeps between its rounds. */
-async function collected(metrics: string, { awk, interval = "10", rounds = 1 }: Options = {}) {
+/** Served at a unix socket until the test ends; and a directory for programs that the script shall find first. */
+async function serving(metrics: string) {
   const directory = mkdtempSync(join(tmpdir(), "vprocfs-collectd-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const bin = join(directory, "bin");
   mkdirSync(bin);
-  if (awk !== undefined) {
-    symlinkSync((await output(["sh", "-c", `command -v ${awk}`])).trim(), join(bin, "awk"));
-  }
   const slept = join(directory, "slept");
   writeFileSync(slept, "");
   writeFileSync(join(bin, "sleep"), `#!/bin/sh\necho "$1" >>'${slept}'\n`);
@@ -45,8 +36,23 @@ async function collected(metrics: string, { awk, interval = "10", rounds = 1 }: 
   onTestFinished(() => {
     server.close();
   });
-  const path = `${bin}:${process.env.PATH}`;
-  const env = { ...process.env, PATH: path, COLLECTD_HOSTNAME: "h", COLLECTD_INTERVAL: interval };
+  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, COLLECTD_HOSTNAME: "h" };
+  return { bin, slept, socket, env };
+}
+
+interface Options {
+  readonly awk?: string;
+  readonly interval?: string;
+  readonly rounds?: number;
+}
+
+/** What the script prints of these metrics, and how long it sleeps between its rounds. */
+async function collected(metrics: string, { awk, interval = "10", rounds = 1 }: Options = {}) {
+  const { bin, slept, socket, env: some } = await serving(metrics);
+  if (awk !== undefined) {
+    symlinkSync((await output(["sh", "-c", `command -v ${awk}`])).trim(), join(bin, "awk"));
+  }
+  const env = { ...some, COLLECTD_INTERVAL: interval };
   const lines = (await output([SCRIPT, socket, String(rounds)], { env })).trim().split("\n");
   return { lines, slept: readFileSync(slept, "utf8").trim().split("\n") };
 }
@@ -100,5 +106,23 @@ describe.runIf(missing === "")(`vprocfs-collectd${missing}`, () => {
     const { lines, slept } = await collected(text, { interval, rounds: 3 });
     expect(slept).toEqual([expected, expected]);
     expect(lines[0]).toBe(`PUTVAL "h/vprocfs-c/gauge-tasks" interval=${expected} N:3`);
+  });
+
+  it.each(awks)("ends when nobody takes its values any more, with %s", async (awk) => {
+    const { bin, slept, socket, env } = await serving(
+      'vprocfs_container_pids{id="1",name="c",runtime=""} 3\n',
+    );
+    symlinkSync((await output(["sh", "-c", `command -v ${awk}`])).trim(), join(bin, "awk"));
+    const alone = `{ ${SCRIPT} ${socket} 40; echo "ended with $?" >&2; } | :`;
+    const { stderr } = await run(["sh", "-c", alone], { env });
+    expect(`${stderr}`).toContain("ended with 1\n");
+    expect(readFileSync(slept, "utf8").split("\n").length).toBeLessThan(40);
+  });
+
+  it("says why it has no values, and goes on", async () => {
+    const { socket, env } = await serving("");
+    const { status, stderr } = await run([SCRIPT, `${socket}.none`, "2"], { env });
+    expect(status).toBe(0);
+    expect(`${stderr}`.match(/^curl: \(7\)/gm)).toHaveLength(2);
   });
 });
