@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { VprocfsError } from "./errors.js";
 import { askKeeper } from "./keeper.js";
+import { within } from "./within.js";
 
 /** A keeper's answer to `status`. */
 const StatusSchema = z.object({
@@ -35,6 +36,9 @@ const StatusSchema = z.object({
 
 export type Status = z.infer<typeof StatusSchema>;
 
+/** Asks the keeper of one mount point; throws if there is none. */
+export type AskStatus = () => Promise<Status>;
+
 /** Asks the keeper of a mount point; throws if there is none. */
 export async function readStatus(mountpoint: string): Promise<Status> {
   const text = await askKeeper(mountpoint, "status");
@@ -49,4 +53,14 @@ export async function readStatus(mountpoint: string): Promise<Status> {
       },
     );
   }
+}
+
+/** readStatus() for a command that needs it several times: asks once, when it is first called, and waits no longer. */
+export function askOnce(mountpoint: string, withinMs: number): AskStatus {
+  let asked: Promise<Status> | undefined;
+  return () => {
+    const late = `${mountpoint}: its keeper does not answer`;
+    asked ??= within(readStatus(mountpoint), withinMs, late);
+    return asked;
+  };
 }

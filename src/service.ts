@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_CONFIG_FILE, defaultOf } from "./config.js";
 import { loadConfig } from "./config-load.js";
-import { readStatus } from "./keeper-status.js";
+import { type AskStatus, readStatus } from "./keeper-status.js";
 import { canonicalPath } from "./mountpoint.js";
 import { statField } from "./processes.js";
 import { shellWord } from "./text.js";
@@ -77,7 +77,10 @@ export function serviceOf(mountpoint: string, keeper: number | undefined, root =
 }
 
 /** serviceOf() for whoever serves there now. */
-export async function serviceAt(mountpoint: string): Promise<Service> {
-  const status = await readStatus(mountpoint).catch(() => undefined);
+export async function serviceAt(
+  mountpoint: string,
+  ask: AskStatus = () => readStatus(mountpoint),
+): Promise<Service> {
+  const status = await ask().catch(() => undefined);
   return serviceOf(mountpoint, status?.keeperPid);
 }

@@ -1,7 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { VprocfsError } from "./errors.js";
 import { socketOf } from "./keeper.js";
-import { readStatus } from "./keeper-status.js";
+import { type AskStatus, readStatus } from "./keeper-status.js";
 import { type Mount, mountAt, readMounts } from "./mountinfo.js";
 import { type Identity, isOurs } from "./mountpoint.js";
 
@@ -26,9 +26,9 @@ interface Server {
 }
 
 /** Who serves a mount point; undefined: nobody answers. */
-async function serverOf(mountpoint: string): Promise<Server | undefined> {
+async function serverOf(mountpoint: string, ask: AskStatus): Promise<Server | undefined> {
   try {
-    const { keeperPid, workerPid } = await readStatus(mountpoint);
+    const { keeperPid, workerPid } = await ask();
     return { keeperPid, workerPid, mounts: mountsOf(keeperPid, mountpoint) };
   } catch {
     return undefined;
@@ -58,11 +58,14 @@ function inFirstPidNamespace(): boolean {
 }
 
 /** Why this command sees no containers: vprocfs serves in another PID namespace. undefined: it does not. */
-export async function containersUnseen(mountpoint: string): Promise<Unseen | undefined> {
+export async function containersUnseen(
+  mountpoint: string,
+  ask: AskStatus = () => readStatus(mountpoint),
+): Promise<Unseen | undefined> {
   if (inFirstPidNamespace()) {
     return undefined;
   }
-  const server = await serverOf(mountpoint);
+  const server = await serverOf(mountpoint, ask);
   return server !== undefined && server.mounts === undefined ? ELSEWHERE : undefined;
 }
 
@@ -75,8 +78,8 @@ export async function requireSight(mountpoint: string): Promise<void> {
 }
 
 /** The mount table of the namespace in which vprocfs serves; our own if none serves or it cannot be read. */
-export async function mountsWhereServed(mountpoint: string): Promise<Mount[]> {
-  const server = await serverOf(mountpoint);
+export async function mountsWhereServed(mountpoint: string, ask: AskStatus): Promise<Mount[]> {
+  const server = await serverOf(mountpoint, ask);
   return server?.mounts ?? readMounts();
 }
 
@@ -88,8 +91,9 @@ export async function servedUnseen(
   mountpoint: string,
   identity: Identity,
   restart: string,
+  ask: AskStatus = () => readStatus(mountpoint),
 ): Promise<Unseen | undefined> {
-  const server = await serverOf(mountpoint);
+  const server = await serverOf(mountpoint, ask);
   if (server === undefined || server.workerPid <= 0) {
     return undefined;
   }

@@ -5,6 +5,7 @@ import { shortened, widthOf } from "../columns.js";
 import { findContainer } from "../containers/find.js";
 import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
+import { type AskStatus, askOnce } from "../keeper-status.js";
 import { type Figures, type Surveyed, Surveys } from "../metrics/survey.js";
 import { mountAt } from "../mountinfo.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
@@ -46,13 +47,15 @@ function asText(findings: readonly Finding[], given: ReadonlyMap<string, string>
   return [...lines, "", sum].join("\n");
 }
 
-async function checkSight(mountpoint: string): Promise<Finding[]> {
-  const unseen = await containersUnseen(mountpoint);
+async function checkSight(mountpoint: string, ask: AskStatus): Promise<Finding[]> {
+  const unseen = await containersUnseen(mountpoint, ask);
   return unseen === undefined ? [] : [{ level: "problem", about: "vprocfs", ...unseen }];
 }
 
 /** How long a survey may take: a cgroup's file may not answer. */
 const SURVEY_WITHIN_MS = 30_000;
+/** How long the keeper may take to answer. */
+const KEEPER_WITHIN_MS = 8000;
 /** Between the two surveys that say whether something is still so. */
 const BETWEEN_SURVEYS_MS = 2000;
 
@@ -79,7 +82,8 @@ async function examine(context: Context, command: Command, word: string | undefi
   const surveyed = survey?.containers ?? [];
   const containers = surveyed.filter(({ id }) => selected === undefined || id === selected);
   const mountpoint = canonicalPath(config.mountpoint);
-  const mounts = await mountsWhereServed(mountpoint);
+  const ask = askOnce(mountpoint, KEEPER_WITHIN_MS);
+  const mounts = await mountsWhereServed(mountpoint, ask);
   const state = await stateOfMount(mountpoint, config);
   const deviceAt = (path: string): string | undefined =>
     state === "dead" ? undefined : mountAt(mounts, path)?.device;
@@ -107,9 +111,9 @@ async function examine(context: Context, command: Command, word: string | undefi
   const findings = [
     ...(selected === undefined ? checkHost(survey, binding.nodeMemory(), all, config, flags) : []),
     ...(selected === undefined || containers.length === 0 ? checkSurvey(survey) : []),
-    ...(await checkDaemon(config, { mountpoint, state, flags }, binding.version)),
+    ...(await checkDaemon(config, { mountpoint, state, flags, ask }, binding.version)),
     ...checkCallFiles(config),
-    ...(await checkSight(mountpoint)),
+    ...(await checkSight(mountpoint, ask)),
   ];
   for (const container of containers) {
     findings.push(...(await checkContainer(container, inputs)));

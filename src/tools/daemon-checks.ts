@@ -2,7 +2,7 @@ import { answersNone, filesForAll } from "../attach/call-files.js";
 import type { Config } from "../config.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
-import { readStatus, type Status } from "../keeper-status.js";
+import type { AskStatus, Status } from "../keeper-status.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { isOurs, type MountState } from "../mountpoint.js";
 import { polledMountpointOf } from "../polled.js";
@@ -202,6 +202,7 @@ export interface Place {
   readonly state: MountState;
   /** Flags that name it in an advised command, each with a blank before it. */
   readonly flags: string;
+  readonly ask: AskStatus;
 }
 
 /** Checks the mount, its keeper and its worker. */
@@ -211,10 +212,11 @@ export async function checkDaemon(
   version: string,
 ): Promise<Finding[]> {
   const findings = new Findings("vprocfs");
-  const { mountpoint, state, flags } = place;
-  const { start, restart, log } = await serviceAt(mountpoint);
+  const { mountpoint, state, flags, ask } = place;
+  const { start, restart, log } = await serviceAt(mountpoint, ask);
   if (state !== "live") {
-    const unseen = state === "none" ? await servedUnseen(mountpoint, config, restart) : undefined;
+    const unseen =
+      state === "none" ? await servedUnseen(mountpoint, config, restart, ask) : undefined;
     if (unseen !== undefined) {
       findings.add("problem", `${mountpoint}: ${unseen.what}`, unseen.todo);
       return findings.list;
@@ -231,7 +233,7 @@ export async function checkDaemon(
   }
   findings.add("ok", `${mountpoint} is mounted and answers`);
   try {
-    checkStatus(findings, await readStatus(mountpoint), flags);
+    checkStatus(findings, await ask(), flags);
   } catch (error) {
     findings.add(
       "warning",

@@ -1,6 +1,10 @@
 // What doctor finds in real containers.
 
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { expect, it } from "vitest";
+import { socketOf } from "../../src/keeper.js";
 import { report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { run } from "../support/command.js";
@@ -211,6 +215,28 @@ describeLive("vprocfs doctor", [], () => {
       { about: "vprocfs", what: `${daemon.mountpoint}: the mount does not answer` },
     ]);
     expect(findings.filter(({ what }) => what.includes("inside"))).toEqual([]);
+  });
+
+  it("asks a keeper that hangs once, and not for long", async () => {
+    const own = testScope();
+    const { daemon, address } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    // In the place of the keeper, somebody who takes every question and answers none.
+    rmSync(socketOf(daemon.mountpoint));
+    const asking: Socket[] = [];
+    const silent = createServer({ allowHalfOpen: true }, (socket) => asking.push(socket));
+    own.defer(() => {
+      silent.close();
+      asking.forEach((socket) => {
+        socket.destroy();
+      });
+    });
+    await once(silent.listen(socketOf(daemon.mountpoint)), "listening");
+    const findings = await findingsOf(daemon, address, `${container.init}`);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ what: `${daemon.mountpoint}: its keeper does not answer` }),
+    );
+    expect(asking).toHaveLength(1);
   });
 
   it("says that nothing is mounted, and what to do", async () => {
