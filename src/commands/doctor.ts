@@ -13,7 +13,7 @@ import { LOG_FILES, polledMountpointOf } from "../polled.js";
 import { requireRoot } from "../root.js";
 import { counted, printable, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
-import { checkContainer } from "../tools/container-checks.js";
+import { checkContainer, readExclusion } from "../tools/container-checks.js";
 import { checkCallFiles, checkDaemon } from "../tools/daemon-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
 import { checkHost, checkSurvey } from "../tools/host-checks.js";
@@ -96,6 +96,9 @@ async function examine(context: Context, command: Command, word: string | undefi
   // The daemon may have been started with other settings than those in the file now.
   const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
   const hasLogs = kernelLog && config.consistency !== "tick" && polledDevice !== undefined;
+  const { exclusionReason: excluded, unread } = readExclusion(() =>
+    exclusionReason(binding, config),
+  );
   const inputs = {
     inside: state === "live" ? new Inside(surveys, device ?? "") : undefined,
     flags,
@@ -103,7 +106,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     device,
     polledDevice,
     devices: new Set(standing.map((mount) => mount.device)),
-    exclusionReason: exclusionReason(binding, config),
+    exclusionReason: excluded,
     paths: [...binding.views().map(({ path }) => path), ...(hasLogs ? LOG_FILES : [])],
     later: await laterFigures(surveys, containers),
     hostMeminfo,
@@ -114,6 +117,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     ...(await checkDaemon(config, { mountpoint, state, flags, ask }, binding.version)),
     ...checkCallFiles(config),
     ...(await checkSight(mountpoint, ask)),
+    ...unread,
   ];
   for (const container of containers) {
     findings.push(...(await checkContainer(container, inputs)));

@@ -261,8 +261,8 @@ const SERVING_METRICS: readonly ServingMetric[] = [
 export interface ContainerSheet {
   readonly containers: readonly Surveyed[];
   readonly counters: ReadonlyMap<string, ContainerCounters>;
-  /** Ids of containers that are configured not to get the files. */
-  readonly excluded: ReadonlySet<string>;
+  /** Ids of containers that are configured not to get the files; undefined: that cannot be read now. */
+  readonly excluded: ReadonlySet<string> | undefined;
   /** One object per container, so that it is written out once. */
   readonly labels: ReadonlyMap<string, Labels>;
 }
@@ -270,12 +270,13 @@ export interface ContainerSheet {
 export function containerSheet(
   containers: readonly Surveyed[],
   counters: readonly ContainerCounters[],
-  exclusionReason: ExclusionReason,
+  exclusionReason: ExclusionReason | undefined,
 ): ContainerSheet {
-  const excluded = containers.filter((one) => exclusionReason(one) !== undefined);
+  const excluded =
+    exclusionReason && containers.filter((one) => exclusionReason(one) !== undefined);
   return {
     containers,
-    excluded: new Set(excluded.map(({ id }) => id)),
+    excluded: excluded && new Set(excluded.map(({ id }) => id)),
     counters: new Map(counters.map((one) => [one.id, one])),
     labels: new Map(
       containers.map(({ id, name, runtime }) => [id, { id, name, runtime }] as const),
@@ -337,8 +338,8 @@ export function containerMetrics(current: () => ContainerSheet): MetricSource[] 
     kind: "gauge",
     values: (emit) => {
       const { containers, excluded, labels } = current();
-      for (const { id } of containers) {
-        emit(excluded.has(id) ? 0 : 1, NONE, labels.get(id));
+      for (const { id } of excluded === undefined ? [] : containers) {
+        emit(excluded?.has(id) ? 0 : 1, NONE, labels.get(id));
       }
     },
   };

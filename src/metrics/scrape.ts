@@ -1,6 +1,7 @@
 import type { ExclusionReason } from "../attach/selection.js";
 import type { WatcherState } from "../attach/watcher.js";
 import type { Engine } from "../engine/engine.js";
+import { errnoOf } from "../errors.js";
 import type { Status } from "../keeper-status.js";
 import { within } from "../within.js";
 import { type ContainerSheet, containerMetrics, containerSheet } from "./container-metrics.js";
@@ -39,6 +40,18 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined
   try {
     return await within(promise, ms, "late");
   } catch {
+    return undefined;
+  }
+}
+
+/** What is read from the system; undefined if that fails, because something is short for example. */
+function ifReadable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (errnoOf(error) === undefined) {
+      throw error;
+    }
     return undefined;
   }
 }
@@ -119,7 +132,7 @@ export class Scrapes {
         lateSurveys: this.#lateSurveys,
         attaching: attaching?.(),
       },
-      containers: containerSheet(containers, counters, exclusionReason()),
+      containers: containerSheet(containers, counters, ifReadable(exclusionReason)),
     };
     const texts = new Map<Format, Promise<Buffer>>();
     return (format) => {

@@ -1,5 +1,6 @@
 import type { ExclusionReason } from "../attach/selection.js";
 import type { Config } from "../config.js";
+import { messageOf } from "../errors.js";
 import type { Figures, Surveyed } from "../metrics/survey.js";
 import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
 import { isLxcfs, isOurs } from "../mountpoint.js";
@@ -28,6 +29,20 @@ export interface ContainerInputs {
   readonly later: ReadonlyMap<string, Figures>;
   /** /proc/meminfo of the host itself. */
   readonly hostMeminfo: string;
+}
+
+/** Why the watcher leaves containers alone, and a finding where that cannot be read, because something is short. */
+export function readExclusion(read: () => ExclusionReason): {
+  readonly exclusionReason: ExclusionReason;
+  readonly unread: readonly Finding[];
+} {
+  try {
+    return { exclusionReason: read(), unread: [] };
+  } catch (error) {
+    const what = `which containers the watcher leaves alone cannot be read (${messageOf(error)}): one without the files may be meant to have none`;
+    const unread = [{ level: "warning", about: "vprocfs", what }] as const;
+    return { exclusionReason: () => undefined, unread };
+  }
 }
 
 function mountsOf(init: number): Mount[] | undefined {

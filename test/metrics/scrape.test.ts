@@ -43,6 +43,17 @@ describe("the text", () => {
     expect(text).toContain('vprocfs_container_wanted{id="2",name="excluded2",runtime="lxc"} 0\n');
   });
 
+  it("leaves out which containers are to have the files where that cannot be read", async () => {
+    const sources = sourcesOf(() => Promise.resolve(containersOf([surveyed("1", "web1")])));
+    const short = Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    const exclusionReason = () => {
+      throw short;
+    };
+    const text = `${await new Scrapes({ ...sources, exclusionReason }).text("text")}`;
+    expect(text).toContain('vprocfs_container_info{cgroup="/lxc/web1",id="1",name="web1"');
+    expect(text).not.toMatch(/^vprocfs_container_wanted\{/m);
+  });
+
   it("has a histogram that adds up", async () => {
     const text = await textOf(containersOf([]));
     const open = (what: string): string | undefined =>

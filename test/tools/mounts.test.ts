@@ -4,6 +4,7 @@ import { parseMountinfo } from "../../src/mountinfo.js";
 import {
   type ContainerInputs,
   checkContainer,
+  readExclusion,
   sortMounts,
 } from "../../src/tools/container-checks.js";
 import { Findings } from "../../src/tools/findings.js";
@@ -134,4 +135,12 @@ it("no files inside are read after those of three containers that do not answer"
   expect(await check("4")).toEqual([]);
   expect(inside.skipped).toBe(1);
   expect(readInside).toHaveBeenCalledTimes(3);
+});
+
+it("says where it cannot be read which containers are left alone", () => {
+  const { exclusionReason, unread } = readExclusion(() => {
+    throw Object.assign(new Error("EMFILE: too many open files, scandir"), { code: "EMFILE" });
+  });
+  expect(exclusionReason(surveyed("1"))).toBeUndefined();
+  expect(unread).toMatchObject([{ level: "warning", what: expect.stringContaining("EMFILE") }]);
 });
