@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -98,7 +99,7 @@ bool Census::check_old(uint64_t now_us, size_t count) {
 size_t Census::left_out() const {
   size_t count = 0;
   for (const auto& [namespaces, placement] : placements_) {
-    if (!placement.id.none() && inits_.count(placement.id) == 0) ++count;
+    if (placement.left_out && inits_.count(placement.id) == 0) ++count;
   }
   return count;
 }
@@ -156,12 +157,21 @@ void Census::visit(pid_t pid, uint64_t now_us) {
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;
+    known->second.left_out = false;
     if (inits_.count(other) != 0) leave(other);
   }
   if (inits_.count(id) != 0) return callbacks_.checked(id);
-  if (id.none() || !has_room(found.value()->tenant)) return;
+  if (id.none()) return;
+  bool& left_out = placements_[at.value()].left_out;
+  left_out = !has_room(found.value()->tenant);
+  if (left_out) return;
   auto init = resolver_.pin_init(*found.value());
-  if (!init) return;
+  if (!init) {
+    left_out = init.error().code != ESRCH;
+    // One that has ended meanwhile is not there.
+    if (!left_out) placements_.erase(at.value());
+    return;
+  }
   inits_[id] = {init.value().get(), found.value()->tenant};
   ++of_tenants_[found.value()->tenant];
   callbacks_.discovered({std::move(*found.value()), std::move(init.value())});

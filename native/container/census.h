@@ -53,7 +53,8 @@ class Census {
   /// check.
   bool check_old(uint64_t now_us, size_t count);
 
-  /// How many containers the last look left out.
+  /// How many containers were left out because they are too many, or cannot be pinned although they
+  /// live.
   size_t left_out() const;
 
  private:
@@ -65,6 +66,7 @@ class Census {
   struct KnownPlacement {
     ContainerId id;  ///< none: no container
     uint64_t since_us = 0, checked_us = 0;
+    bool left_out = false;  ///< it lives and is not reported
   };
   using Placements = std::map<Resolver::Placement, KnownPlacement>;
 

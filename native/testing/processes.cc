@@ -1,3 +1,4 @@
+#include "container/census.h"
 #include "source/process.h"
 #include "source/process_status.h"
 #include "testing/directory.h"
@@ -33,11 +34,30 @@ Napi::Value read_status(Napi::Env env, std::string_view text, std::string_view n
       .set("numbers", status_numbers(text, name));
 }
 
+/// (procDir, cgroupDir) -> what a look finds on such a host: { found, leftOut }.
+Result<Napi::Value> take_census(Napi::Env env, const std::string& proc, const std::string& cgroup) {
+  constexpr size_t kMany = 100;
+  const auto procfs = open_directory(proc), tree = open_directory(cgroup);
+  if (!procfs) return procfs.error();
+  if (!tree) return tree.error();
+  const auto mounts = CgroupMounts::from_tree(tree.value().get());
+  if (!mounts) return mounts.error();
+  Resolver resolver(mounts.value(), procfs.value().get());
+  if (const auto opened = resolver.open(); !opened) return opened.error();
+  std::vector<Census::Discovered> found;
+  const auto none = [](ContainerId) {};
+  Census census(resolver, procfs.value().get(), kMany,
+                {[&](Census::Discovered one) { found.push_back(std::move(one)); }, none, none});
+  census.look(1);
+  return Napi::Value(JsObject(env).set("found", found.size()).set("leftOut", census.left_out()));
+}
+
 }  // namespace
 
 void add_processes(Napi::Object& exports) {
   add<read_process>(exports, "readProcess");
   add<read_status>(exports, "readStatus");
+  add<take_census>(exports, "takeCensus");
 }
 
 }  // namespace vprocfs

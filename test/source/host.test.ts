@@ -1,6 +1,6 @@
 // The host's files, and those of its processes.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -13,8 +13,9 @@ import {
   parseU64,
   readProcess,
   readStatus,
+  takeCensus,
 } from "../support/testing.js";
-import { codeOr, Tree } from "./tree.js";
+import { codeOr, Tree, v2Container } from "./tree.js";
 
 const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
 
@@ -279,4 +280,32 @@ describe("a process's status", () => {
   it.each(["-1", "1 -1", "0x10", "g", "1ffffffffffffffff"])("%j is no figure", (value) => {
     expect(readStatus(`x:\t${value}\n`, "x")).toMatchObject({ mask: null, numbers: [] });
   });
+});
+
+it("a container that ends while it is found is not one too many", () => {
+  // The host's own processes are this one's, a container's init is its parent, and that of another one has ended.
+  const [own, lives, ended] = [process.pid, process.ppid, 2 ** 22];
+  const stat = `(x) S ${Array.from({ length: 40 }, () => 1).join(" ")}\n`;
+  const processes = [
+    [own, 1, "/", `${own}`],
+    [lives, 2, "/lives", `${lives}\t1`],
+    [ended, 3, "/ended", `${ended}\t1`],
+  ] as const;
+  const proc = new Tree(
+    Object.fromEntries(
+      processes.flatMap(([pid, namespace, cgroup, inner]) => [
+        [`${pid}/stat`, `${pid} ${stat}`],
+        [`${pid}/status`, `Name:\tx\nNSpid:\t${inner}\n`],
+        [`${pid}/cgroup`, `0::${cgroup}\n`],
+        [`${pid}/ns/pid:[${namespace}]`, ""],
+        [`${pid}/ns/cgroup:[4]`, ""],
+      ]),
+    ),
+  );
+  for (const [pid, namespace] of processes) {
+    symlinkSync(`pid:[${namespace}]`, join(proc.root, `${pid}/ns/pid`));
+    symlinkSync("cgroup:[4]", join(proc.root, `${pid}/ns/cgroup`));
+  }
+  const cgroups = new Tree({ ...v2Container("/lives"), ...v2Container("/ended") });
+  expect(takeCensus(proc.root, cgroups.root)).toEqual({ found: 1n, leftOut: 0n });
 });

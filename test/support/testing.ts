@@ -577,6 +577,11 @@ interface Testing {
   /** What counts of the mountinfo of process 1, on a host with that of `self`. */
   countMounted(procDir: string, fsType: string, source: string): MountedFiles;
   readProcess(procDir: string, pid: number): ProcessFacts;
+  /** How many containers a look finds on a host with these directories as /proc and /sys/fs/cgroup. */
+  takeCensus(
+    procDir: string,
+    cgroupDir: string,
+  ): { readonly found: bigint; readonly leftOut: bigint };
   /** A field of the text of /proc/<pid>/status, without its colon, and what can be made of it. */
   readStatus(text: string, name: string): StatusField;
   /**
@@ -663,6 +668,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   countMounted: "function",
   readProcess: "function",
   readStatus: "function",
+  takeCensus: "function",
   Source: "function",
   HostFiles: "function",
   State: "function",
@@ -815,6 +821,7 @@ export const {
   nameContainer,
   readProcess,
   readStatus,
+  takeCensus,
   Source,
   HostFiles,
   State,
