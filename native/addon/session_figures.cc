@@ -175,7 +175,7 @@ Napi::Array containers_of(Napi::Env env, const Engine& engine,
   const uint64_t now = boottime_us();
   for (const std::string& name : ids) {
     const auto id = ContainerId::parse(name);
-    const auto found = id && registry != nullptr ? registry->by_id(*id) : Error{ESRCH, name};
+    const auto found = id && registry != nullptr ? registry->for_operator(*id) : Error{ESRCH, name};
     if (!found) continue;
     Container& container = *found.value();
     JsObject one(env);

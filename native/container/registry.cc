@@ -37,6 +37,15 @@ size_t Registry::size() const {
 }
 
 Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cgroups) {
+  return by_id(id, max_cgroups, Asker::kTenant);
+}
+
+Result<std::shared_ptr<Container>> Registry::for_operator(ContainerId id) {
+  return by_id(id, Resolver::kMaxCgroupsSearched, Asker::kOperator);
+}
+
+Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cgroups,
+                                                   Asker asker) {
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
@@ -57,7 +66,7 @@ Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cg
     absent_[id] = boottime_us() + std::min(kLongestAbsenceUs, kRestPerSearch * took_us);
   }
   if (!found) return found.error();
-  return adopt(std::move(found.value()));
+  return adopt(std::move(found.value()), asker);
 }
 
 Result<uint64_t> Registry::cgroups_of(pid_t pid) {
@@ -166,7 +175,7 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   return first;
 }
 
-Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description) {
+Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description, Asker asker) {
   const ContainerId id = description.id;
   {
     const std::lock_guard lock(mutex_);
@@ -194,9 +203,10 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     }
   }
   auto payer = tenant(description.tenant);
-  payer->renders().charge(boottime_us(), kCostOfFinding);
+  const bool is_tenants = asker == Asker::kTenant;
+  if (is_tenants) payer->renders().charge(boottime_us(), kCostOfFinding);
   if (!make_room(*payer)) {
-    payer->resources().refuse(Resource::kContainers);
+    if (is_tenants) payer->resources().refuse(Resource::kContainers);
     return Error{ENFILE, description.cgroup};
   }
   Entry entry;

@@ -32,6 +32,9 @@ class Registry {
   Result<std::shared_ptr<Container>> by_id(ContainerId id,
                                            size_t max_cgroups = Resolver::kMaxCgroupsSearched);
 
+  /// The same for an operator: its tenant neither pays for it nor has a refusal counted.
+  Result<std::shared_ptr<Container>> for_operator(ContainerId id);
+
   /// The age of a container to a process: that of the process's PID namespace, of which a container
   /// may have several.
   PidNamespaceClock clock_of(Container& container, pid_t pid);
@@ -80,7 +83,10 @@ class Registry {
     bool refused = false;  ///< its tenant has too many containers
   };
 
-  Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
+  enum class Asker : uint8_t { kTenant, kOperator };
+  Result<std::shared_ptr<Container>> by_id(ContainerId id, size_t max_cgroups, Asker asker);
+  Result<std::shared_ptr<Container>> adopt(ContainerDescription description,
+                                           Asker asker = Asker::kTenant);
   std::shared_ptr<Tenant> tenant(ContainerId id);
   /// Makes room for a container of a tenant that has reached its limit: forgets its containers
   /// whose cgroup is gone although their init lives on (shared PID namespaces). False: there are

@@ -178,7 +178,7 @@ export const SINGLE_VALUES: readonly (readonly [
   [
     "known_containers",
     "gauge",
-    "Running containers that have sent a request",
+    "Running containers with state in memory: those that have sent a request, and those of a scrape",
     ({ counters }) => counters.containers,
   ],
   ["threads", "gauge", "Threads that answer requests", ({ counters }) => counters.threads],

@@ -22,7 +22,7 @@ import { describeLive } from "../support/needs.js";
 import { textOf, threadsOf } from "../support/proc.js";
 import { uptime } from "../support/procfile.js";
 import { program } from "../support/programs.js";
-import { serveMetrics } from "../support/prometheus.js";
+import { freePort, serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -222,6 +222,23 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
       expect((attackers?.length ?? 0) + leftOut).toBeGreaterThanOrEqual(count + 1);
     },
   );
+
+  it("is not blamed for what an operator asks of more containers than it may have", async () => {
+    const own = testScope();
+    const hostile = await Container.start(own, { name: "hostile", memory: 256 * MIB });
+    await nest(own, hostile, 20);
+    const under = ["prlimit", "--nofile=512"];
+    const address = `127.0.0.1:${await freePort()}`;
+    const flags = ["--no-keeper", "--log-format", "json", "--metrics", address];
+    const few = await Daemon.startUnder(own, under, ...flags);
+    await until("metrics are served", () => few.logs.includes("serving metrics"));
+    const page = await (await fetch(`http://${address}/metrics`)).text();
+    expect(page.split(`/${hostile.cgroup.name}`).length).toBeGreaterThan(1);
+    const of = (await counters(few)).resources.containers;
+    expect(of?.tenantLimit).toBe(8);
+    expect(of?.used).toBeGreaterThanOrEqual(8);
+    expect(of?.refused).toBe(0);
+  });
 
   it("has 256 readers of its kernel log wait, and no more", async () => {
     const own = testScope();
