@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string_view>
@@ -25,21 +24,28 @@ constexpr std::optional<char> hex_escape(std::string_view text) {
   return static_cast<char>(high * 16 + low);
 }
 
+constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
+constexpr bool is_white(char c) { return is_blank(c) || c == '\n' || c == '\r'; }
+
+// These two run for every line of every file that is parsed. find_first_of() and its like call
+// memchr(3) for each character.
+
 /// `text` without blanks, tabs and newlines around it.
-inline std::string_view trim(std::string_view text) {
-  constexpr std::string_view kWhite = " \t\n\r";
-  const size_t from = text.find_first_not_of(kWhite);
-  if (from == std::string_view::npos) return {};
-  return text.substr(from, text.find_last_not_of(kWhite) - from + 1);
+constexpr std::string_view trim(std::string_view text) {
+  size_t from = 0, end = text.size();
+  while (from < end && is_white(text[from])) ++from;
+  while (end > from && is_white(text[end - 1])) --end;
+  return text.substr(from, end - from);
 }
 
 /// Cuts the first word (up to a blank or tab) off `text`; empty when there is none.
-inline std::string_view take_word(std::string_view& text) {
-  const size_t from = text.find_first_not_of(" \t");
-  text.remove_prefix(from == std::string_view::npos ? text.size() : from);
-  const size_t size = std::min(text.find_first_of(" \t"), text.size());
-  const std::string_view word = text.substr(0, size);
-  text.remove_prefix(size);
+constexpr std::string_view take_word(std::string_view& text) {
+  size_t from = 0;
+  while (from < text.size() && is_blank(text[from])) ++from;
+  size_t end = from;
+  while (end < text.size() && !is_blank(text[end])) ++end;
+  const std::string_view word = text.substr(from, end - from);
+  text.remove_prefix(end);
   return word;
 }
 
