@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -42,22 +43,25 @@ struct Key {
 };
 
 /// Fills `out` from "key value" lines. Keys are matched whole; those not in `keys` are passed over,
-/// and those without a number stay as they are.
+/// and those without a number stay as they are. Nothing is looked at once all have been found.
 template <typename T, size_t N>
 void parse_table(std::string_view text, const Key<T> (&keys)[N], T& out) {
+  std::bitset<N> found;
   // Tables list keys in the kernel's order, so the next key is mostly found at once.
   size_t at = 0;
-  for_each_line(text, [&](std::string_view line) {
+  while (!text.empty() && !found.all()) {
+    std::string_view line = take_line(text);
     const std::string_view name = take_word(line);
     for (size_t tries = 0, i = at; tries < N; ++tries) {
-      const Key<T>& key = keys[i];
+      const size_t tried = i;
       if (++i == N) i = 0;
-      if (key.name != name) continue;
-      if (const auto value = parse_u64(line)) out.*key.field = value;
+      if (keys[tried].name != name) continue;
+      if (const auto value = parse_u64(line)) out.*keys[tried].field = value;
+      found.set(tried);
       at = i;
-      return;
+      break;
     }
-  });
+  }
 }
 
 }  // namespace vprocfs

@@ -162,6 +162,37 @@ for (const [key, v1Key] of memoryKeys()) {
   });
 }
 
+describe("memory.stat", () => {
+  const statOf = (text: string) => sourceOf("v2", { "c/memory.stat": text }).memory().stat;
+  const keys = memoryKeys().map(([key]) => key);
+  const whole = Object.fromEntries(keys.map((key, index) => [key, BigInt(index)]));
+  const lines = keys.map((key, index) => `${key} ${index}\n`);
+
+  it.each([
+    ["tabs", "anon\t5\nfile \t 6\t\n"],
+    ["blanks", "  anon 5\n\tfile   6  \n"],
+    ["empty lines", "\nanon 5\n\n \nfile 6\n\n"],
+    ["no newline at the end", "anon 5\nfile 6"],
+    ["another order", "file 6\nanon 5\n"],
+    ["a key without a value", "file\nanon 5\nfile 6\nfile\n"],
+    ["a key that comes twice", "anon 4\nfile 6\nanon 5\n"],
+    ["a second value", "anon 5\nfile 6\nfile 7 8\n"],
+  ])("is read with %s", (_name, text) => {
+    expect(statOf(text)).toEqual({ anon: 5n, file: 6n });
+  });
+
+  it("is read in every order", () => {
+    expect(statOf(lines.join(""))).toEqual(whole);
+    expect(statOf([...lines].reverse().join(""))).toEqual(whole);
+    expect(statOf([...lines.slice(7), "odd 1\n", ...lines.slice(0, 7)].join(""))).toEqual(whole);
+  });
+
+  it("is read up to where every key was found", () => {
+    expect(statOf(`${lines.join("")}anon 99\n`)).toEqual(whole);
+    expect(statOf(`${lines.slice(1).join("")}odd 1\nanon 0\n`)).toEqual(whole);
+  });
+});
+
 /** The keys of every recorded memory.stat. */
 function recordedKeys(): ReadonlySet<string> {
   const fixtures = join(project, "test/fixtures");
