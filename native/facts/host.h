@@ -29,8 +29,18 @@ struct HostMeminfo {
 
   /// The value of `label` as printed, or nothing where the kernel has no such line.
   std::optional<uint64_t> value(std::string_view label) const {
-    for (const auto& line : lines) {
-      if (line.label == label) return line.value;
+    size_t next = 0;
+    return value(label, next);
+  }
+  /// The same, with the line at `next` looked at first, which is then the one after `label`. So
+  /// labels in the kernel's order take one pass over the lines.
+  std::optional<uint64_t> value(std::string_view label, size_t& next) const {
+    for (size_t tries = 0, i = next; tries < lines.size(); ++tries) {
+      const HostMeminfoLine& line = lines[i];
+      if (++i == lines.size()) i = 0;
+      if (line.label != label) continue;
+      next = i;
+      return line.value;
     }
     return std::nullopt;
   }

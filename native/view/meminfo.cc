@@ -24,9 +24,8 @@ bool host_line_stands(const MemoryModel& m, Part part) {
   return true;
 }
 
-uint64_t value_of(const HostMeminfoLine& line, const MemoryModel& m, const DirectMap& direct_map,
-                  bool is_part) {
-  const MemoryLine* rule = find_memory_line(line.label);
+uint64_t value_of(const HostMeminfoLine& line, const MemoryLine* rule, const MemoryModel& m,
+                  const DirectMap& direct_map, bool is_part) {
   if (host_line_stands(m, rule ? rule->part : Part::kMemory)) return line.value;
   if (rule) return rule->figure ? m.*rule->figure : 0;
   const uint64_t page_kb = DirectMap::page_kb(line.label);
@@ -65,8 +64,10 @@ void render_meminfo(const Facts& facts, Writer& writer) {
   const MemoryModel model = memory_model(facts);
   const DirectMap direct_map(host, model.total);
   const bool is_part = model.limited || host.is_part;
+  MemoryLines rules;
   for (const HostMeminfoLine& line : host.lines) {
-    write_line(line, value_of(line, model, direct_map, is_part), writer);
+    const MemoryLine* rule = rules.find(line.label);
+    write_line(line, value_of(line, rule, model, direct_map, is_part), writer);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -22,9 +23,16 @@ struct MemoryLine {
   uint64_t MemoryModel::*figure;  ///< nullptr: 0
 };
 
-/// nullptr: no cgroup has the figure (Mlocked, Bounce, HardwareCorrupted, ..., and lines of newer
-/// kernels), or it is a DirectMap line (see DirectMap).
-const MemoryLine* find_memory_line(std::string_view label);
+/// Finds lines by their labels, quickest in the order of the kernel's file.
+class MemoryLines {
+ public:
+  /// nullptr: a line of a newer kernel, which no cgroup has a figure of, or a DirectMap line (see
+  /// DirectMap).
+  const MemoryLine* find(std::string_view label);
+
+ private:
+  size_t next_ = 0;
+};
 
 /// The figure of a line, in its unit; 0 if no cgroup has it.
 uint64_t figure_of(const MemoryModel& model, std::string_view label);

@@ -22,20 +22,43 @@ uint64_t take(uint64_t& budget, uint64_t wanted) {
   return taken;
 }
 
-/// A line of the host's; 0 if it has none.
-uint64_t of_host(const HostMeminfo& host, std::string_view label) {
-  return host.value(label).value_or(0);
-}
+/// The lines of the host's that count, as printed.
+class HostFigures {
+  const HostMeminfo& host_;
+  size_t next_ = 0;
+
+  std::optional<uint64_t> line(std::string_view label) { return host_.value(label, next_); }
+  uint64_t line_or_0(std::string_view label) { return line(label).value_or(0); }
+
+ public:
+  explicit HostFigures(const HostMeminfo& host) : host_(host) {}
+
+  // In the order of the lines, which they are looked up in.
+  const uint64_t total = line_or_0("MemTotal");
+  const std::optional<uint64_t> free = line("MemFree");
+  const std::optional<uint64_t> available = available_on(host_);
+  const uint64_t buffers = line_or_0("Buffers");
+  const uint64_t cached = line_or_0("Cached");
+  const uint64_t swap_total = line_or_0("SwapTotal");
+  const uint64_t slab_reclaimable = line_or_0("SReclaimable");
+  const uint64_t commit_limit = line_or_0("CommitLimit");
+  const uint64_t huge_pages = line_or_0("HugePages_Total");
+  const uint64_t huge_pages_free = line_or_0("HugePages_Free");
+  const uint64_t huge_pages_reserved = line_or_0("HugePages_Rsvd");
+  const uint64_t huge_pages_surplus = line_or_0("HugePages_Surp");
+  const uint64_t huge_page_kb = line_or_0("Hugepagesize");
+  const std::optional<uint64_t> hugetlb = line("Hugetlb");
+  const uint64_t arc_kb = host_.arc_kb;
+};
 
 /// UINT64_MAX: none.
 uint64_t limit_kb(const MemoryFacts& memory) {
   return memory.limit_bytes ? *memory.limit_bytes / 1024 : UINT64_MAX;
 }
 
-void fill_totals(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory) {
-  const uint64_t host_total = of_host(host, "MemTotal");
-  m.limited = limit_kb(memory) < host_total;
-  m.total = std::max(std::min(host_total, limit_kb(memory)), kPageKb);
+void fill_totals(MemoryModel& m, const HostFigures& host, const MemoryFacts& memory) {
+  m.limited = limit_kb(memory) < host.total;
+  m.total = std::max(std::min(host.total, limit_kb(memory)), kPageKb);
   m.used = std::min(kb(memory.usage_bytes), m.total);
 }
 
@@ -64,40 +87,40 @@ struct Cache {
 /// it, at most what is available. A node that has run for a while has hardly any free memory,
 /// because all of it is cache; tools that compute used = total - free - cached would count that as
 /// the container's.
-uint64_t left_by_node(const HostMeminfo& host, uint64_t total, uint64_t cached, const Cache& own) {
-  const uint64_t free = host.value("MemFree").value_or(total);
-  const uint64_t all = saturating_add(cached, of_host(host, "SReclaimable"));
+uint64_t left_by_node(const HostFigures& host, uint64_t total, uint64_t cached, const Cache& own) {
+  const uint64_t free = host.free.value_or(total);
+  const uint64_t all = saturating_add(cached, host.slab_reclaimable);
   const uint64_t others =
       saturating_add(saturating_sub(all, own.file + own.slab_reclaimable), host.arc_kb);
-  const uint64_t available = available_on(host).value_or(free);
+  const uint64_t available = host.available.value_or(free);
   return std::max(std::min(saturating_add(free, others), available), free);
 }
 
 /// MemFree. One without a limit has the node's Buffers too. There may be a limit that is not below
 /// `total`: of a cgroup that may use other memory nodes too, and on v1 of memory and swap together.
 /// What only the cgroups above count is all in MemAvailable.
-void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory, Cache& cache) {
+void fill_free(MemoryModel& m, const HostFigures& host, const MemoryFacts& memory, Cache& cache) {
   const MemoryHeadroom& headroom = memory.headroom;
-  const uint64_t cached = of_host(host, "Cached"), buffers = of_host(host, "Buffers");
   if (m.limited || headroom.free_bytes || !memory.usage_bytes) {
-    m.free = std::min(m.total - m.used,
-                      left_by_node(host, m.total, saturating_add(cached, buffers), cache));
+    m.free =
+        std::min(m.total - m.used,
+                 left_by_node(host, m.total, saturating_add(host.cached, host.buffers), cache));
     if (headroom.free_bytes) m.free = std::min(m.free, *headroom.free_bytes / 1024);
     return;
   }
-  m.buffers = buffers;
+  m.buffers = host.buffers;
   // Pages of block devices are files to the cgroup, and Buffers to the node.
-  cache.file = std::min(cache.file, cached);
-  m.free = std::min(left_by_node(host, m.total, cached, cache), m.total);
+  cache.file = std::min(cache.file, host.cached);
+  m.free = std::min(left_by_node(host, m.total, host.cached, cache), m.total);
   cache.cap(saturating_sub(m.total, saturating_add(m.free, m.buffers)));
 }
 
 /// After all that it is made of. Lowers MemFree to MemAvailable if that is less.
-void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory) {
+void fill_available(MemoryModel& m, const HostFigures& host, const MemoryFacts& memory) {
   const MemoryHeadroom& headroom = memory.headroom;
   const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
   const uint64_t own = saturating_add(m.free, reclaimable);
-  m.available = available_on(host).value_or(own);
+  m.available = host.available.value_or(own);
   if (headroom.available_bytes) {
     m.available = std::min(m.available, *headroom.available_bytes / 1024);
   } else if (m.limited) {
@@ -159,23 +182,20 @@ void fill_swap(MemoryModel& m, const Facts& facts) {
 /// does not bound it: huge pages are charged to no memory limit (but where cgroup2 is mounted with
 /// memory_hugetlb_accounting), so that a container may use a pool that is larger, and finds all of
 /// it in sysfs as well.
-void fill_hugetlb(MemoryModel& m, const Facts& facts) {
-  const HostMeminfo& host = *facts.host_meminfo;
+void fill_hugetlb(MemoryModel& m, const HostFigures& host, const Facts& facts) {
   const MemoryFacts& memory = facts.memory;
   m.hugetlb_limited = !memory.hugetlb.empty();
-  const uint64_t page_kb = of_host(host, "Hugepagesize");
-  const uint64_t host_pages = of_host(host, "HugePages_Total");
-  const uint64_t host_free = of_host(host, "HugePages_Free");
+  const uint64_t page_kb = host.huge_page_kb, host_pages = host.huge_pages;
   if (const HugetlbFacts* limit = memory.limit_of_pages(page_kb)) {
-    const HugePool pool = limited_pool(*limit, host_pages, host_free);
+    const HugePool pool = limited_pool(*limit, host_pages, host.huge_pages_free);
     m.huge_pages = pool.pages;
     m.huge_pages_free = pool.free;
-    m.huge_pages_reserved = std::min(pool.reserved, of_host(host, "HugePages_Rsvd"));
+    m.huge_pages_reserved = std::min(pool.reserved, host.huge_pages_reserved);
   } else {
     m.huge_pages = host_pages;
-    m.huge_pages_free = host_free;
-    m.huge_pages_reserved = of_host(host, "HugePages_Rsvd");
-    m.huge_pages_surplus = of_host(host, "HugePages_Surp");
+    m.huge_pages_free = host.huge_pages_free;
+    m.huge_pages_reserved = host.huge_pages_reserved;
+    m.huge_pages_surplus = host.huge_pages_surplus;
   }
   // The host's line counts every size. Of those that are limited the container has less.
   uint64_t less = (host_pages - m.huge_pages) * page_kb;
@@ -187,7 +207,7 @@ void fill_hugetlb(MemoryModel& m, const Facts& facts) {
       less = saturating_add(less, (pool.pages - pages) * pool.page_kb);
     }
   }
-  const uint64_t all = host.value("Hugetlb").value_or(host_pages * page_kb);
+  const uint64_t all = host.hugetlb.value_or(host_pages * page_kb);
   m.hugetlb = saturating_sub(all, less);
 }
 
@@ -195,10 +215,10 @@ void fill_hugetlb(MemoryModel& m, const Facts& facts) {
 /// (mm/util.c, vm_commit_limit). Huge pages, of which none may be committed, are taken off the
 /// host's memory: they are in no memory limit. Committed_AS is at least what is in use: no cgroup
 /// tells more.
-void fill_commit(MemoryModel& m, const HostMeminfo& host) {
-  const uint64_t limit = of_host(host, "CommitLimit");
-  const uint64_t share = saturating_sub(limit, of_host(host, "SwapTotal"));
-  const uint64_t memory = saturating_sub(of_host(host, "MemTotal"), of_host(host, "Hugetlb"));
+void fill_commit(MemoryModel& m, const HostFigures& host) {
+  const uint64_t limit = host.commit_limit;
+  const uint64_t share = saturating_sub(limit, host.swap_total);
+  const uint64_t memory = saturating_sub(host.total, host.hugetlb.value_or(0));
   const uint64_t own = std::min(m.total, memory);
   m.commit_limit = std::min(saturating_add(mul_div(own, share, memory), m.swap_total), limit);
   m.committed = std::min(saturating_add(saturating_add(m.anon, m.shmem), m.swap_own),
@@ -227,12 +247,12 @@ std::optional<uint64_t> available_on(const HostMeminfo& host) {
 bool is_accounted(const Facts& facts) {
   const MemoryFacts& memory = facts.memory;
   return memory.usage_bytes || memory.headroom.available_bytes ||
-         limit_kb(memory) < of_host(*facts.host_meminfo, "MemTotal");
+         limit_kb(memory) < facts.host_meminfo->value("MemTotal").value_or(0);
 }
 
 MemoryModel memory_model(const Facts& facts) {
   MemoryModel m;
-  const HostMeminfo& host = *facts.host_meminfo;
+  const HostFigures host(*facts.host_meminfo);
   const MemoryFacts& memory = facts.memory;
   m.accounted = is_accounted(facts);
   fill_totals(m, host, memory);
@@ -243,7 +263,7 @@ MemoryModel memory_model(const Facts& facts) {
   fill_available(m, host, memory);
   fill_swap(m, facts);
   m.file_pages = saturating_add(saturating_add(m.cached, m.swap_cached), m.buffers);
-  fill_hugetlb(m, facts);
+  fill_hugetlb(m, host, facts);
   fill_commit(m, host);
   return m;
 }

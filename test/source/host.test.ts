@@ -170,6 +170,19 @@ describe("meminfo", () => {
     ]);
   });
 
+  it.each([
+    ["tabs", "a:\t1 kB\nb: \t 2\tkB\nc:3\t\n"],
+    ["empty lines", "\na: 1 kB\n\n \nb: 2 kB\n\nc: 3\n"],
+    ["no newline at the end", "a: 1 kB\nb: 2 kB\nc: 3"],
+    ["carriage returns", "a: 1 kB\r\nb: 2 kB\r\nc: 3 \r\n"],
+  ])("is read with %s", (_name, text) => {
+    expect(parseMeminfo(text)).toEqual([
+      { label: "a", value: 1n, inKb: true },
+      { label: "b", value: 2n, inKb: true },
+      { label: "c", value: 3n, inKb: false },
+    ]);
+  });
+
   it.each(recorded("proc/meminfo"))("fixture %s", (_name, text) => {
     const labels = text.split("\n").flatMap((line) => /^(.*?):/.exec(line)?.[1] ?? []);
     expect(parseMeminfo(text).map((line) => line.label)).toEqual(labels);

@@ -1,11 +1,23 @@
 // Every view of every recorded container against test/fixtures/<case>/expected/<path>. With
 // UPDATE_GOLDEN=1 the files are written anew; read the difference before you keep it.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { errnoOf } from "../../src/errors.js";
+import { testName } from "../support/names.js";
 import { renderFixture, viewsOf } from "../support/testing.ts";
 
 const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
@@ -75,6 +87,24 @@ describe.each(cases)("%s", (name) => {
       expect(blanks.length + digits.length, line).toBe(hostBlanks.length + hostDigits.length);
     });
     expect(own).toHaveLength(host.length);
+  });
+
+  it("has the same meminfo in whatever order the host has its lines", () => {
+    const root = mkdtempSync(join(tmpdir(), testName("order-")));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+    for (const part of ["container.json", "proc"]) {
+      cpSync(join(caseDir, part), join(root, part), { recursive: true });
+    }
+    for (const part of ["sys", "cgroup"]) {
+      symlinkSync(join(caseDir, part), join(root, part));
+    }
+    const host = readFileSync(join(caseDir, "proc/meminfo"), "utf8").trimEnd().split("\n");
+    const own = renderFixture(caseDir, "proc/meminfo").trimEnd().split("\n");
+    for (const turn of [1, 7, 20]) {
+      const turned = (lines: string[]) => [...lines.slice(turn), ...lines.slice(0, turn)].reverse();
+      writeFileSync(join(root, "proc/meminfo"), `${turned(host).join("\n")}\n`);
+      expect(renderFixture(root, "proc/meminfo").trimEnd().split("\n")).toEqual(turned(own));
+    }
   });
 
   it("expects nothing of views that are no more", () => {
