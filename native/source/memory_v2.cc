@@ -57,9 +57,7 @@ class MemoryV2 : public MemorySource {
     // Without the controller no file has told whether the cgroup is still there.
     if (!current.value() && !stat.value() && !dir_->alive()) return dir_->gone();
 
-    const auto swap = swap_current_.read_figures(buffer, probe);
-    if (!swap) return swap.error();
-    if (swap.value()) facts.swap.used_bytes = parse_u64(*swap.value());
+    if (auto error = read_swap(buffer, probe, host, facts)) return *error;
 
     const auto headroom = levels_.read(buffer, facts, host);
     if (!headroom) return headroom.error();
@@ -75,6 +73,21 @@ class MemoryV2 : public MemorySource {
       const std::string_view key = take_word(line);
       if (const auto count = parse_u64(line)) facts.events.push_back({std::string(key), *count});
     });
+  }
+
+  /// Nothing is swapped out on a host without swap. Whether swap is accounted at all, only the file
+  /// tells, which is why it is read with the limits then.
+  std::optional<Error> read_swap(ReadBuffer& buffer, bool probe, const HostMemorySize& host,
+                                 MemoryFacts& facts) {
+    if (host.swap_bytes == 0 && has_swap_current_ && facts.usage_bytes && !probe) {
+      facts.swap.used_bytes = 0;
+      return std::nullopt;
+    }
+    const auto swap = swap_current_.read_figures(buffer, probe);
+    if (!swap) return swap.error();
+    if (swap.value()) facts.swap.used_bytes = parse_u64(*swap.value());
+    has_swap_current_ = facts.swap.used_bytes.has_value();
+    return std::nullopt;
   }
 
   std::optional<Error> refresh(ReadBuffer& buffer) {
@@ -98,6 +111,7 @@ class MemoryV2 : public MemorySource {
   LimitChain limits_;
   MemoryLevels levels_;
   OpenCgroupFile current_, stat_, events_, swap_current_;
+  bool has_swap_current_ = false;  ///< as of the last reading of it
   std::optional<uint64_t> limit_, swap_limit_;
 };
 

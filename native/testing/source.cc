@@ -70,7 +70,11 @@ class SourceObject : public Wrapped<SourceObject> {
     return ContainerSource::open(mounts.value(), paths.value(), notifier_.get(), {kHugePageKb});
   }
 
-  Result<MemoryFacts> memory() { return source_->memory(); }
+  Result<MemoryFacts> memory(std::optional<uint64_t> host_swap_bytes) {
+    HostMemorySize host;
+    host.swap_bytes = host_swap_bytes.value_or(host.swap_bytes);
+    return source_->memory(MemoryEvents::kNone, host);
+  }
   Result<CpuLimitFacts> limits() { return source_->cpu_limits(); }
   Result<CpuUsageFacts> usage() { return source_->cpu_usage(); }
 

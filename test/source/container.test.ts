@@ -371,6 +371,31 @@ describe("CPU time", () => {
   });
 });
 
+describe("v2: swap on a host that has none", () => {
+  const tree = (files: Files) =>
+    new Tree({
+      ...v2Container("/c"),
+      "c/memory.current": "4096\n",
+      "c/memory.stat": "x 1\n",
+      ...files,
+    });
+
+  it("is not read, and 0", () => {
+    const files = tree({ "c/memory.swap.current": "0\n" });
+    const source = files.source("/c", true);
+    expect(source.memory(0n).swapUsedBytes).toBe(0n);
+    files.write({ "c/memory.swap.current": "8192\n" });
+    expect(source.memory(0n).swapUsedBytes).toBe(0n);
+    expect(source.memory(1n).swapUsedBytes).toBe(8192n);
+  });
+
+  it("is not known where the kernel does not account it", () => {
+    const source = tree({}).source("/c", true);
+    expect(source.memory(0n).swapUsedBytes).toBeNull();
+    expect(source.memory(0n).swapUsedBytes).toBeNull();
+  });
+});
+
 /** Enables the memory controller when somebody opens memory.high, who waits for that: a lease. */
 const ENABLE = `
 import fcntl, os, signal

@@ -170,7 +170,8 @@ export interface StatusField {
 
 /** The cgroup files of one container. Methods throw an Error with `code` (ENODEV: it is gone). */
 export interface Source {
-  memory(): Memory;
+  /** `hostSwapBytes`: more than any limit if it is not given. */
+  memory(hostSwapBytes?: bigint): Memory;
   limits(): CpuLimits;
   usage(): CpuUsage;
 }
