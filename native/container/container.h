@@ -214,6 +214,7 @@ class Container {
   std::atomic<uint64_t> used_us_{0};
   std::mutex mutex_;        ///< guards what follows to cpu_limit_writes_
   CgroupPaths paths_;       ///< those of the description, and of where it was moved to since
+  MoveLook moves_;          ///< open as long as the source is
   uint64_t looked_us_ = 0;  ///< when that was last looked at
   uint64_t there_us_ = 0;   ///< when it was last known to be in the cgroups of cpu_places_
   std::unique_ptr<ContainerSource> source_;

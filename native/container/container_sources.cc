@@ -17,6 +17,7 @@ constexpr uint64_t kLookEveryUs = 1'000'000;
 }  // namespace
 
 void Container::drop_kept_locked() {
+  moves_.close();
   recent_cpus_.reset();
   recent_memory_.reset();
   // Whoever gathers for one of these goes on with it.
@@ -43,7 +44,7 @@ void Container::drop_source_locked() {
 
 void Container::take_moves_locked(uint64_t now_us) {
   looked_us_ = now_us;
-  auto moved = moved_paths(services_.procfs_fd, description_, paths_);
+  auto moved = moves_.find(description_, paths_);
   if (!moved) {
     there_us_ = now_us;
     return;
@@ -66,6 +67,7 @@ std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   }
   auto error = source ? begin_cpu_time_locked(now_us) : source.error();
   if (!error) return std::nullopt;
+  moves_.close();
   source_.reset();
   if (services_.sources != nullptr) services_.sources->closed(*this);
   return error;

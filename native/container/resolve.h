@@ -39,6 +39,23 @@ struct ContainerDescription {
 std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription& container,
                                        const CgroupPaths& known);
 
+/// The same for one that is looked at again and again: keeps the file that tells open, and does not
+/// think again about what it said before. Not thread-safe.
+class MoveLook {
+ public:
+  explicit MoveLook(int procfs_fd) : procfs_fd_(procfs_fd) {}
+
+  /// As moved_paths(), always of the same container. After a move, close().
+  std::optional<CgroupPaths> find(const ContainerDescription& container, const CgroupPaths& known);
+  /// Closes its one descriptor, and forgets.
+  void close();
+
+ private:
+  int procfs_fd_;
+  Fd file_;           ///< of the process that was the init when it was opened, and of no other
+  std::string said_;  ///< the last text, if the container had not been moved by that
+};
+
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.
 class Resolver {
  public:

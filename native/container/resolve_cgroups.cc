@@ -17,6 +17,7 @@
 #include "base/clock_tick.h"
 #include "base/words.h"
 #include "container/resolve.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -85,8 +86,31 @@ std::string without_scope(const std::string& path) {
 
 std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription& container,
                                        const CgroupPaths& known) {
+  return MoveLook(procfs_fd).find(container, known);
+}
+
+void MoveLook::close() {
+  file_.reset();
+  said_.clear();
+}
+
+std::optional<CgroupPaths> MoveLook::find(const ContainerDescription& container,
+                                          const CgroupPaths& known) {
   if (!known.has_v1()) return std::nullopt;
-  const auto at = read_cgroup_paths(procfs_fd, container.init);
+  if (!file_) {
+    auto file = open_file(procfs_fd_, std::to_string(container.init) + "/cgroup");
+    if (!file) return std::nullopt;
+    file_ = std::move(file.value());
+  }
+  ReadBuffer buffer;
+  if (buffer.read_record(file_.get()) != 0) {
+    close();
+    return std::nullopt;
+  }
+  if (buffer.text() == said_) return std::nullopt;
+  said_.clear();
+  std::string text(buffer.text());
+  const auto at = CgroupPaths::parse(text);
   // An init elsewhere is another one's: PID namespaces are shared, and PIDs are reused.
   if (!at || !is_below(at.value().in(controller_of(container.id.hierarchy())), container.cgroup)) {
     return std::nullopt;
@@ -104,9 +128,12 @@ std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription
   };
   look(at.value().v2, now.v2);
   for (size_t i = 0; i < kControllerCount; ++i) look(at.value().v1[i], now.v1[i]);
-  if (!moved) return std::nullopt;
+  if (!moved) {
+    said_ = std::move(text);
+    return std::nullopt;
+  }
   // After that: one that ends is told to be in the root of each hierarchy of v1.
-  const auto init = read_process_stat(procfs_fd, container.init);
+  const auto init = read_process_stat(procfs_fd_, container.init);
   const bool is_it = init && !init.value().is_ending &&
                      init.value().start_ticks * kClockTickUs == container.init_start_us;
   return is_it ? std::optional<CgroupPaths>(std::move(now)) : std::nullopt;

@@ -1,4 +1,9 @@
+#include <fstream>
+#include <utility>
+
+#include "base/clock_tick.h"
 #include "container/census.h"
+#include "container/resolve.h"
 #include "source/process.h"
 #include "source/process_status.h"
 #include "testing/directory.h"
@@ -24,6 +29,36 @@ Result<Napi::Value> read_process(Napi::Env env, const std::string& dir, pid_t pi
                          .set("innerPid", inner.value())
                          .set("v2", paths.value().v2)
                          .set("v1", std::vector<std::string>(v1.begin(), v1.end())));
+}
+
+/// (procDir, pid, startTicks, cgroup, texts) -> for each text that its cgroup file says in turn,
+/// the cgroup of v1's cpu controller that the container `cgroup` has been moved to; null: it was
+/// not. What was found is where it is from then on.
+Result<std::vector<std::optional<std::string>>> find_moves(const std::string& dir, pid_t pid,
+                                                           uint64_t start_ticks,
+                                                           const std::string& cgroup,
+                                                           const std::vector<std::string>& texts) {
+  const auto proc = open_directory(dir);
+  if (!proc) return proc.error();
+  const std::string path = dir + "/" + std::to_string(pid) + "/cgroup";
+  ContainerDescription container;
+  container.id = ContainerId::make(IdentityHierarchy::kV1Memory, 1).value_or(ContainerId());
+  container.cgroup = cgroup;
+  container.init = pid;
+  container.init_start_us = start_ticks * kClockTickUs;
+  for (auto& known : container.paths.v1) known = cgroup;
+  MoveLook moves(proc.value().get());
+  std::vector<std::optional<std::string>> out;
+  for (const std::string& text : texts) {
+    // In place: it stays open.
+    std::ofstream(path, std::ios::trunc) << text;
+    auto moved = moves.find(container, container.paths);
+    out.push_back(moved ? std::optional(moved->in(Controller::kCpu)) : std::nullopt);
+    if (!moved) continue;
+    container.paths = std::move(*moved);
+    moves.close();
+  }
+  return out;
 }
 
 /// (text, name) -> a field of a process's status: { field, mask, numbers }, null what it is not.
@@ -58,6 +93,7 @@ void add_processes(Napi::Object& exports) {
   add<read_process>(exports, "readProcess");
   add<read_status>(exports, "readStatus");
   add<take_census>(exports, "takeCensus");
+  add<find_moves>(exports, "findMoves");
 }
 
 }  // namespace vprocfs

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
   type Cpuinfo,
+  findMoves,
   parseCpuinfo,
   parseCpuList,
   parseMeminfo,
@@ -257,6 +258,31 @@ describe("processes", () => {
       v2: "/u",
       v1: ["/a:b", "/a:b", "", "/m (deleted)", "/i", "", ""],
     });
+  });
+});
+
+describe("moves of a container whose init is looked at again and again", () => {
+  const stat = (flags: number) =>
+    `7 (x) S ${Array.from({ length: 30 }, (_, i) => (i === 5 ? flags : i + 4)).join(" ")}\n`;
+  const cgroups = (cpu: string, memory = "/c") =>
+    `3:memory:${memory}\n2:cpu,cpuacct:${cpu}\n1:name=systemd:/\n0::/\n`;
+  const moves = (texts: readonly string[], { flags = 0, startTicks = 22n } = {}) =>
+    findMoves(new Tree({ "7/stat": stat(flags), "7/cgroup": "" }).root, 7, startTicks, "/c", texts);
+
+  it("are found when the text changes, and once each", () => {
+    const texts = ["/c", "/c", "/c/below", "/d", "/d", "/c", "/c"].map((cpu) => cgroups(cpu));
+    expect(moves(texts)).toEqual([null, null, null, "/d", null, "/c", null]);
+  });
+
+  it("are none where it is another's init, or ends", () => {
+    const texts = [cgroups("/d", "/e"), cgroups("/d"), cgroups("/d")];
+    expect(moves(texts)).toEqual([null, "/d", null]);
+    expect(moves(texts, { startTicks: 23n })).toEqual([null, null, null]);
+    expect(moves(texts, { flags: 4 })).toEqual([null, null, null]);
+  });
+
+  it("are none where the text makes no sense", () => {
+    expect(moves(["", "odd\n", cgroups("/d"), ""])).toEqual([null, null, "/d", null]);
   });
 });
 

@@ -586,6 +586,17 @@ interface Testing {
   /** A field of the text of /proc/<pid>/status, without its colon, and what can be made of it. */
   readStatus(text: string, name: string): StatusField;
   /**
+   * For each text that the process's cgroup file says in turn, the cgroup of v1's cpu controller that
+   * the container `cgroup` has been moved to; null: it was not.
+   */
+  findMoves(
+    procDir: string,
+    pid: number,
+    startTicks: bigint,
+    cgroup: string,
+    texts: readonly string[],
+  ): (string | null)[];
+  /**
    * `tree`: a directory as /sys/fs/cgroup, or null for this host's own. `cgroup`: the text of the
    * container's /proc/<pid>/cgroup. `notify`: limits are cached until their files are written.
    */
@@ -670,6 +681,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   readProcess: "function",
   readStatus: "function",
   takeCensus: "function",
+  findMoves: "function",
   Source: "function",
   HostFiles: "function",
   State: "function",
@@ -823,6 +835,7 @@ export const {
   readProcess,
   readStatus,
   takeCensus,
+  findMoves,
   Source,
   HostFiles,
   State,
