@@ -239,11 +239,17 @@ Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
 }
 
 Result<Container::TextForCpus> Container::render_of_cpus(const View& view, uint64_t now_us,
-                                                         uint64_t tick_us) {
+                                                         uint64_t tick_us, const MadeOf& before) {
   const std::lock_guard lock(mutex_);
   auto facts = gather_locked(view.needs | kNeedCpus, now_us, tick_us);
   if (!facts) return facts.error();
-  return TextForCpus{text_of(view, facts.value()), std::move(facts.value().shown_cpus)};
+  const auto& cpuinfo = facts.value().host_cpuinfo;
+  const bool is_same =
+      cpuinfo && cpuinfo == before.cpuinfo.lock() && facts.value().shown_cpus == before.cpus;
+  TextForCpus made;
+  if (!is_same) made.text = text_of(view, facts.value());
+  made.made_of = {std::move(facts.value().shown_cpus), cpuinfo};
+  return made;
 }
 
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {

@@ -108,13 +108,20 @@ class Container {
   };
   Result<TextOfMoment> render_recent(const View& view, uint64_t now_us, uint64_t tick_us);
 
-  /// Gathers and renders, with the CPUs that the text is for, which are found as by shown_cpus().
-  /// Errors as render().
-  struct TextForCpus {
-    std::string text;
+  /// What a text that changes with limits was made of: the CPUs that it is for, and the host's
+  /// cpuinfo where that is in it.
+  struct MadeOf {
     CpuSet cpus;
+    std::weak_ptr<const HostCpuinfo> cpuinfo;
   };
-  Result<TextForCpus> render_of_cpus(const View& view, uint64_t now_us, uint64_t tick_us);
+  /// Gathers and renders for the CPUs that are found as by shown_cpus(). The text is nothing where
+  /// it is the one that was made of `before`. Errors as render().
+  struct TextForCpus {
+    std::optional<std::string> text;
+    MadeOf made_of;
+  };
+  Result<TextForCpus> render_of_cpus(const View& view, uint64_t now_us, uint64_t tick_us,
+                                     const MadeOf& before);
 
   /// The figures for system calls of its processes, gathered at most `tick_us` ago and not before
   /// the last write to a limit. Errors as render().

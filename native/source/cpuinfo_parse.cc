@@ -156,4 +156,16 @@ HostCpuinfo parse_cpuinfo(std::string_view text) {
   return cutter.finish();
 }
 
+bool is_cpuinfo_of(const HostCpuinfo& info, std::string_view text) {
+  const auto take = [&text](const std::string& part) {
+    if (!starts_with(text, part)) return false;
+    text.remove_prefix(part.size());
+    return true;
+  };
+  return take(info.header) &&
+         std::all_of(info.blocks.begin(), info.blocks.end(),
+                     [&](const HostCpuinfo::Block& block) { return take(block.text); }) &&
+         take(info.trailer) && text.empty();
+}
+
 }  // namespace vprocfs

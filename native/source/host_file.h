@@ -54,12 +54,22 @@ class Cached {
   /// comes meanwhile waits for that reading instead of repeating it.
   template <typename Read>
   Result<Value> get(uint64_t now_us, uint64_t tick_us, Read read) {
+    return renew(now_us, tick_us, [&](const Value&) -> Result<Value> {
+      Result<T> fresh = read();
+      if (!fresh) return fresh.error();
+      return Value(std::make_shared<const T>(std::move(fresh.value())));
+    });
+  }
+
+  /// The same with a `read(before)` that returns a Result<Value>, which may be `before` again.
+  template <typename Read>
+  Result<Value> renew(uint64_t now_us, uint64_t tick_us, Read read) {
     const std::lock_guard<std::mutex> lock(mutex_);
     // A caller that took its time before the last reading is served by it too.
     if (value_ && tick_us > 0 && now_us < at_us_ + tick_us) return value_;
-    Result<T> fresh = read();
-    if (!fresh) return fresh.error();
-    value_ = std::make_shared<const T>(std::move(fresh.value()));
+    Result<Value> fresh = read(value_);
+    if (!fresh) return fresh;
+    value_ = std::move(fresh.value());
     at_us_ = now_us;
     return value_;
   }
@@ -84,16 +94,25 @@ class ParsedFile {
   ParsedFile(int dir_fd, const char* path, bool pieces = true)
       : file_(dir_fd, path), pieces_(pieces) {}
 
+  using Value = std::shared_ptr<const T>;
+
   /// `parse(text)` gives the value, or nothing where the text makes no sense: EINVAL.
   template <typename Parse>
-  Result<std::shared_ptr<const T>> get(uint64_t now_us, uint64_t tick_us, Parse parse) {
-    return cached_.get(now_us, tick_us, [&]() -> Result<T> {
+  Result<Value> get(uint64_t now_us, uint64_t tick_us, Parse parse) {
+    return get(now_us, tick_us, parse, [](const T&, std::string_view) { return false; });
+  }
+
+  /// The same value again where `is_of(value, text)` says that the file has not changed.
+  template <typename Parse, typename IsOf>
+  Result<Value> get(uint64_t now_us, uint64_t tick_us, Parse parse, IsOf is_of) {
+    return cached_.renew(now_us, tick_us, [&](const Value& before) -> Result<Value> {
       ReadBuffer buffer;
       const auto text = file_.read(buffer, pieces_);
       if (!text) return text.error();
+      if (before && is_of(*before, text.value())) return before;
       std::optional<T> value = parse(text.value());
       if (!value) return file_.malformed();
-      return std::move(*value);
+      return Value(std::make_shared<const T>(std::move(*value)));
     });
   }
 

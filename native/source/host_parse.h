@@ -19,5 +19,7 @@ std::optional<HostStat> parse_stat(std::string_view text);
 /// /proc/cpuinfo of any architecture: a block begins at "processor : N" (s390x also "processor N:"
 /// and "cpu number : N") and ends with its blank line. Without such lines all of it is header.
 HostCpuinfo parse_cpuinfo(std::string_view text);
+/// Whether it is what parse_cpuinfo() makes of `text`.
+bool is_cpuinfo_of(const HostCpuinfo& info, std::string_view text);
 
 }  // namespace vprocfs

@@ -185,12 +185,14 @@ Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
 }
 
 Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) {
-  auto info = impl_->cpuinfo.get(now_us, impl_->slow_tick_us, parse_cpuinfo);
+  auto info = impl_->cpuinfo.get(now_us, impl_->slow_tick_us, parse_cpuinfo, is_cpuinfo_of);
   const auto found = cpus(now_us);
   if (!info || !found) return info;
   const CpuSet& online = found.value()->online;
   if (impl_->described.is(online)) return info;
-  if (!describes(*info.value(), online)) info = impl_->cpuinfo.get(now_us, 0, parse_cpuinfo);
+  if (!describes(*info.value(), online)) {
+    info = impl_->cpuinfo.get(now_us, 0, parse_cpuinfo, is_cpuinfo_of);
+  }
   if (info) impl_->described.set(online);
   return info;
 }

@@ -29,7 +29,7 @@ class HostSource {
   /// by the tick when somebody has set the clock, which moves the time of boot.
   Result<std::shared_ptr<const HostStat>> stat(uint64_t now_us);
   /// cpuinfo is expensive on large hosts: it is read again after one second, and when a CPU is
-  /// online that is not in it.
+  /// online that is not in it. The same object as long as the file says the same.
   Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
   Result<std::shared_ptr<const HostCpus>> cpus(uint64_t now_us);
 

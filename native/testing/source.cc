@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "testing/cpu_members.h"
@@ -88,7 +90,9 @@ class SourceObject : public Wrapped<SourceObject> {
 class HostFilesObject : public Wrapped<HostFilesObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "HostFiles", {method<&HostFilesObject::described>("described")});
+    return DefineClass(env, "HostFiles",
+                       {method<&HostFilesObject::described>("described"),
+                        method<&HostFilesObject::keeps_cpuinfo>("keepsCpuinfo")});
   }
 
   explicit HostFilesObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -116,8 +120,16 @@ class HostFilesObject : public Wrapped<HostFilesObject> {
     return CpuSet(std::move(cpus));
   }
 
+  /// Whether cpuinfo is the same object as at the call before.
+  Result<bool> keeps_cpuinfo(uint64_t now_us) {
+    auto info = host_->cpuinfo(now_us);
+    if (!info) return info.error();
+    return std::exchange(cpuinfo_, info.value()) == info.value();
+  }
+
   Fd proc_, sys_;
   std::unique_ptr<HostSource> host_;  // borrows both
+  std::shared_ptr<const HostCpuinfo> cpuinfo_;
 };
 
 }  // namespace

@@ -180,6 +180,8 @@ export interface Source {
 export interface HostFiles {
   /** The CPUs of which cpuinfo has a block at that time of CLOCK_BOOTTIME. */
   described(nowUs: bigint): number[];
+  /** Whether cpuinfo was not parsed anew since the call before. */
+  keepsCpuinfo(nowUs: bigint): boolean;
 }
 
 /** A cgroup whose tasks are counted, with those below it. */

@@ -54,6 +54,26 @@ describe("a host none of whose CPUs the container may use", () => {
   });
 });
 
+describe("cpuinfo of a host", () => {
+  it("is parsed again only when it has changed", () => {
+    const root = withOnline("v1-x86", "0-3");
+    const cpuinfo = join(root, "proc/cpuinfo");
+    const text = readFileSync(cpuinfo, "utf8");
+    const files = new HostFiles(root, 10_000n);
+    const keeps = [
+      text,
+      text,
+      text.replace(/cpu MHz.*/, "cpu MHz\t\t: 1.0"),
+      text.trimEnd(),
+      "",
+    ].map((now, second) => {
+      writeFileSync(cpuinfo, now);
+      return files.keepsCpuinfo(1n + BigInt(second) * 1_000_000n);
+    });
+    expect(keeps).toEqual([false, true, false, false, false]);
+  });
+});
+
 describe("cpuinfo of a host whose CPU 3 comes online", () => {
   const TICK_US = 10_000n;
 

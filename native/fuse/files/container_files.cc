@@ -117,17 +117,23 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
   if (present && now_us - present->taken_us < kOldUs) {
     auto shown = container_.shown_cpus(now_us, tick_us);
     if (!shown) return shown.error();
-    if (present->shown == shown.value()) return present;
+    if (present->made_of.cpus == shown.value()) return present;
   }
   // Limits may have been written since: what is kept is what the text was made for.
-  auto rendered = container_.render_of_cpus(view, now_us, tick_us);
+  auto rendered = container_.render_of_cpus(view, now_us, tick_us,
+                                            present ? present->made_of : Container::MadeOf{});
   if (!rendered) return rendered.error();
+  if (!rendered.value().text) {
+    present->taken_us = now_us;
+    return present;
+  }
+  std::string& text = *rendered.value().text;
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->shown = std::move(rendered.value().cpus);
-  const bool changed = !present || present->text != rendered.value().text;
+  made->made_of = std::move(rendered.value().made_of);
+  const bool changed = !present || present->text != text;
   made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
-  made->text = std::move(rendered.value().text);
+  made->text = std::move(text);
   const std::lock_guard lock(mutex_);
   cached_[view.index] = made;
   return CachedTextPtr(made);
@@ -157,7 +163,7 @@ ContainerFiles::CopyUse ContainerFiles::hold_copy(uint16_t view_index, const Cac
                                                   bool& settling) {
   const std::lock_guard lock(mutex_);
   KernelCopy& copy = copy_of(view_index);
-  const bool same = copy.says(now->text);
+  const bool same = copy.text == now || copy.says(now->text);
   if (!same && is_read(view_index, copy)) return CopyUse::kOwn;
   readers().add(view_index);
   copy.opened_us = boottime_us();

@@ -24,10 +24,11 @@ namespace vprocfs {
 /// What a file holds while the kernel caches it: size, time and content are of one moment.
 struct CachedText {
   std::string text;
-  StableLength length;       ///< of mirrored files in contract `tick`
-  uint64_t taken_us = 0;     ///< CLOCK_BOOTTIME
-  CpuSet shown;              ///< for files that change with limits: the CPUs it was made for
-  uint64_t modified_ns = 0;  ///< CLOCK_REALTIME; another one for each snapshot of a file
+  StableLength length;  ///< of mirrored files in contract `tick`
+  /// CLOCK_BOOTTIME; of files that change with limits when it was last found to be so.
+  mutable std::atomic<uint64_t> taken_us{0};
+  Container::MadeOf made_of;  ///< for files that change with limits
+  uint64_t modified_ns = 0;   ///< CLOCK_REALTIME; another one for each snapshot of a file
 };
 using CachedTextPtr = std::shared_ptr<const CachedText>;
 
@@ -66,8 +67,8 @@ class ContainerFiles : public Container::Attached {
   /// There is nothing that the kernel could have of a file.
   void drop_text(uint16_t view_index);
   /// The present text of a file that changes with limits only, rendered again when the CPUs shown
-  /// are others or when it is old (clock rates in cpuinfo). Which are shown is found out again
-  /// after `tick_us`, and when a limit was written. Errors as Container::render().
+  /// are others, or when it is old, but not if its cpuinfo has stayed the same. Which are shown is
+  /// found out again after `tick_us`, and when a limit was written. Errors as Container::render().
   Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, uint64_t tick_us);
 
   /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
