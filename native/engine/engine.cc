@@ -201,8 +201,8 @@ Result<bool> Engine::activate(FdStore* fd_store) {
 
 /// Each step may be refused a thread: those that take requests come late.
 Result<bool> Engine::begin(FdStore* fd_store) {
-  auto begun = plain_->prepare();
-  if (begun && polled_) begun = polled_->prepare();
+  auto begun = plain_->server()->start_helpers();
+  if (begun && polled_) begun = polled_->server()->start_helpers();
   if (begun) begun = sampler_->start();
   if (begun) begun = registry_->start([this] { return limits_changed(); });
   // First: links of the plain one lead there.
@@ -231,20 +231,29 @@ Result<bool> Engine::stop(bool unmount) {
   bool ignored = false;
   if (polled_ && whole) static_cast<void>(polled_->unmount(ignored));
   if (unmount) done = plain_->unmount(lazy);
-  each([](ServedConnection& served) { served.hurry(); });
+  each([](ServedConnection& served) { served.server()->hurry(); });
   const auto now = std::chrono::steady_clock::now();
-  each([&](ServedConnection& served) { served.settle_notices(now + kSettle); });
-  each([&](ServedConnection& served) { served.close_notices(now + 2 * kSettle, !unmount); });
+  each([&](ServedConnection& served) {
+    if (served.started()) served.server()->settle_notices(now + kSettle);
+  });
+  each([&](ServedConnection& served) {
+    if (!served.started()) return;
+    served.server()->close_notices(now + 2 * kSettle, !unmount && served.resends());
+  });
   // Another worker goes on from where it was. Not before: the notices of one tenant may take long,
   // and others' calls would wait.
   if (log_reader_) log_reader_->stop();
   if (agent_) agent_->stop(unmount);
   each([](ServedConnection& served) { served.refuse_requests(); });
   each([](ServedConnection& served) { served.stop_requests(); });
-  each([](ServedConnection& served) { served.stop_turns(); });
+  // What waits, also for the other connection: a tenant's turn is one for both.
+  each([](ServedConnection& served) { served.server()->stop_turns(); });
   registry_->stop();
   sampler_->stop();
-  each([unmount](ServedConnection& served) { served.stop(!unmount); });
+  each([unmount](ServedConnection& served) {
+    served.server()->stop_helpers();
+    if (!unmount) served.server()->hand_over_open_files();
+  });
   if (!done && done.error().code != EINVAL) return done;
   return lazy;
 }

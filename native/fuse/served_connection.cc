@@ -43,7 +43,7 @@ Result<bool> ServedConnection::connect() {
   }
   if (state_->connection().initialised != 1) return Error{EPROTO, "inherited connection"};
   device_ = look(AT_FDCWD, place.mountpoint).device;
-  if (resend()) {
+  if (has_resend()) {
     fuse_fd_ = Fd(::fcntl(place.fuse_fd, F_DUPFD_CLOEXEC, 3));
     if (!fuse_fd_) return Error{errno, "inherited FUSE descriptor"};
     return true;
@@ -68,7 +68,7 @@ Result<bool> ServedConnection::start(Loop::OnEnd on_end) {
       fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
       std::move(on_end));
   // Before we take any: what is resent is then what others took, and nothing of ours.
-  if (inherited() && resend()) reply_->notify_resend();
+  if (resends()) reply_->notify_resend();
   return loop_->start();
 }
 
@@ -91,18 +91,6 @@ Result<bool> ServedConnection::unmount(bool& lazy) const {
   return unmount_fuse(options_.place.mountpoint, lazy);
 }
 
-void ServedConnection::hurry() {
-  if (loop_) server_->hurry();
-}
-
-void ServedConnection::settle_notices(Notifier::Deadline by) {
-  if (loop_) server_->settle_notices(by);
-}
-
-void ServedConnection::close_notices(Notifier::Deadline by, bool hand_over) {
-  if (loop_) server_->close_notices(by, hand_over && inherited() && resend());
-}
-
 void ServedConnection::refuse_requests() {
   if (loop_) loop_->refuse();
 }
@@ -112,16 +100,6 @@ void ServedConnection::stop_requests() {
   loop_->stop();
   const std::lock_guard lock(loop_mutex_);
   loop_.reset();
-}
-
-void ServedConnection::stop_turns() {
-  if (server_) server_->stop_turns();
-}
-
-void ServedConnection::stop(bool hand_over) {
-  if (!server_) return;
-  server_->stop_helpers();
-  if (hand_over) server_->hand_over_open_files();
 }
 
 void ServedConnection::close() {

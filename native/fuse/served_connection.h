@@ -41,9 +41,8 @@ class ServedConnection {
   /// After connect(). The options of the server may say more by now.
   ServerOptions& server_options() { return options_.server; }
   void make_server(Registry& registry, HostSource& host, Tree tree);
-  /// Begins whatever is not taking requests. Error: there is no thread for it.
-  Result<bool> prepare() { return server_->start_helpers(); }
-  /// Takes over what the worker before us left, and requests from then on. Error: likewise.
+  /// Takes over what the worker before us left, and requests from then on. After
+  /// Server::start_helpers(). Error: there is no thread for it.
   Result<bool> start(Loop::OnEnd on_end);
   Result<bool> wait_initialised() const;
 
@@ -51,21 +50,12 @@ class ServedConnection {
   void expect_end();
   /// `lazy`: whether it was busy.
   Result<bool> unmount(bool& lazy) const;
-  /// See Server. `hand_over`: as with stop().
-  void hurry();
-  void settle_notices(Notifier::Deadline by);
-  void close_notices(Notifier::Deadline by, bool hand_over);
   /// Takes no more requests. Those in hand go on.
   void refuse_requests();
   /// Answers what is in hand. After refuse_requests() of all: what waits for a tenant's turn is
   /// answered by whoever has it, and others may come as long as any connection takes them.
   void stop_requests();
-  /// Does what waits, also for other connections: a tenant's turn is one for all of them. After
-  /// stop_requests() of all.
-  void stop_turns();
-  /// After stop_turns() of all. `hand_over`: another worker goes on with what is open.
-  void stop(bool hand_over);
-  /// Lets go of all that is not its own. After stop().
+  /// Lets go of all that is not its own. After Server::stop_helpers().
   void close();
 
   Server* server() const { return server_.get(); }
@@ -77,6 +67,10 @@ class ServedConnection {
   size_t threads() const;
   /// Tries again to have a thread for what comes next where none was to be had. See Threads.
   void reinforce();
+  /// True from start() to stop_requests().
+  bool started() const { return loop_ != nullptr; }
+  /// Whether the kernel asks the next worker again what we leave.
+  bool resends() const { return inherited() && has_resend(); }
   /// True once the connection has ended by itself.
   bool ended() const { return loop_ && loop_->ended(); }
   /// True while some thread waits for requests.
@@ -86,7 +80,7 @@ class ServedConnection {
   std::string place_for(int procfs_fd, uint32_t pid) const;
 
  private:
-  bool resend() const { return (connection().flags & kFuseHasResend) != 0; }
+  bool has_resend() const { return (connection().flags & kFuseHasResend) != 0; }
   bool inherited() const { return options_.place.fuse_fd >= 0; }
 
   Options options_;
