@@ -222,7 +222,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedPageSize) {
     std::shared_ptr<const HostMeminfo> meminfo;
     if (!take(host.meminfo(now), meminfo, error)) return error;
-    facts.page_kb = host.page_kb(*meminfo, now);
+    facts.page_kb = host.page_kb();
     facts.thp_kb = host.thp_kb(*meminfo);
   }
   const bool with_requests = (needs & kNeedIo) != 0;

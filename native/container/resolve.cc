@@ -198,18 +198,6 @@ Result<bool> Resolver::describe(CgroupPaths paths, pid_t init, ContainerDescript
   return true;
 }
 
-Result<ContainerDescription> Resolver::of_recorded(pid_t init) const {
-  auto paths = init_paths(init);
-  if (!paths) return paths.error();
-  ContainerDescription out;
-  const auto own = describe(std::move(paths.value()), init, out);
-  if (!own) return own.error();
-  if (!own.value()) return Error{ESRCH, pid_path(init, "/cgroup")};
-  out.tenant = out.id;
-  out.tenant_cgroup = out.cgroup;
-  return out;
-}
-
 Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) const {
   using Answer = std::optional<ContainerDescription>;
   auto ns = read_namespaces(procfs_fd_, pid);

@@ -77,9 +77,11 @@ class Resolver {
   /// one of them is gone.
   Result<std::optional<pid_t>> outer_init(pid_t init) const;
 
-  /// What is recorded of the container of this init, on a host that does not run: its namespaces
-  /// are not known, and there are no containers around it. ESRCH: it has no cgroup of its own.
-  Result<ContainerDescription> of_recorded(pid_t init) const;
+  /// The cgroups of an init; of those that systemd has made for itself inside, the ones above.
+  Result<CgroupPaths> init_paths(pid_t init) const;
+  /// What a container with these cgroups and this init is, but for namespaces and tenant. False:
+  /// every cgroup is one that we live in or below. ESRCH: one of its own is not there any more.
+  Result<bool> describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const;
 
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there,
   /// as far as `max_cgroups` cgroups of it tell.
@@ -122,8 +124,6 @@ class Resolver {
   Result<pid_t> scan_for_init(uint64_t pid_namespace) const;
   /// The cgroups of the container that a process is in; `init` is its PID namespace's.
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
-  /// The cgroups of an init; of those that systemd has made for itself inside, the ones above.
-  Result<CgroupPaths> init_paths(pid_t init) const;
   /// Those of the container that an init began.
   Result<CgroupPaths> home_of(pid_t init) const;
   struct NamespaceRoot {
@@ -134,11 +134,8 @@ class Resolver {
   /// The root of its cgroup namespace. EXDEV: it does not stop moving.
   Result<NamespaceRoot> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;
-  /// False: every cgroup is one that we live in or below. ESRCH: one of its own is not there any
-  /// more.
+  /// False and ESRCH as describe().
   Result<bool> identify(const CgroupPaths& paths, ContainerDescription& out) const;
-  /// All but namespaces and tenant. False as identify().
-  Result<bool> describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const;
   /// Without a descriptor errno says why.
   Fd open_cgroup(ContainerId id) const;
 

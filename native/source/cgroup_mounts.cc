@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -64,7 +63,7 @@ void for_each_item(std::string_view list, F item) {
   }
 }
 
-/// The name of a v1 hierarchy, and the controllers it has, from mount options or a directory name.
+/// The name of a v1 hierarchy, and the controllers it has, from its mount options.
 void take_options(std::string_view options, Hierarchy& to) {
   for_each_item(options, [&](std::string_view item) {
     const uint32_t bits = v1_bit(item);
@@ -102,33 +101,6 @@ bool is_known(const std::vector<Hierarchy>& all, const Hierarchy& one) {
   });
 }
 
-Result<std::vector<std::string>> list_directories(int dir_fd) {
-  std::vector<std::string> names;
-  const int code = for_each_entry(open_directory(dir_fd, "."), [&](const dirent& entry) {
-    struct stat st {};
-    if (entry.d_name[0] != '.' && ::fstatat(dir_fd, entry.d_name, &st, 0) == 0 &&
-        S_ISDIR(st.st_mode)) {
-      names.emplace_back(entry.d_name);
-    }
-    return true;
-  });
-  if (code != 0) return Error{code, "."};
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::optional<Hierarchy> open_v2(int dir_fd, const char* path) {
-  Hierarchy tree;
-  tree.root = open_directory(dir_fd, path);
-  if (!tree.root || ::faccessat(tree.root.get(), "cgroup.controllers", F_OK, 0) != 0) {
-    return std::nullopt;
-  }
-  tree.v2 = true;
-  tree.mount = path;
-  tree.controllers = v2_bits_now(tree.root.get());
-  return tree;
-}
-
 }  // namespace
 
 Result<CgroupMounts> CgroupMounts::discover(int procfs_fd) {
@@ -150,35 +122,6 @@ Result<CgroupMounts> CgroupMounts::discover(int procfs_fd) {
   });
   // Its containers would be taken for others, or for none.
   if (shortage) return *shortage;
-  return mounts;
-}
-
-Result<CgroupMounts> CgroupMounts::from_tree(int dir_fd) {
-  CgroupMounts mounts;
-  if (auto whole = open_v2(dir_fd, ".")) {
-    mounts.hierarchies_.push_back(std::move(*whole));
-    return mounts;
-  }
-  const auto names = list_directories(dir_fd);
-  if (!names) return names.error();
-  uint32_t taken = 0;
-  for (const auto& name : names.value()) {
-    if (name == "unified") continue;
-    Hierarchy tree;
-    take_options(name == "systemd" ? "name=systemd" : name, tree);
-    // "cpu" and "cpuacct" are often links to "cpu,cpuacct": the same hierarchy, and not three.
-    const bool repeated = tree.controllers != 0 && (tree.controllers & ~taken) == 0;
-    if (tree.name.empty() || repeated) continue;
-    tree.controllers &= ~taken;
-    tree.root = open_directory(dir_fd, name.c_str());
-    if (!tree.root) return Error{errno, name};
-    tree.mount = name;
-    taken |= tree.controllers;
-    mounts.hierarchies_.push_back(std::move(tree));
-  }
-  if (auto unified = open_v2(dir_fd, "unified")) {
-    mounts.hierarchies_.push_back(std::move(*unified));
-  }
   return mounts;
 }
 

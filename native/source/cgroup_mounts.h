@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -44,14 +45,13 @@ struct Hierarchy {
 /// The cgroup hierarchies of this host: pure v1, pure v2 or a mixture. Movable, not copyable.
 class CgroupMounts {
  public:
+  explicit CgroupMounts(std::vector<Hierarchy> hierarchies = {})
+      : hierarchies_(std::move(hierarchies)) {}
+
   /// From <procfs>/self/mountinfo of the running system. Only mounts whose root is the hierarchy's
   /// root as we see it ("/") are taken. Never fails because something is missing: a host without
   /// cgroups has no hierarchies.
   static Result<CgroupMounts> discover(int procfs_fd);
-
-  /// From a recorded tree that mirrors /sys/fs/cgroup: v2 when `dir` has cgroup.controllers,
-  /// otherwise one directory per v1 controller and `unified` for a cgroup2 tree beside them.
-  static Result<CgroupMounts> from_tree(int dir_fd);
 
   /// The cgroup2 hierarchy, or nullptr.
   const Hierarchy* v2() const;

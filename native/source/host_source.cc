@@ -1,7 +1,5 @@
 #include "source/host_source.h"
 
-#include <linux/magic.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,25 +61,15 @@ uint64_t hugetlb_on(const CpuSet& nodes, const std::vector<HostHugePool>& pools)
   return kb;
 }
 
-bool is_procfs(int fd) {
-  struct statfs found {};
-  return ::fstatfs(fd, &found) == 0 && found.f_type == PROC_SUPER_MAGIC;
-}
-
 }  // namespace
 
 struct HostSource::Impl {
-  Impl(int procfs, int sysfs, uint64_t tick)
+  Impl(int procfs, int sysfs, uint64_t tick, Machine its_machine)
       : procfs_fd(procfs),
         sysfs_fd(sysfs),
-        is_live(is_procfs(procfs)),
+        machine(its_machine),
         tick_us(tick),
         slow_tick_us(tick == 0 ? 0 : std::max(tick, kSlowTickUs)) {}
-
-  /// CLOCK_MONOTONIC at `now_us` of CLOCK_BOOTTIME. That of a recorded tree is not known.
-  uint64_t awake_us(uint64_t now_us) const {
-    return is_live ? saturating_sub(now_us, boottime_ahead().least_us) : now_us;
-  }
 
   /// ZFS sums up its counters of all CPUs for it: read once a second, however short the tick.
   uint64_t arc_kb(uint64_t now_us) {
@@ -105,7 +93,7 @@ struct HostSource::Impl {
   }
 
   const int procfs_fd, sysfs_fd;
-  const bool is_live;
+  const Machine machine;
   const uint64_t tick_us, slow_tick_us;
   ParsedFile<HostMeminfo> meminfo{procfs_fd, "meminfo", false};
   ParsedFile<HostStat> stat{procfs_fd, "stat", false};
@@ -115,7 +103,7 @@ struct HostSource::Impl {
   ParsedFile<type> name{procfs_fd, path};
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
-  std::atomic<uint64_t> page_kb{0}, thp_kb{0};
+  std::atomic<uint64_t> thp_kb{0};
   /// How far CLOCK_REALTIME was ahead of CLOCK_BOOTTIME when `stat` was read.
   std::atomic<int64_t> realtime_ahead_us{0};
   ParsedFile<CpuSet> online{sysfs_fd, "devices/system/cpu/online", false};
@@ -128,8 +116,13 @@ struct HostSource::Impl {
   Cached<std::vector<HostHugePool>> huge_pools;
 };
 
-HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us)
-    : impl_(std::make_unique<Impl>(procfs_fd, sysfs_fd, tick_us)) {}
+HostSource::Machine HostSource::own_machine() {
+  return {static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024,
+          [] { return boottime_ahead().least_us; }};
+}
+
+HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us, Machine machine)
+    : impl_(std::make_unique<Impl>(procfs_fd, sysfs_fd, tick_us, machine)) {}
 
 HostSource::~HostSource() = default;
 
@@ -200,35 +193,13 @@ Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) 
 #define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes)            \
   Result<std::shared_ptr<const type>> HostSource::name(uint64_t now_us) {                       \
     return impl_->name.get(now_us, impl_->slow_tick_us, [this, now_us](std::string_view text) { \
-      return parse_##name(text, impl_->awake_us(now_us));                                       \
+      return parse_##name(text, saturating_sub(now_us, impl_->machine.asleep_us()));            \
     });                                                                                         \
   }
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
 
-uint64_t HostSource::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
-  constexpr uint64_t kUsual = 4, kLargest = 1024;
-  if (const uint64_t known = impl_->page_kb.load(std::memory_order_relaxed)) return known;
-  if (impl_->is_live) {
-    const auto own_kb = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
-    impl_->page_kb.store(own_kb, std::memory_order_relaxed);
-    return own_kb;
-  }
-  const auto figures = vmstat(now_us);
-  if (!figures) return kUsual;
-  uint64_t pages = 0;
-  for (const auto& line : figures.value()->lines) {
-    if (line.key == "nr_anon_pages" || line.key == "nr_mapped") pages += line.value;
-  }
-  const uint64_t kb = meminfo.value("AnonPages").value_or(0) + meminfo.value("Mapped").value_or(0);
-  // They are read one after the other: the power of two that comes nearest.
-  uint64_t page_kb = kUsual;
-  if (pages > 0) {
-    while (page_kb < kLargest && pages <= kb / 3 * 2 / page_kb) page_kb *= 2;
-  }
-  impl_->page_kb.store(page_kb, std::memory_order_relaxed);
-  return page_kb;
-}
+uint64_t HostSource::page_kb() const { return impl_->machine.page_kb; }
 
 uint64_t HostSource::thp_kb(const HostMeminfo& meminfo) {
   if (const uint64_t known = impl_->thp_kb.load(std::memory_order_relaxed)) return known;

@@ -16,8 +16,16 @@ namespace vprocfs {
 /// thread-safe. `now_us` is the caller's clock, so that recorded trees need none.
 class HostSource {
  public:
+  /// What no file of a host says.
+  struct Machine {
+    uint64_t page_kb;         ///< its page size
+    uint64_t (*asleep_us)();  ///< how far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC
+  };
+  /// That on which we run.
+  static Machine own_machine();
+
   /// Borrows both directory descriptors (procfs and sysfs roots). tick_us 0: read every time.
-  HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us);
+  HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us, Machine machine = own_machine());
   ~HostSource();
 
   Result<std::shared_ptr<const HostMeminfo>> meminfo(uint64_t now_us);
@@ -41,11 +49,7 @@ class HostSource {
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
 
-  /// The host's page size in kB. That of a recorded tree, which may be of another architecture, is
-  /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal
-  /// by the zones' pages it is not: a balloon takes pages from zones and leaves MemTotal as it was.
-  /// 4 where that cannot be told. Looked up once.
-  uint64_t page_kb(const HostMeminfo& meminfo, uint64_t now_us);
+  uint64_t page_kb() const;
 
   /// The size of its transparent huge pages in kB, which is not that of the pool's where that was
   /// chosen (default_hugepagesz=1G); that where the kernel does not tell, in recorded trees that

@@ -8,6 +8,7 @@
 #include "source/process_status.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/recorded_cgroups.h"
 #include "testing/values.h"
 
 namespace vprocfs {
@@ -75,7 +76,7 @@ Result<Napi::Value> take_census(Napi::Env env, const std::string& proc, const st
   const auto procfs = open_directory(proc), tree = open_directory(cgroup);
   if (!procfs) return procfs.error();
   if (!tree) return tree.error();
-  const auto mounts = CgroupMounts::from_tree(tree.value().get());
+  const auto mounts = recorded_cgroups(tree.value().get());
   if (!mounts) return mounts.error();
   Resolver resolver(mounts.value(), procfs.value().get());
   if (const auto opened = resolver.open(); !opened) return opened.error();

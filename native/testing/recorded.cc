@@ -9,12 +9,46 @@
 #include "survey/memory_figures.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/recorded_cgroups.h"
 #include "testing/values.h"
 #include "view/sysinfo_model.h"
 #include "view/view.h"
 
 namespace vprocfs {
 namespace {
+
+/// The container of an init. There are none around it.
+Result<ContainerDescription> describe(const Resolver& resolver, pid_t init) {
+  auto paths = resolver.init_paths(init);
+  if (!paths) return paths.error();
+  ContainerDescription out;
+  const auto own = resolver.describe(std::move(paths.value()), init, out);
+  if (!own) return own.error();
+  if (!own.value()) return Error{ESRCH, "a cgroup of its own"};
+  out.tenant = out.id;
+  out.tenant_cgroup = out.cgroup;
+  return out;
+}
+
+/// The page size in kB, which may be of another architecture: what programs use (AnonPages and
+/// Mapped of meminfo) divided by its pages in vmstat. MemTotal by the zones' pages it is not: a
+/// balloon takes pages from zones and leaves MemTotal as it was. 4 where that cannot be told.
+uint64_t page_kb(int procfs_fd, int sysfs_fd) {
+  constexpr uint64_t kUsual = 4, kLargest = 1024;
+  HostSource host(procfs_fd, sysfs_fd, 0);
+  const auto meminfo = host.meminfo(0);
+  const auto vmstat = host.vmstat(0);
+  if (!meminfo || !vmstat) return kUsual;
+  uint64_t pages = 0, kb = 0;
+  for (const auto& line : vmstat.value()->lines) {
+    if (line.key == "nr_anon_pages" || line.key == "nr_mapped") pages += line.value;
+  }
+  for (const char* label : {"AnonPages", "Mapped"}) kb += meminfo.value()->value(label).value_or(0);
+  // They are read one after the other: the power of two that comes nearest.
+  uint64_t size = kUsual;
+  while (pages > 0 && size < kLargest && pages <= kb / 3 * 2 / size) size *= 2;
+  return size;
+}
 
 /// A recorded host with one container, <case>/{proc,sys,cgroup}, served by what serves live ones.
 class RecordedCase {
@@ -28,12 +62,14 @@ class RecordedCase {
       if (!opened) return opened.error();
       *fd = std::move(opened.value());
     }
-    auto mounts = CgroupMounts::from_tree(out->cgroup_.get());
+    auto mounts = recorded_cgroups(out->cgroup_.get());
     if (!mounts) return mounts.error();
     out->mounts_ = std::move(mounts.value());
-    auto description = Resolver(out->mounts_, out->proc_.get()).of_recorded(init);
+    auto description = describe(Resolver(out->mounts_, out->proc_.get()), init);
     if (!description) return description.error();
-    out->host_ = std::make_unique<HostSource>(out->proc_.get(), out->sys_.get(), 0);
+    const HostSource::Machine machine{page_kb(out->proc_.get(), out->sys_.get()),
+                                      [] { return uint64_t{0}; }};
+    out->host_ = std::make_unique<HostSource>(out->proc_.get(), out->sys_.get(), 0, machine);
     SharedServices services;
     services.mounts = &out->mounts_;
     services.host = out->host_.get();

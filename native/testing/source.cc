@@ -5,6 +5,7 @@
 #include "testing/cpu_members.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/recorded_cgroups.h"
 #include "testing/values.h"
 
 namespace vprocfs {
@@ -65,7 +66,7 @@ class SourceObject : public Wrapped<SourceObject> {
     const auto fd = open_directory(tree.value_or("/proc"));
     if (!fd) return fd.error();
     const auto mounts =
-        tree ? CgroupMounts::from_tree(fd.value().get()) : CgroupMounts::discover(fd.value().get());
+        tree ? recorded_cgroups(fd.value().get()) : CgroupMounts::discover(fd.value().get());
     if (!mounts) return mounts.error();
     const auto paths = CgroupPaths::parse(cgroup);
     if (!paths) return paths.error();
