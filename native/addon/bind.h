@@ -20,9 +20,8 @@ namespace vprocfs {
 
 // Makes functions and methods of C++ ones of JavaScript: add<f>(exports, "f") takes f's parameters
 // from the arguments and gives back what it returns. Js<T> says what a T is in JavaScript: numbers
-// are `number` (exact up to 2^53), absent ones null, a struct is an object of its members(). An
-// argument that is not as it should be throws a TypeError, and f is not called; an Error that it
-// returns is thrown.
+// are `number` (exact up to 2^53), absent ones null. An argument that is not as it should be throws
+// a TypeError, and f is not called; an Error that it returns is thrown.
 
 template <typename T, typename = void>
 struct Js;
@@ -162,49 +161,7 @@ struct Js<std::vector<T>> {
   }
 };
 
-/// A member of a struct, and its name in JavaScript; `As` is what it is there.
-template <typename As, typename T, typename F>
-struct Member {
-  const char* name;
-  F T::*field;
-};
-template <typename T, typename F>
-constexpr Member<F, T, F> member(const char* name, F T::*field) {
-  return {name, field};
-}
-// A struct has a function `members(const T*)`, which returns a std::tuple of them.
-
-template <typename T>
-T take_members(const Given& given) {
-  T out{};
-  const auto take = [&](auto one) {
-    using F = std::decay_t<decltype(out.*one.field)>;
-    out.*one.field = given.member(one.name).template as<F>();
-  };
-  std::apply([&](auto... all) { (take(all), ...); }, members(static_cast<const T*>(nullptr)));
-  return out;
-}
-
-template <typename As, typename T, typename F>
-void set_member(Napi::Object& out, const Member<As, T, F>& one, const T& of) {
-  out.Set(one.name, Js<As>::to(out.Env(), of.*one.field));
-}
-
-template <typename T>
-Napi::Object made_of_members(Napi::Env env, const T& value) {
-  Napi::Object out = Napi::Object::New(env);
-  std::apply([&](auto... all) { (set_member(out, all, value), ...); },
-             members(static_cast<const T*>(nullptr)));
-  return out;
-}
-
-template <typename T>
-struct Js<T, std::void_t<decltype(members(std::declval<const T*>()))>> {
-  static T from(const Given& given) { return take_members<T>(given); }
-  static Napi::Object to(Napi::Env env, const T& value) { return made_of_members(env, value); }
-};
-
-/// An object that is no struct, made member by member in the order in which JavaScript lists them.
+/// An object, made member by member in the order in which JavaScript lists them.
 class JsObject {
  public:
   explicit JsObject(Napi::Env env) : object_(Napi::Object::New(env)) {}

@@ -5,6 +5,7 @@
 #include "addon/bind.h"
 #include "facts/cpu_set.h"
 #include "source/container_id.h"
+#include "testing/members.h"
 
 namespace vprocfs {
 
