@@ -18,10 +18,6 @@
 namespace vprocfs {
 namespace {
 
-/// Controllers that have a hierarchy in v1 and are of no interest but as part of its name.
-constexpr std::string_view kOtherControllers[] = {
-    "devices", "freezer", "net_cls", "perf_event", "net_prio", "rdma", "misc", "debug", "dmem"};
-
 constexpr uint32_t bit(Controller controller) { return 1u << static_cast<unsigned>(controller); }
 
 /// The controller that v1 calls `name`.
@@ -63,19 +59,6 @@ void for_each_item(std::string_view list, F item) {
   }
 }
 
-/// The name of a v1 hierarchy, and the controllers it has, from its mount options.
-void take_options(std::string_view options, Hierarchy& to) {
-  for_each_item(options, [&](std::string_view item) {
-    const uint32_t bits = v1_bit(item);
-    const bool other = std::find(std::begin(kOtherControllers), std::end(kOtherControllers),
-                                 item) != std::end(kOtherControllers);
-    if (bits == 0 && !other && !starts_with(item, "name=")) return;
-    to.controllers |= bits;
-    if (!to.name.empty()) to.name += ',';
-    to.name += item;
-  });
-}
-
 bool has_magic(int fd, bool v2) {
   struct statfs fs {};
   if (::fstatfs(fd, &fs) != 0) return false;
@@ -83,7 +66,8 @@ bool has_magic(int fd, bool v2) {
          static_cast<unsigned long>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
 }
 
-/// The hierarchy that a line of mountinfo says is mounted; nothing when it is none.
+/// The hierarchy that a line of mountinfo says is mounted; nothing when it is none, or one of v1 of
+/// which nothing is read.
 std::optional<Hierarchy> hierarchy_of(std::string_view line) {
   auto entry = parse_mount(line);
   if (!entry || entry->root != "/") return std::nullopt;
@@ -91,13 +75,15 @@ std::optional<Hierarchy> hierarchy_of(std::string_view line) {
   Hierarchy found;
   found.v2 = entry->type == "cgroup2";
   found.mount = std::move(entry->path);
-  if (!found.v2) take_options(entry->options, found);
+  if (found.v2) return found;
+  for_each_item(entry->options, [&](std::string_view item) { found.controllers |= v1_bit(item); });
+  if (found.controllers == 0) return std::nullopt;
   return found;
 }
 
 bool is_known(const std::vector<Hierarchy>& all, const Hierarchy& one) {
   return std::any_of(all.begin(), all.end(), [&](const Hierarchy& other) {
-    return other.v2 == one.v2 && other.name == one.name;
+    return other.v2 == one.v2 && (one.v2 || other.controllers == one.controllers);
   });
 }
 

@@ -36,13 +36,13 @@ inline constexpr size_t kControllerCount = std::size(kControllers);
 /// One mounted cgroup hierarchy.
 struct Hierarchy {
   bool v2 = false;
-  Fd root;            ///< directory of the mount point, opened O_RDONLY | O_DIRECTORY
-  std::string mount;  ///< where it is mounted, for messages
-  std::string name;   ///< as in /proc/<pid>/cgroup: "cpu,cpuacct", "name=systemd"; empty for v2
+  Fd root;                   ///< directory of the mount point, opened O_RDONLY | O_DIRECTORY
+  std::string mount;         ///< where it is mounted, for messages
   uint32_t controllers = 0;  ///< bits 1 << Controller that this hierarchy carries now
 };
 
-/// The cgroup hierarchies of this host: pure v1, pure v2 or a mixture. Movable, not copyable.
+/// The cgroup hierarchies of this host with controllers that vprocfs reads: pure v1, pure v2 or a
+/// mixture. Movable, not copyable.
 class CgroupMounts {
  public:
   explicit CgroupMounts(std::vector<Hierarchy> hierarchies = {})

@@ -59,7 +59,6 @@ Result<CgroupMounts> recorded_cgroups(int dir_fd) {
     tree.root = open_directory(dir_fd, name.c_str());
     if (!tree.root) return Error{errno, name};
     tree.mount = name;
-    tree.name = name;
     tree.controllers = controllers;
     taken |= controllers;
     hierarchies.push_back(std::move(tree));
