@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/words.h"
+
 namespace vprocfs {
 namespace {
 
@@ -21,6 +23,12 @@ constexpr size_t kMaxPidNamespaces = 16, kMaxClocks = 64;
 // A search in vain that took more CPU time is not begun again for so many times as long.
 constexpr uint64_t kLongSearchUs = 2000, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
 constexpr size_t kMaxAbsent = 4096;
+
+/// Whether a container's cgroup is that of another one or below, where that one has its name from.
+bool is_within(const ContainerDescription& one, const ContainerDescription& other) {
+  const std::string& path = one.paths.in(controller_of(other.id.hierarchy()));
+  return !path.empty() && is_below(path, other.cgroup);
+}
 
 }  // namespace
 
@@ -175,13 +183,41 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   return first;
 }
 
+const Registry::Entry* Registry::another_name_locked(
+    const ContainerDescription& description) const {
+  for (const auto& [id, entry] : containers_) {
+    const auto is_its = [&description](const PidNamespace& one) {
+      return one.number == description.namespaces.pid;
+    };
+    const auto& all = entry.pid_namespaces;
+    if (std::any_of(all.begin(), all.end(), is_its) && lives(entry) &&
+        is_within(description, entry.container->description())) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
+void Registry::set_tenant(ContainerDescription& description) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, entry] : containers_) {
+    const ContainerDescription& around = entry.container->description();
+    const bool is_outer = around.tenant == id && id != description.id &&
+                          is_within(description, around) &&
+                          around.cgroup.size() < description.tenant_cgroup.size();
+    if (!is_outer || !lives(entry)) continue;
+    description.tenant = id;
+    description.tenant_cgroup = around.cgroup;
+  }
+}
+
 Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description, Asker asker) {
   const ContainerId id = description.id;
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
     // While one of its inits lives nothing else is this container.
-    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
+    if (it != containers_.end() && lives(it->second)) {
       const auto its = [&](const PidNamespace& pid_namespace) {
         return pid_namespace.number == description.namespaces.pid;
       };
@@ -191,17 +227,19 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
         return it->second.container;
       }
     }
+    if (const Entry* other = another_name_locked(description)) return other->container;
   }
   auto pid_namespace = pin(description);
   if (!pid_namespace) return pid_namespace.error();
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
-    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
+    if (it != containers_.end() && lives(it->second)) {
       join_locked(it->second, description, std::move(pid_namespace.value()));
       return it->second.container;
     }
   }
+  set_tenant(description);
   auto payer = tenant(description.tenant);
   const bool is_tenants = asker == Asker::kTenant;
   if (is_tenants) payer->renders().charge(boottime_us(), kCostOfFinding);
@@ -217,7 +255,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto before = containers_.find(id);
-  if (before != containers_.end() && !before->second.container->dead() && !ended(before->second)) {
+  if (before != containers_.end() && lives(before->second)) {
     join_locked(before->second, description, std::move(pid_namespace.value()));
     return before->second.container;
   }

@@ -2,7 +2,15 @@
 // and another one gets all that is its own.
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -238,6 +246,28 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
     expect(of?.tenantLimit).toBe(8);
     expect(of?.used).toBeGreaterThanOrEqual(8);
     expect(of?.refused).toBe(0);
+  });
+
+  it("pays for what is nested in it, whatever cgroups of its own its init goes to", async () => {
+    const own = testScope();
+    const flags = ["--no-keeper", "--log-format", "json"];
+    const few = await Daemon.startUnder(own, ["prlimit", "--nofile=512"], ...flags);
+    const hostile = await Container.start(own, { name: "hostile", cgroupNamespace: false });
+    expect(await hostile.read(few.path("proc/meminfo"))).toMatch(/^MemTotal:/);
+    hostile.cgroup.delegate();
+    for (let n = 0; n < 12; n += 1) {
+      for (const directory of hostile.cgroup.child(own, `x${n}`).directories) {
+        writeFileSync(join(directory, "cgroup.procs"), `${hostile.init}`);
+      }
+      const under = hostile.cgroup.child(own, `n${n}`).directories;
+      const argv = [program("nests"), "1", "1", few.path("proc/meminfo"), ...under];
+      const nests = follow(own, hostile, argv);
+      await until("it has asked", () => nests.text.includes("\n"));
+    }
+    const of = (await counters(few)).resources.containers;
+    expect(of?.tenantLimit).toBe(8);
+    expect(of?.used).toBe(8);
+    expect(of?.refused).toBeGreaterThan(0);
   });
 
   it("has 256 readers of its kernel log wait, and no more", async () => {
