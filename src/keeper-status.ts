@@ -55,11 +55,14 @@ export async function readStatus(mountpoint: string): Promise<Status> {
   }
 }
 
-/** readStatus() for a command that needs it several times: asks once, when it is first called, and waits no longer. */
+/**
+ * readStatus() for a command that needs it several times: asks once, when it is first called, and throws NoAnswer if that
+ * takes longer than `withinMs`.
+ */
 export function askOnce(mountpoint: string, withinMs: number): AskStatus {
   let asked: Promise<Status> | undefined;
   return () => {
-    const late = `${mountpoint}: its keeper does not answer`;
+    const late = `${mountpoint}: its keeper has not answered within ${withinMs / 1000} s`;
     asked ??= within(readStatus(mountpoint), withinMs, late);
     return asked;
   };

@@ -9,6 +9,7 @@ import { polledMountpointOf } from "../polled.js";
 import { serviceAt } from "../service.js";
 import { counted } from "../text.js";
 import { servedUnseen } from "../unseen.js";
+import { NoAnswer } from "../within.js";
 import { type Finding, Findings } from "./findings.js";
 
 function checkStatus(findings: Findings, status: Status, flags: string): void {
@@ -214,11 +215,21 @@ export async function checkDaemon(
   const findings = new Findings("vprocfs");
   const { mountpoint, state, flags, ask } = place;
   const { start, restart, log } = await serviceAt(mountpoint, ask);
+  const status = await ask().catch((error: Error) => error);
+  // A keeper that is only slow needs no restart, which would be felt in all containers.
+  const slow = status instanceof NoAnswer && {
+    what: `${messageOf(status)}, so that it is not known whether it serves in other namespaces than those of this command`,
+    todo: `it may only be slow: see ${log}, and run this again`,
+  };
   if (state !== "live") {
     const unseen =
       state === "none" ? await servedUnseen(mountpoint, config, restart, ask) : undefined;
     if (unseen !== undefined) {
       findings.add("problem", `${mountpoint}: ${unseen.what}`, unseen.todo);
+      return findings.list;
+    }
+    if (state === "none" && slow) {
+      findings.add("problem", `${slow.what}; nothing is mounted here`, slow.todo);
       return findings.list;
     }
     const reasons = {
@@ -232,16 +243,18 @@ export async function checkDaemon(
     return findings.list;
   }
   findings.add("ok", `${mountpoint} is mounted and answers`);
-  try {
-    checkStatus(findings, await ask(), flags);
-  } catch (error) {
+  if (slow) {
+    findings.add("warning", slow.what, slow.todo);
+  } else if (status instanceof Error) {
     findings.add(
       "warning",
-      messageOf(error),
-      error instanceof VprocfsError && error.code === "SYSTEM"
+      messageOf(status),
+      status instanceof VprocfsError && status.code === "SYSTEM"
         ? `see ${log}`
         : `nothing replaces a dead worker without a keeper: restart vprocfs; see ${log}`,
     );
+  } else {
+    checkStatus(findings, status, flags);
   }
   checkPolled(findings, config, mountpoint, log);
   await checkWorker(findings, config, place, version);
