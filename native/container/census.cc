@@ -150,19 +150,28 @@ void Census::visit(pid_t pid, uint64_t now_us) {
     known->second.checked_us = now_us;
   }
   auto found = resolver_.of_process(pid);
-  if (!found) return;
+  if (!found) {
+    // Something is short: it may be in a container that lives.
+    const bool ended = process_errno(found.error().code) == ESRCH;
+    if (!ended && known == placements_.end()) {
+      placements_[at.value()] = {ContainerId(), now_us, now_us, true};
+    } else if (ended && known != placements_.end() && known->second.left_out) {
+      placements_.erase(known);
+    }
+    return;
+  }
   const ContainerId id = found.value() ? found.value()->id : ContainerId();
   if (known == placements_.end()) {
     placements_[at.value()] = {id, now_us, now_us};
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;
-    known->second.left_out = false;
     if (inits_.count(other) != 0) leave(other);
   }
+  bool& left_out = placements_[at.value()].left_out;
+  left_out = false;
   if (inits_.count(id) != 0) return callbacks_.checked(id);
   if (id.none()) return;
-  bool& left_out = placements_[at.value()].left_out;
   left_out = !has_room(found.value()->tenant);
   if (left_out) return;
   auto init = resolver_.pin_init(*found.value());

@@ -53,8 +53,8 @@ class Census {
   /// check.
   bool check_old(uint64_t now_us, size_t count);
 
-  /// How many containers were left out because they are too many, or cannot be pinned although they
-  /// live.
+  /// How many containers were left out because they are too many, or cannot be found or pinned
+  /// although they live.
   size_t left_out() const;
 
  private:
@@ -64,7 +64,7 @@ class Census {
     bool settled = false;  ///< old enough, when last seen, to stay where it is
   };
   struct KnownPlacement {
-    ContainerId id;  ///< none: no container
+    ContainerId id;  ///< none: no container, or with `left_out` an unknown one
     uint64_t since_us = 0, checked_us = 0;
     bool left_out = false;  ///< it lives and is not reported
   };

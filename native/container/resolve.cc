@@ -60,10 +60,15 @@ Result<bool> Resolver::open() {
 
 Result<Fd> Resolver::pin_init(const ContainerDescription& description) const {
   Fd init = open_pidfd(description.init);
-  if (!init) return Error{process_errno(errno), description.cgroup};
+  if (!init) {
+    // A thread has the PID now (ENOENT since Linux 6.9), so that the process is gone as well.
+    const bool gone = errno == EINVAL || errno == ENOENT;
+    return Error{gone ? ESRCH : errno, description.cgroup};
+  }
   // The PID may have been reused between finding it and pinning it.
   const auto start = read_start_ticks(procfs_fd_, description.init);
-  if (!start || start.value() * kClockTickUs != description.init_start_us) {
+  if (!start) return Error{start.error().code, description.cgroup};
+  if (start.value() * kClockTickUs != description.init_start_us) {
     return Error{ESRCH, description.cgroup};
   }
   return init;
@@ -81,6 +86,7 @@ Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
   for (int i = 0; i < kMaxParents && at > 1; ++i) {
     auto inner = read_inner_pid(procfs_fd_, at);
     auto namespaces = read_namespaces(procfs_fd_, at);
+    if (!inner && process_errno(inner.error().code) != ESRCH) return inner.error();
     if (!inner || !namespaces || namespaces.value().pid != pid_namespace) break;
     if (inner.value() == 1) return at;
     auto parent = read_parent(procfs_fd_, at);
@@ -92,15 +98,19 @@ Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
 
 Result<pid_t> Resolver::scan_for_init(uint64_t pid_namespace) const {
   pid_t found = 0;
-  for_each_process(procfs_fd_, [&](pid_t candidate) {
+  // Of one that cannot be read nobody knows that it is not the init.
+  int why = ESRCH;
+  const int unread = for_each_process(procfs_fd_, [&](pid_t candidate) {
     auto namespaces = read_namespaces(procfs_fd_, candidate);
     if (!namespaces || namespaces.value().pid != pid_namespace) return true;
     auto inner = read_inner_pid(procfs_fd_, candidate);
     if (inner && inner.value() == 1) found = candidate;
+    if (!inner && why == ESRCH) why = process_errno(inner.error().code);
     return found == 0;
   });
-  if (found == 0) return Error{ESRCH, "init of the PID namespace " + std::to_string(pid_namespace)};
-  return found;
+  if (found != 0) return found;
+  if (unread != 0 && why == ESRCH) why = process_errno(unread);
+  return Error{why, "init of the PID namespace " + std::to_string(pid_namespace)};
 }
 
 Result<std::optional<pid_t>> Resolver::outer_init(pid_t init) const {

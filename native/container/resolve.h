@@ -113,7 +113,7 @@ class Resolver {
   /// All containers that have processes, by looking at every process once.
   std::vector<ContainerDescription> scan() const;
 
-  /// A pidfd of the container's init. ESRCH when it is gone.
+  /// A pidfd of the container's init. ESRCH when it is gone, and only then.
   Result<Fd> pin_init(const ContainerDescription& description) const;
 
   const NamespaceIds& own() const { return own_; }

@@ -18,8 +18,8 @@ namespace vprocfs {
 /// Calls `visit(pid)` or `visit(pid, entry)`, with its entry of the directory, for each process of
 /// a procfs, until it returns false.
 template <typename Visit>
-void for_each_process(int procfs_fd, Visit visit) {
-  for_each_entry(open_directory(procfs_fd, "."), [&](const dirent& entry) {
+int for_each_process(int procfs_fd, Visit visit) {
+  return for_each_entry(open_directory(procfs_fd, "."), [&](const dirent& entry) {
     if (entry.d_name[0] < '1' || entry.d_name[0] > '9') return true;
     const auto pid = static_cast<pid_t>(std::strtol(entry.d_name, nullptr, 10));
     if constexpr (std::is_invocable_v<Visit, pid_t, const dirent&>) {

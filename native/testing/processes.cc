@@ -1,7 +1,14 @@
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <fstream>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/clock_tick.h"
+#include "base/thread.h"
 #include "container/census.h"
 #include "container/resolve.h"
 #include "source/process.h"
@@ -70,8 +77,13 @@ Napi::Value read_status(Napi::Env env, std::string_view text, std::string_view n
       .set("numbers", status_numbers(text, name));
 }
 
-/// (procDir, cgroupDir) -> what a look finds on such a host: { found, leftOut }.
-Result<Napi::Value> take_census(Napi::Env env, const std::string& proc, const std::string& cgroup) {
+/// How many containers a look finds, and how many it leaves out.
+struct CensusCounts {
+  uint64_t found = 0, left_out = 0;
+};
+
+Result<CensusCounts> count_containers(const std::string& proc, const std::string& cgroup,
+                                      std::optional<UpTo<100>> spare) {
   constexpr size_t kMany = 100;
   const auto procfs = open_directory(proc), tree = open_directory(cgroup);
   if (!procfs) return procfs.error();
@@ -80,12 +92,32 @@ Result<Napi::Value> take_census(Napi::Env env, const std::string& proc, const st
   if (!mounts) return mounts.error();
   Resolver resolver(mounts.value(), procfs.value().get());
   if (const auto opened = resolver.open(); !opened) return opened.error();
+  std::vector<Fd> used;
+  while (spare && (used.empty() || used.back())) used.emplace_back(::dup(procfs.value().get()));
+  for (uint32_t i = 0; spare && i <= *spare && !used.empty(); ++i) used.pop_back();
   std::vector<Census::Discovered> found;
   const auto none = [](ContainerId) {};
   Census census(resolver, procfs.value().get(), kMany,
                 {[&](Census::Discovered one) { found.push_back(std::move(one)); }, none, none});
   census.look(1);
-  return Napi::Value(JsObject(env).set("found", found.size()).set("leftOut", census.left_out()));
+  return CensusCounts{found.size(), census.left_out()};
+}
+
+/// (procDir, cgroupDir, spare?) -> what one look at a host tells, in a thread that can have `spare`
+/// more descriptors while it looks.
+Result<Napi::Value> take_census(Napi::Env env, const std::string& proc, const std::string& cgroup,
+                                std::optional<UpTo<100>> spare) {
+  Result<CensusCounts> counts(Error{EAGAIN, "thread"});
+  Thread thread;
+  const auto started = thread.start([&] {
+    // What is short is short for this thread alone.
+    if (::unshare(CLONE_FILES) == 0) counts = count_containers(proc, cgroup, spare);
+  });
+  if (!started) return started.error();
+  thread.join();
+  if (!counts) return counts.error();
+  const auto& [found, left_out] = counts.value();
+  return Napi::Value(JsObject(env).set("found", found).set("leftOut", left_out));
 }
 
 }  // namespace

@@ -321,20 +321,16 @@ describe("a process's status", () => {
   });
 });
 
-it("a container that ends while it is found is not one too many", () => {
-  // The host's own processes are this one's, a container's init is its parent, and that of another one has ended.
-  const [own, lives, ended] = [process.pid, process.ppid, 2 ** 22];
+/** The host's own processes are this one's; the others are inits of containers in cgroups of their own. */
+function hostWith(inits: Readonly<Record<string, number>>) {
   const stat = `(x) S ${Array.from({ length: 40 }, () => 1).join(" ")}\n`;
-  const processes = [
-    [own, 1, "/", `${own}`],
-    [lives, 2, "/lives", `${lives}\t1`],
-    [ended, 3, "/ended", `${ended}\t1`],
-  ] as const;
+  const others = Object.entries(inits).map(([cgroup, pid], i) => [pid, i + 2, cgroup] as const);
+  const processes = [[process.pid, 1, "/"] as const, ...others];
   const proc = new Tree(
     Object.fromEntries(
-      processes.flatMap(([pid, namespace, cgroup, inner]) => [
+      processes.flatMap(([pid, namespace, cgroup]) => [
         [`${pid}/stat`, `${pid} ${stat}`],
-        [`${pid}/status`, `Name:\tx\nNSpid:\t${inner}\n`],
+        [`${pid}/status`, `Name:\tx\nNSpid:\t${pid}${namespace === 1 ? "" : "\t1"}\n`],
         [`${pid}/cgroup`, `0::${cgroup}\n`],
         [`${pid}/ns/pid:[${namespace}]`, ""],
         [`${pid}/ns/cgroup:[4]`, ""],
@@ -345,6 +341,20 @@ it("a container that ends while it is found is not one too many", () => {
     symlinkSync(`pid:[${namespace}]`, join(proc.root, `${pid}/ns/pid`));
     symlinkSync("cgroup:[4]", join(proc.root, `${pid}/ns/cgroup`));
   }
-  const cgroups = new Tree({ ...v2Container("/lives"), ...v2Container("/ended") });
-  expect(takeCensus(proc.root, cgroups.root)).toEqual({ found: 1n, leftOut: 0n });
+  const cgroups = new Tree(Object.assign({}, ...Object.keys(inits).map(v2Container)));
+  return [proc.root, cgroups.root] as const;
+}
+
+it("a container that ends while it is found is not one too many", () => {
+  const [proc, cgroups] = hostWith({ "/lives": process.ppid, "/ended": 2 ** 22 });
+  expect(takeCensus(proc, cgroups)).toEqual({ found: 1n, leftOut: 0n });
+});
+
+it("a container that lives is found or left out, whatever number of descriptors can be had", () => {
+  const [proc, cgroups] = hostWith({ "/lives": process.ppid });
+  // One is what it takes to list the processes, and to ask for the cgroups of one.
+  const counts = Array.from({ length: 8 }, (_, i) => takeCensus(proc, cgroups, i + 1));
+  expect(counts.map(({ found, leftOut }) => found + leftOut)).toEqual(counts.map(() => 1n));
+  expect(counts.at(0)).toEqual({ found: 0n, leftOut: 1n });
+  expect(counts.at(-1)).toEqual({ found: 1n, leftOut: 0n });
 });

@@ -580,10 +580,14 @@ interface Testing {
   /** What counts of the mountinfo of process 1, on a host with that of `self`. */
   countMounted(procDir: string, fsType: string, source: string): MountedFiles;
   readProcess(procDir: string, pid: number): ProcessFacts;
-  /** How many containers a look finds on a host with these directories as /proc and /sys/fs/cgroup. */
+  /**
+   * How many containers a look finds on a host with these directories as /proc and /sys/fs/cgroup, for which no more than
+   * `spare` descriptors can be opened; undefined: any number.
+   */
   takeCensus(
     procDir: string,
     cgroupDir: string,
+    spare?: number,
   ): { readonly found: bigint; readonly leftOut: bigint };
   /** A field of the text of /proc/<pid>/status, without its colon, and what can be made of it. */
   readStatus(text: string, name: string): StatusField;
