@@ -47,6 +47,7 @@ type Namespace = MountNamespace<LocatedContainer>;
 interface Flags {
   readonly all?: boolean;
   readonly json?: boolean;
+  readonly figures: boolean;
   readonly forNow?: boolean;
   readonly automatic?: boolean;
   readonly inPlaceOf?: string;
@@ -236,7 +237,7 @@ async function act(
     // Only now, because to read a container's figures may take as long as it likes.
     const binding = context.addon();
     const full = all.map(({ container, pids, reports }) => ({
-      container: withFigures(binding, container, pids),
+      container: options.figures ? withFigures(binding, container, pids) : container,
       reports,
     }));
     context.print(toJson(full));
@@ -258,7 +259,11 @@ function add(program: Command, context: Context, action: Action, summary: string
     .description(text)
     .argument("[CONTAINER]", "id, name, or the PID of any process in it")
     .option("--all", "all containers of this host")
-    .option("--json", "print an array of containers and what was done in each");
+    .option("--json", "print an array of containers and what was done in each")
+    .option(
+      "--no-figures",
+      "with --json: without limits and CPUs, for which a slow cgroup is waited for",
+    );
   if (action === "attach") {
     command.option(
       "--automatic",

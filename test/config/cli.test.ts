@@ -287,7 +287,8 @@ describe.runIf(process.getuid?.() === 0)("while a file of a cgroup does not answ
     return { asked, binding };
   }
 
-  it("containers are attached and detached all the same", async () => {
+  /** A process in namespaces of its own. */
+  async function inNamespaces(): Promise<number> {
     const argv = ["--pid", "--mount", "--fork", "--kill-child", "sleep", "1000"];
     const child = spawn("unshare", argv, { stdio: "ignore" });
     onTestFinished(() => {
@@ -295,15 +296,31 @@ describe.runIf(process.getuid?.() === 0)("while a file of a cgroup does not answ
     });
     const own = mountNamespaceOf(process.pid);
     const children = `/proc/${child.pid}/task/${child.pid}/children`;
-    await until("it runs in namespaces of its own", () => {
+    return until("it runs in namespaces of its own", () => {
       const pid = Number(readFileSync(children, "utf8"));
-      return pid > 0 && mountNamespaceOf(pid) !== own;
+      return pid > 0 && mountNamespaceOf(pid) !== own && pid;
     });
+  }
+
+  it("containers are attached and detached all the same", async () => {
+    await inNamespaces();
     const { asked, binding } = slow();
     const { out } = await cli(["detach", "--all", "--for-now"], binding);
     expect(out).toBe("no containers\n");
     expect(asked.others).toBeGreaterThan(0);
     expect(asked.waiting).toBe(0);
+  });
+
+  it("what was done in them is told without figures", async () => {
+    const init = await inNamespaces();
+    const { asked, binding } = slow();
+    const locationOf = (pid: number) => (pid === init ? container({ init }) : null);
+    const argv = ["detach", "--all", "--for-now", "--json"];
+    const { out } = await cli([...argv, "--no-figures"], { ...binding, locationOf });
+    expect(JSON.parse(out)).toMatchObject([{ container: { init } }]);
+    expect(asked.waiting).toBe(0);
+    await cli(argv, { ...binding, locationOf });
+    expect(asked.waiting).toBeGreaterThan(0);
   });
 
   it("containers are frozen before a suspend all the same", async () => {

@@ -50,7 +50,7 @@ async function callsFor(detached: Detached | undefined, command: readonly string
   return { status, calls: callsNow() };
 }
 
-const DETACH = "detach --json web1";
+const DETACH = "detach --json --no-figures web1";
 
 it.each(["4711", "m4711"])("attaches to %s by id, which a PID may be of another", async (id) => {
   const cgroup = '/a\n"id": "1",\n"init": 2';
