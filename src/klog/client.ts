@@ -8,7 +8,7 @@ import { logSocketOf, MAX_CLIENTS, type Reply, ReplySchema, type Request } from 
 /** How long to wait for the next worker. */
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 100;
-/** A connection that lasted so long was served until it ended. */
+/** One that lasted so long was served until it was cut. */
 const SERVED_MS = 1000;
 
 /** Errors after which another attempt may do: the next worker serves, or a place is free. */
@@ -112,7 +112,8 @@ export async function readKernelLog(
     if (error === "ESRCH" && isKnown) {
       return;
     }
-    if (Date.now() - beganMs > SERVED_MS) {
+    // One that is refused, or that nobody accepts, may take as long.
+    if (ending === "cut" && isKnown && Date.now() - beganMs > SERVED_MS) {
       lastReplyMs = Date.now();
     }
     const mayReturn = PASSING.includes(error) || (error === "ENOENT" && isKnown);

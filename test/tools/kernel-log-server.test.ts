@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { createConnection, createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import pino from "pino";
 import { expect, it } from "vitest";
@@ -66,25 +66,50 @@ asRoot("has one more client wait for a place, and says why it gets none", async 
   expect(await waits).toBe(PAGES * 500);
 });
 
-asRoot("is asked again if it closes a connection before it has read the request", async () => {
+/** A server that is not ours, and how many connections it has had. */
+async function impostor(answer: (socket: Socket, connection: number) => void) {
   const mountpoint = `/${testName("klog-")}`;
   const path = logSocketOf(mountpoint);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  let connections = 0;
+  const seen = { connections: 0 };
   const server = createServer({ pauseOnConnect: true }, (socket) => {
-    connections += 1;
-    if (connections < 3) {
-      socket.destroy();
-    } else {
-      socket.end('{"end":true}\n').resume();
-    }
+    seen.connections += 1;
+    answer(socket, seen.connections);
   }).listen(path);
   testScope().defer(() => {
     server.close();
   });
   await once(server, "listening");
+  return { mountpoint, seen };
+}
+
+function end(socket: Socket): void {
+  socket.end('{"end":true}\n').resume();
+}
+
+asRoot("is asked again if it closes a connection before it has read the request", async () => {
+  const { mountpoint, seen } = await impostor((socket, connection) => {
+    if (connection < 3) {
+      socket.destroy();
+    } else {
+      end(socket);
+    }
+  });
   expect(await count(mountpoint)).toBe(0);
-  expect(connections).toBe(3);
+  expect(seen.connections).toBe(3);
+});
+
+asRoot("is not waited for without end if it takes long to say that it has no place", async () => {
+  const { mountpoint, seen } = await impostor((socket, connection) => {
+    if (connection > 1) {
+      end(socket);
+      return;
+    }
+    socket.resume();
+    setTimeout(() => socket.end('{"error":"EBUSY"}\n'), 1100);
+  });
+  await expect(count(mountpoint, 500)).rejects.toThrow("too many follow logs here");
+  expect(seen.connections).toBe(1);
 });
 
 asRoot("leaves no listeners while a client is slow to read", async () => {
