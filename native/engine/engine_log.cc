@@ -84,7 +84,7 @@ Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_
     const bool is_over = page.records.empty() && !host_->resolver->exists(id);
     return is_over ? Result<KernelLogs::Page>(Error{ESRCH, id.name()}) : std::move(page);
   }
-  const auto container = registry_->by_id(id);
+  const auto container = registry_->for_operator(id);
   if (!container) return container.error();
   page.next = kBannerLines;
   uint64_t sequence = 0;
