@@ -120,6 +120,7 @@ export class Scrapes {
     }
     const containers = survey?.containers ?? [];
     const counters = engine.containers(containers.map(({ id }) => id));
+    const excluded = ifReadable(exclusionReason);
     const sheets: Sheets = {
       self: {
         engine: engine.name,
@@ -130,9 +131,10 @@ export class Scrapes {
         keeper: status,
         survey,
         lateSurveys: this.#lateSurveys,
+        wantedUnknown: excluded === undefined,
         attaching: attaching?.(),
       },
-      containers: containerSheet(containers, counters, ifReadable(exclusionReason)),
+      containers: containerSheet(containers, counters, excluded),
     };
     const texts = new Map<Format, Promise<Buffer>>();
     return (format) => {

@@ -16,6 +16,8 @@ export interface SelfSheet {
   /** Undefined if it took too long. */
   readonly survey: Containers | undefined;
   readonly lateSurveys: number;
+  /** Whether it could not be read which containers the watcher leaves alone. */
+  readonly wantedUnknown: boolean;
   /** Undefined if the watcher is off. */
   readonly attaching: WatcherState | undefined;
 }
@@ -206,6 +208,12 @@ export const SINGLE_VALUES: readonly (readonly [
     "counter",
     "Scrapes without figures of containers because reading them took too long",
     ({ lateSurveys }) => lateSurveys,
+  ],
+  [
+    "wanted_unknown",
+    "gauge",
+    "1 if vprocfs_container_wanted is missing, because the list of detached containers cannot be read",
+    ({ wantedUnknown }) => (wantedUnknown ? 1 : 0),
   ],
   [
     "attach_waiting",

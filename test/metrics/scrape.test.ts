@@ -41,6 +41,7 @@ describe("the text", () => {
     const text = await textOf(containersOf([surveyed("1", "web1"), surveyed("2", "excluded2")]));
     expect(text).toContain('vprocfs_container_wanted{id="1",name="web1",runtime="lxc"} 1\n');
     expect(text).toContain('vprocfs_container_wanted{id="2",name="excluded2",runtime="lxc"} 0\n');
+    expect(text).toContain("vprocfs_wanted_unknown 0\n");
   });
 
   it("leaves out which containers are to have the files where that cannot be read", async () => {
@@ -52,6 +53,7 @@ describe("the text", () => {
     const text = `${await new Scrapes({ ...sources, exclusionReason }).text("text")}`;
     expect(text).toContain('vprocfs_container_info{cgroup="/lxc/web1",id="1",name="web1"');
     expect(text).not.toMatch(/^vprocfs_container_wanted\{/m);
+    expect(text).toContain("vprocfs_wanted_unknown 1\n");
   });
 
   it("has a histogram that adds up", async () => {
