@@ -64,6 +64,16 @@ it.each([
   expect(decides("SwapFree", false, files)).toBe("none");
 });
 
+it("SwapFree is decided by the limit that SwapTotal is where nothing else may leave less", () => {
+  const limit = 64 * 1024;
+  const files = { "memory.swap.max": limit, "memory.swap.current": limit / 2 };
+  const shown = `SwapTotal: ${limit / 1024} kB\n`;
+  expect(decides("SwapFree", true, files, shown)).toBe(SWAP > limit ? "web1" : "none");
+  expect(decides("SwapFree", true, { ...files, "memory.swap.high": limit }, shown)).toBe("none");
+  const all = { ...files, "memory.swap.max": SWAP, "memory.swap.current": 0 };
+  expect(decides("SwapFree", true, all, `SwapTotal: ${SWAP / 1024} kB\n`)).toBe("none");
+});
+
 it("MemTotal is not decided by a limit above what the memory nodes of the container have", () => {
   const files = { "memory.max": totalmem() / 2 };
   const shown = (bytes: number): string => `MemTotal: ${Math.floor(bytes / 1024)} kB\n`;

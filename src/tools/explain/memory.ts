@@ -106,6 +106,20 @@ function swapParts(inputs: Inputs): readonly Part[] {
   ];
 }
 
+/**
+ * swapParts(), for SwapFree. Who decides SwapTotal decides it only where it leaves less than the host has free, and where
+ * no other limit may leave less still.
+ */
+function swapLeft(inputs: Inputs): readonly Part[] {
+  const parts = swapParts(inputs);
+  const totalKb = Number.parseInt(meminfoValue(inputs.read(MEMINFO), "SwapTotal") ?? "", 10);
+  const left = 1024 * totalKb - Number(parts.at(-1)?.sources[0]?.value);
+  const others = [swapAbove(inputs), swapHigh(inputs)].flatMap(({ sources }) => sources);
+  return others.length === 0 && left < hostBytes("SwapFree")
+    ? parts
+    : parts.map(({ sources }) => ({ sources }));
+}
+
 /** Keys (v2, v1) of the memory of a cgroup that the kernel can reclaim. */
 const RECLAIMABLE = [
   ["active_file", "total_active_file", "file pages in use"],
@@ -296,9 +310,8 @@ export const MEMORY_FIELDS: readonly Field[] = [
     file: MEMINFO,
     formula:
       "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit (v1: of memory and swap, and what the container has in memory), memory.swap.high - use of it and of every one above (v2), and the host's SwapFree",
-    // Which of all these decides is not known here.
     parts: (inputs) => [
-      ...swapParts(inputs).map(({ sources }) => ({ sources })),
+      ...swapLeft(inputs),
       swapAbove(inputs),
       swapHigh(inputs),
       hostMeminfo("SwapFree", "what the host has free"),
