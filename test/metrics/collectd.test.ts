@@ -108,14 +108,16 @@ describe.runIf(missing === "")(`vprocfs-collectd${missing}`, () => {
     expect(lines[0]).toBe(`PUTVAL "h/vprocfs-c/gauge-tasks" interval=${expected} N:3`);
   });
 
-  it.each(awks)("ends when nobody takes its values any more, with %s", async (awk) => {
+  const cases = awks.flatMap((awk) => ["", "trap '' PIPE; "].map((trap) => [awk, trap] as const));
+  it.each(cases)("ends when nobody takes its values any more, with %s; %s", async (awk, trap) => {
     const { bin, slept, socket, env } = await serving(
       'vprocfs_container_pids{id="1",name="c",runtime=""} 3\n',
     );
     symlinkSync((await output(["sh", "-c", `command -v ${awk}`])).trim(), join(bin, "awk"));
-    const alone = `{ ${SCRIPT} ${socket} 40; echo "ended with $?" >&2; } | :`;
+    const alone = `${trap}{ ${SCRIPT} ${socket} 40; echo "ended with $?" >&2; } | :`;
     const { stderr } = await run(["sh", "-c", alone], { env });
-    expect(`${stderr}`).toContain("ended with 1\n");
+    // By SIGPIPE, unless it is ignored.
+    expect(`${stderr}`).toContain(`ended with ${trap === "" ? 128 + 13 : 1}\n`);
     expect(readFileSync(slept, "utf8").split("\n").length).toBeLessThan(40);
   });
 
