@@ -261,10 +261,10 @@ for (const one of CALL_KINDS) {
     it("callers that die in the middle of it harm nobody", async () => {
       const { caller } = await ready();
       expect(await caller.output([CALLS, "doomed", "200"])).toBe("killed\n");
-      const { longestUs, ...outcome } = await watched(caller, "", 1000);
-      expect(outcome).toMatchObject({ calls: 1000, wrong: 0 });
-      // Nobody waits for an answer to one that is gone.
-      expect(longestUs).toBeLessThan(PATIENCE_MS * 1000);
+      const begin = performance.now();
+      expect(await watched(caller, "", 1000)).toMatchObject({ calls: 1000, wrong: 0 });
+      // Nobody waits for an answer to one that is gone, all of them together neither.
+      expect(performance.now() - begin).toBeLessThan(PATIENCE_MS);
     });
 
     it("kills and reloads of the worker cost a pause and nothing else", async () => {
