@@ -3,9 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -24,32 +25,37 @@ constexpr std::string_view kEnd = "end";
 constexpr std::string_view version_of(const CountedKills&) { return "vprocfs-kills 1"; }
 constexpr std::string_view version_of(const KeptCounters&) { return "vprocfs-counters 1"; }
 
+using Numbers = std::vector<uint64_t*>;
+
 // In the order of a line.
-std::vector<uint64_t*> numbers_of(CountedKills& of) { return {&of.kills, &of.sequence}; }
-std::vector<uint64_t*> numbers_of(KeptCounters& of) {
+Numbers numbers_of(CountedKills& of) { return {&of.kills, &of.sequence}; }
+Numbers numbers_of(KeptCounters& of) {
   return {&of.start_us,        &of.above_us,           &of.read_bytes.seen,
           &of.read_bytes.lost, &of.written_bytes.seen, &of.written_bytes.lost};
 }
 
-// At the end of the line of a container that was moved, and of no other.
-std::vector<uint64_t*> moved_numbers_of(CountedKills&) { return {}; }
-std::vector<uint64_t*> moved_numbers_of(KeptCounters& of) {
-  std::vector<uint64_t*> numbers;
-  const auto add = [&numbers](MovedCounter& counter) {
+template <size_t N>
+Numbers numbers_of(std::array<MovedCounter, N>& counters) {
+  Numbers numbers;
+  for (MovedCounter& counter : counters) {
     numbers.push_back(&counter.before);
     numbers.push_back(&counter.first);
-  };
-  for (MovedCounter& counter : of.cpu) add(counter);
-  for (MovedCounter& counter : of.counts) add(counter);
+  }
   return numbers;
 }
 
-bool is_any(const std::vector<uint64_t*>& numbers) {
-  return std::any_of(numbers.begin(), numbers.end(), [](const uint64_t* n) { return *n != 0; });
+// At the end of the line of a container that was moved, and of no other. The line may end before
+// each of them.
+std::vector<Numbers> moved_numbers_of(CountedKills&) { return {}; }
+std::vector<Numbers> moved_numbers_of(KeptCounters& of) {
+  return {numbers_of(of.cpu), numbers_of(of.counts)};
 }
 
+bool is_moved(const CountedKills&) { return false; }
+bool is_moved(const KeptCounters& of) { return of.is_moved(); }
+
 /// False unless `line` begins with as many numbers.
-bool take(const std::vector<uint64_t*>& numbers, std::string_view& line) {
+bool take(const Numbers& numbers, std::string_view& line) {
   for (uint64_t* number : numbers) {
     const auto found = parse_u64(take_word(line));
     if (!found) return false;
@@ -58,6 +64,17 @@ bool take(const std::vector<uint64_t*>& numbers, std::string_view& line) {
   return true;
 }
 
+template <typename Counts>
+std::optional<Counts> parse_counts(std::string_view line) {
+  Counts counts;
+  if (!take(numbers_of(counts), line)) return std::nullopt;
+  for (const Numbers& numbers : moved_numbers_of(counts)) {
+    if (!line.empty() && !take(numbers, line)) return std::nullopt;
+  }
+  return line.empty() ? std::optional(counts) : std::nullopt;
+}
+
+/// Lines that are not understood are left out.
 template <typename Counts>
 bool parse(std::string_view text, std::map<ContainerId, Counts>& entries) {
   size_t lines = 0;
@@ -69,12 +86,10 @@ bool parse(std::string_view text, std::map<ContainerId, Counts>& entries) {
     }
     whole = line == kEnd;
     if (whole || !valid) return;
+    valid = lines <= kMaxEntries + 1;
     const auto id = ContainerId::parse(std::string(take_word(line)));
-    valid = id && lines <= kMaxEntries + 1;
-    if (!valid) return;
-    Counts& counts = entries[*id];
-    valid = take(numbers_of(counts), line) &&
-            (line.empty() || take(moved_numbers_of(counts), line)) && line.empty();
+    const auto counts = parse_counts<Counts>(line);
+    if (id && counts) entries[*id] = *counts;
   });
   return valid && whole;
 }
@@ -86,11 +101,12 @@ std::string Totals<Counts>::text() const {
   std::string out(version_of(Counts()));
   for (auto [id, counts] : entries) {
     out.append("\n").append(id.name());
-    const auto add = [&out](const std::vector<uint64_t*>& numbers) {
+    const auto add = [&out](const Numbers& numbers) {
       for (const uint64_t* number : numbers) out += " " + std::to_string(*number);
     };
     add(numbers_of(counts));
-    if (const auto moved = moved_numbers_of(counts); is_any(moved)) add(moved);
+    if (!is_moved(counts)) continue;
+    for (const Numbers& numbers : moved_numbers_of(counts)) add(numbers);
   }
   return out.append("\n").append(kEnd).append("\n");
 }

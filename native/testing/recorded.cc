@@ -187,6 +187,9 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   return to_js(env, figures);
 }
 
+/// (file of counters) -> its text, as far as it is understood.
+std::string kept_counters(const std::string& path) { return CounterTotals::load(path).text(); }
+
 }  // namespace
 
 void add_recorded(Napi::Object& exports) {
@@ -194,6 +197,7 @@ void add_recorded(Napi::Object& exports) {
   add<list_fixture>(exports, "listFixture");
   add<sysinfo_fixture>(exports, "sysinfoFixture");
   add<cgroup_figures>(exports, "cgroupFigures");
+  add<kept_counters>(exports, "keptCounters");
   add<memory_figures>(exports, "memoryFigures");
 }
 

@@ -495,6 +495,8 @@ interface Testing {
   parsePressure(text: string): string | null;
   /** By the names of native/survey/figures.def; what is not told is left out. */
   cgroupFigures(caseDir: string, init: number): Record<string, number>;
+  /** The text of a file of counters, as far as it is understood. */
+  keptCounters(path: string): string;
   /** By the same names. */
   memoryFigures(caseDir: string, init: number, nowUs: bigint): Record<string, number>;
   /** A record of /dev/kmsg; null for what is none. */
@@ -668,6 +670,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseStat: "function",
   parsePressure: "function",
   cgroupFigures: "function",
+  keptCounters: "function",
   memoryFigures: "function",
   readLogRecord: "function",
   sortLog: "function",
@@ -827,6 +830,7 @@ export const {
   advanceMoved,
   advanceInherited,
   surveyedUserTime,
+  keptCounters,
   shownCpus,
   views,
   memoryKeys,
