@@ -128,8 +128,9 @@ double CgroupFigures::tell(CgroupCount which, const CgroupPlace& place, uint64_t
                            KeptCounters& kept) {
   Counted& counted = counted_[static_cast<size_t>(which)];
   MovedCounter& counter = kept.counts[static_cast<size_t>(which)];
+  if (!counted.at) counter.begin(reading);
   if (is_elsewhere(which, place)) counter = {counted.told, reading};
-  counted = {place.dir, counter.told(reading)};
+  counted = {place.dir, counter.take(reading)};
   return static_cast<double>(counted.told);
 }
 

@@ -32,8 +32,9 @@ void CpuTotals::take(CpuUsageFacts usage, const CpuPlaces& places, size_t cpus, 
     const bool is_moved = is_quota ? places.quota != before.quota : places.time != before.time;
     const bool is_own = (is_quota ? throttled : used) <= most;
     const uint64_t known = readings_of(is_quota ? quota_known : time_known)[i];
+    if (!places_) kept.cpu[i].begin(readings[i]);
     if (is_moved) kept.cpu[i] = {told_[i], is_own ? known : readings[i]};
-    told_[i] = kept.cpu[i].told(readings[i]);
+    told_[i] = kept.cpu[i].take(readings[i]);
   }
   if (places.quota != before.quota) above_ = QuotasAbove();
   kept.above_us = saturating_add(kept.above_us, above_.take(usage.quotas_above));

@@ -22,12 +22,22 @@ struct CountedKills {
 
 /// A counter of a container that begins again in each cgroup that it is moved to.
 struct MovedCounter {
-  uint64_t before = 0;  ///< told until it was moved
+  uint64_t before = 0;  ///< told until it was moved, or later
   uint64_t first = 0;   ///< what the cgroup had counted by then
 
+  bool is_moved() const { return before != 0 || first != 0; }
   uint64_t told(uint64_t reading) const {
     return saturating_add(before, saturating_sub(reading, first));
   }
+  /// The same as told(). Goes on from there, so that the next worker knows what was told.
+  uint64_t take(uint64_t reading) {
+    const uint64_t now = told(reading);
+    if (is_moved()) *this = {now, std::max(first, reading)};
+    return now;
+  }
+  /// For the first reading of a worker, which does not know of which cgroup the last one was: one
+  /// that has counted less is another.
+  void begin(uint64_t reading) { first = std::min(first, reading); }
 };
 
 /// What is told of CPU time.
@@ -55,7 +65,7 @@ struct KeptCounters {
 
   /// Whether what is told is not only of the cgroups that it is in.
   bool is_moved() const {
-    const auto is = [](const MovedCounter& one) { return one.before != 0 || one.first != 0; };
+    const auto is = [](const MovedCounter& one) { return one.is_moved(); };
     return std::any_of(cpu.begin(), cpu.end(), is) || std::any_of(counts.begin(), counts.end(), is);
   }
 };

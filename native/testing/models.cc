@@ -67,14 +67,17 @@ std::vector<CpuReport> advance_inherited(const std::vector<CpuSample>& samples) 
   return out;
 }
 
-/// (samples, the cgroup of each) -> the seconds of user time that surveys tell of
+/// (samples, the cgroup of each, from which on they are another worker's) -> the seconds of user
+/// time that surveys tell of
 std::vector<double> surveyed_user_time(const std::vector<CpuSample>& samples,
-                                       const std::vector<uint64_t>& places) {
+                                       const std::vector<uint64_t>& places,
+                                       const std::optional<uint64_t>& begins) {
   CpuTotals totals;
   KeptCounters kept;
   std::vector<double> out;
   for (size_t i = 0; i < std::min(samples.size(), places.size()); ++i) {
     const CpuSample& sample = samples[i];
+    if (i == begins) totals = {};
     totals.take(sample.usage, {places[i], places[i]}, sample.host_cpuset.size(), sample.uptime_us,
                 kept);
     Figures figures;

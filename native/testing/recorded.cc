@@ -176,14 +176,22 @@ Result<Napi::Value> memory_figures(Napi::Env env, const std::string& dir, pid_t 
   return to_js(env, figures);
 }
 
-/// (caseDir, init) -> the figures of its cgroups that no file under /proc needs.
-Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t init) {
+/// (caseDir, init, file of an earlier worker's counters of this container alone, which is brought
+/// up to date) -> the figures of its cgroups that no file under /proc needs.
+Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t init,
+                                   const std::optional<std::string>& kept) {
   const auto recorded = RecordedCase::open(dir, init);
   if (!recorded) return recorded.error();
   Figures figures;
-  KeptCounters counters;
+  CounterTotals totals = CounterTotals::load(kept.value_or(""));
+  KeptCounters none;
+  KeptCounters& counters = totals.entries.empty() ? none : totals.entries.begin()->second;
   CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
       .read(figures, counters);
+  if (kept) {
+    const auto saved = save_totals(*kept, totals.text());
+    if (!saved) return saved.error();
+  }
   return to_js(env, figures);
 }
 

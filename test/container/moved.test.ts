@@ -42,3 +42,16 @@ it("goes on at once where no worker has seen the move", () => {
   const samples = [sample(100n, 50n), sample(110n, 2n), sample(120n, 5n)];
   expect(userTime(advanceInherited(samples))).toEqual([50, 50, 53]);
 });
+
+it("goes on in surveys where no worker has seen the move, and never falls", () => {
+  const samples = [
+    sample(10n, 5n),
+    // Others were there before.
+    sample(20n, 100n),
+    sample(30n, 103n),
+    sample(40n, 2n),
+    sample(50n, 4n),
+  ];
+  expect(surveyedUserTime(samples, [A, B, B, A, A], 3n)).toEqual([5, 5, 8, 8, 10]);
+  expect(surveyedUserTime(samples.slice(0, 3), [A, B, B], 2n)).toEqual([5, 5, 8]);
+});

@@ -74,6 +74,24 @@ describe("cgroup v1", () => {
     expect(found.get("periods")).toBe(periods);
   });
 
+  it("goes on with an earlier worker's counters, in another cgroup too", () => {
+    const directory = mkdtempSync(join(tmpdir(), testName("counters-")));
+    const file = join(directory, "counters");
+    const periods = found.get("periods") ?? Number.NaN;
+    expect(periods).toBeGreaterThan(0);
+    const told = (first: number): number | undefined => {
+      const moved = [...Array(8).fill(0), 1000, first, ...Array(10).fill(0)].join(" ");
+      writeFileSync(file, `vprocfs-counters 1\nm1 1 0 0 0 0 0 ${moved}\nend\n`);
+      const now = figuresOfFixture(join(FIXTURES, name), file).get("periods");
+      // What the next reading is compared with.
+      expect(readFileSync(file, "utf8")).toContain(` ${now} ${periods} `);
+      return now;
+    };
+    expect(told(periods - 1)).toBe(1001);
+    expect(told(periods + 1)).toBe(1000);
+    rmSync(directory, { recursive: true });
+  });
+
   it("has no pressure, and not the node's", () => {
     expect([...found.keys()].filter((key) => /Waiting|Stalled|Pressure/.test(key))).toEqual([]);
   });

@@ -479,8 +479,15 @@ interface Testing {
   advanceMoved(samples: readonly CpuSample[], cgroups: readonly bigint[]): CpuReport[];
   /** Each sample is another worker's. */
   advanceInherited(samples: readonly CpuSample[]): CpuReport[];
-  /** Seconds of user time that surveys tell of; the samples are as for advanceMoved(). */
-  surveyedUserTime(samples: readonly CpuSample[], cgroups: readonly bigint[]): number[];
+  /**
+   * Seconds of user time that surveys tell of; the samples are as for advanceMoved(), from an index
+   * on of another worker.
+   */
+  surveyedUserTime(
+    samples: readonly CpuSample[],
+    cgroups: readonly bigint[],
+    begins?: bigint,
+  ): number[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
   /** The keys of memory.stat that are read: v2's name and v1's (native/facts/memory_keys.def). */
@@ -494,7 +501,7 @@ interface Testing {
   /** What is shown of a pressure file; null when nothing can be. */
   parsePressure(text: string): string | null;
   /** By the names of native/survey/figures.def; what is not told is left out. */
-  cgroupFigures(caseDir: string, init: number): Record<string, number>;
+  cgroupFigures(caseDir: string, init: number, counters?: string): Record<string, number>;
   /** The text of a file of counters, as far as it is understood. */
   keptCounters(path: string): string;
   /** By the same names. */
@@ -754,10 +761,13 @@ function readContainer(caseDir: string): RecordedContainer {
   };
 }
 
-/** What operators are told of the cgroups of a recorded case. */
-export function figuresOfFixture(caseDir: string): ReadonlyMap<string, number> {
+/**
+ * What operators are told of the cgroups of a recorded case. `counters`: an earlier worker's file of
+ * this container's counters, which is brought up to date.
+ */
+export function figuresOfFixture(caseDir: string, counters?: string): ReadonlyMap<string, number> {
   const { init } = readContainer(caseDir);
-  return new Map(Object.entries(native.cgroupFigures(caseDir, init)));
+  return new Map(Object.entries(native.cgroupFigures(caseDir, init, counters)));
 }
 
 /** What operators are told of the memory of a recorded container. */
