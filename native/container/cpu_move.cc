@@ -73,8 +73,13 @@ void CpuMoves::begin_elsewhere(CpuHistory& history, const CpuUsageFacts& first,
 }
 
 void go_on(CpuHistory& history, const CpuUsageFacts& now) {
-  // One cgroup's CPU time never falls.
-  if (sum_of(now) < sum_of(history.seen)) begin_at(history, now);
+  // What one cgroup of v1 has counted never falls.
+  const bool is_elsewhere = sum_of(now) < sum_of(history.seen);
+  if (is_elsewhere || now.throttled_us < history.seen.throttled_us) {
+    history.seen.throttled_us = now.throttled_us;
+    history.above = QuotasAbove();
+  }
+  if (is_elsewhere) begin_at(history, now);
 }
 
 }  // namespace vprocfs

@@ -14,8 +14,9 @@ const A = 1n;
 const B = 2n;
 
 /** After so many seconds of uptime, with so many seconds of user time in its cgroup. */
-function sample(uptimeS: bigint, userS: bigint): CpuSample {
-  const usage = { userUs: userS * S, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] };
+function sample(uptimeS: bigint, userS: bigint, throttledS = 0n): CpuSample {
+  const throttledUs = throttledS * S;
+  const usage = { userUs: userS * S, niceUs: 0n, systemUs: 0n, throttledUs, perCpu: [] };
   return { uptimeUs: uptimeS * S, usage, shown: [0, 1], hostCpuset: [0, 1] };
 }
 
@@ -54,4 +55,14 @@ it("goes on in surveys where no worker has seen the move, and never falls", () =
   ];
   expect(surveyedUserTime(samples, [A, B, B, A, A], 3n)).toEqual([5, 5, 8, 8, 10]);
   expect(surveyedUserTime(samples.slice(0, 3), [A, B, B], 2n)).toEqual([5, 5, 8]);
+});
+
+it.each([
+  ["all of it", sample(100n, 50n, 1n), sample(110n, 2n, 30n), sample(120n, 5n, 32n)],
+  ["the quota", sample(100n, 50n, 40n), sample(110n, 52n, 10n), sample(120n, 55n, 12n)],
+])("has no steal of others where no worker has seen %s move", (_, ...samples) => {
+  const steal = advanceInherited(samples).map(({ cpus }) =>
+    cpus.reduce((sum, { stealUs }) => sum + Number(stealUs / S), 0),
+  );
+  expect(steal.map((now) => now - (steal[0] ?? 0))).toEqual([0, 0, 2]);
 });
