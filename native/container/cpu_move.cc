@@ -42,6 +42,16 @@ CpuUsageFacts LeftPlaces::last_of(uint64_t place) const {
   return {};
 }
 
+CpuUsageFacts LeftPlaces::time_of(uint64_t place, const CpuUsageFacts& now) const {
+  CpuUsageFacts last = last_of(place);
+  return sum_of(now) < sum_of(last) ? CpuUsageFacts() : last;
+}
+
+uint64_t LeftPlaces::throttled_of(uint64_t place, const CpuUsageFacts& now) const {
+  const uint64_t last = last_of(place).throttled_us;
+  return now.throttled_us < last ? 0 : last;
+}
+
 void note_last(CpuHistory& history, const CpuUsageFacts& last) {
   // Before the first report it is not known what of it is the container's.
   if (history.uptime_us == 0) return;
@@ -60,14 +70,14 @@ void CpuMoves::begin_elsewhere(CpuHistory& history, const CpuUsageFacts& first,
   const CpuUsageFacts last = seen_by(history);
   if (now.quota != before.quota) {
     quota_.note(before.quota, last);
-    const uint64_t known = quota_.last_of(now.quota).throttled_us;
+    const uint64_t known = quota_.throttled_of(now.quota, first);
     const bool is_own = saturating_sub(first.throttled_us, known) <= most;
     history.seen.throttled_us = is_own ? known : first.throttled_us;
     history.above = QuotasAbove();
   }
   if (now.time != before.time) {
     time_.note(before.time, last);
-    const CpuUsageFacts known = time_.last_of(now.time);
+    const CpuUsageFacts known = time_.time_of(now.time, first);
     begin_at(history, saturating_sub(sum_of(first), sum_of(known)) <= most ? known : first);
   }
 }

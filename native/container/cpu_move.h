@@ -19,10 +19,16 @@ class LeftPlaces {
  public:
   /// `place`: the inode number of a cgroup, as in CpuPlaces.
   void note(uint64_t place, CpuUsageFacts last);
-  /// All 0 for a cgroup that it is not known to have been in.
-  CpuUsageFacts last_of(uint64_t place) const;
+  // All 0 for a cgroup that it is not known to have been in. `now`: what is counted there. The
+  // number of one that is gone may be that of another, which has counted less.
+  /// Of CPU time.
+  CpuUsageFacts time_of(uint64_t place, const CpuUsageFacts& now) const;
+  /// Of the quota.
+  uint64_t throttled_of(uint64_t place, const CpuUsageFacts& now) const;
 
  private:
+  CpuUsageFacts last_of(uint64_t place) const;
+
   std::vector<std::pair<uint64_t, CpuUsageFacts>> left_;  ///< the one left last at the end
 };
 

@@ -20,18 +20,18 @@ void CpuTotals::take(CpuUsageFacts usage, const CpuPlaces& places, size_t cpus, 
   const CpuPlaces before = places_.value_or(places);
   if (places.time != before.time) time_.note(before.time, last_);
   if (places.quota != before.quota) quota_.note(before.quota, last_);
-  const CpuUsageFacts time_known = time_.last_of(places.time);
-  const CpuUsageFacts quota_known = quota_.last_of(places.quota);
+  const CpuUsageFacts time_known = time_.time_of(places.time, usage);
+  const uint64_t throttled_known = quota_.throttled_of(places.quota, usage);
   const auto readings = readings_of(usage);
   // More than that was used by others, who were there before.
   const uint64_t most = saturating_mul(saturating_sub(now_us, taken_us_), cpus);
   const uint64_t used = saturating_sub(sum_of(usage), sum_of(time_known));
-  const uint64_t throttled = saturating_sub(usage.throttled_us, quota_known.throttled_us);
+  const uint64_t throttled = saturating_sub(usage.throttled_us, throttled_known);
   for (size_t i = 0; i < kCpuKinds; ++i) {
     const bool is_quota = i == static_cast<size_t>(CpuKind::kThrottled);
     const bool is_moved = is_quota ? places.quota != before.quota : places.time != before.time;
     const bool is_own = (is_quota ? throttled : used) <= most;
-    const uint64_t known = readings_of(is_quota ? quota_known : time_known)[i];
+    const uint64_t known = is_quota ? throttled_known : readings_of(time_known)[i];
     if (!places_) kept.cpu[i].begin(readings[i]);
     if (is_moved) kept.cpu[i] = {told_[i], is_own ? known : readings[i]};
     told_[i] = kept.cpu[i].take(readings[i]);

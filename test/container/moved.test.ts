@@ -27,10 +27,12 @@ function userTime(reports: readonly CpuReport[]): number[] {
   );
 }
 
-it.each([
+const KINDS = [
   ["/proc/stat", (...given: Parameters<typeof advanceMoved>) => userTime(advanceMoved(...given))],
   ["surveys", surveyedUserTime],
-])("of one that comes back is counted once, by %s", (_, told) => {
+] as const;
+
+it.each(KINDS)("of one that comes back is counted once, by %s", (_, told) => {
   const samples = [sample(10n, 5n), sample(20n, 1n), sample(30n, 6n), sample(40n, 8n)];
   expect(told(samples, [A, B, A, A])).toEqual([5, 6, 7, 9]);
   // What others have used there meanwhile is not its own.
@@ -38,6 +40,14 @@ it.each([
   samples[3] = sample(40n, 28n);
   expect(told(samples, [A, B, A, A])).toEqual([5, 6, 6, 8]);
 });
+
+it.each(KINDS)(
+  "in another cgroup that has the number of one it left is its own, by %s",
+  (_, told) => {
+    const samples = [sample(10n, 5n), sample(20n, 1n), sample(30n, 2n), sample(40n, 4n)];
+    expect(told(samples, [A, B, A, A])).toEqual([5, 6, 8, 10]);
+  },
+);
 
 it("goes on at once where no worker has seen the move", () => {
   const samples = [sample(100n, 50n), sample(110n, 2n), sample(120n, 5n)];
