@@ -54,7 +54,10 @@ void Container::take_moves_locked(uint64_t now_us) {
 }
 
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {
-  if (dead()) return Error{ESRCH, description_.cgroup};
+  if (dead()) {
+    if (!source_) moves_.close();
+    return Error{ESRCH, description_.cgroup};
+  }
   used_us_.store(now_us, std::memory_order_relaxed);
   if (now_us >= looked_us_ + kLookEveryUs) take_moves_locked(now_us);
   if (source_) return std::nullopt;
