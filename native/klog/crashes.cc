@@ -8,7 +8,11 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMaxCrashes = 512;
+/// So many take 5 MiB. One CPU makes some 25,000 crashes a second, and a record may come half a
+/// second late.
+constexpr size_t kMaxCrashes = 65536;
+/// Of so many, the latest, the processes are kept.
+constexpr size_t kMaxProcesses = 512;
 /// A report is forgotten after this time: the record of the crash has been read by then.
 constexpr uint64_t kRetainUs = 5'000'000;
 
@@ -26,10 +30,10 @@ std::optional<KnownProcess> holder_at(uint64_t at_us, const PidHolders& holders)
 }
 
 /// Whether a living process may have begun after the crash of one that has its PID no more.
-bool may_be_later(const std::optional<KnownProcess>& living,
-                  const std::optional<KnownProcess>& crashed, uint64_t crashed_us) {
+bool may_be_later(const std::optional<KnownProcess>& living, const KnownProcess* crashed,
+                  uint64_t crashed_us) {
   if (!living || living->start_us + kClockTickUs <= crashed_us) return false;
-  return !living->is_killed || !may_be_same({living, crashed});
+  return !living->is_killed || crashed == nullptr || !may_be_same({living, *crashed});
 }
 
 }  // namespace
@@ -41,11 +45,18 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   const bool is_exact = process && process->end_us != 0;
   const bool is_sure = is_exact || (process && process->start_us + kClockTickUs <= at_us);
   if (process) process->end_us = at_us;
-  crashes_.insert({pid, {at_us, std::move(process), is_sure}});
-  order_.push_back(pid);
-  if (order_.size() > kMaxCrashes) {
-    // Reports about one PID are in the order in which they came.
-    const auto oldest = crashes_.lower_bound(order_.front());
+  Crash crash{at_us, nullptr, is_sure};
+  if (process) crash.process = std::make_unique<KnownProcess>(std::move(*process));
+  order_.push_back(crashes_.insert({pid, std::move(crash)}));
+  if (order_.size() > kMaxProcesses) {
+    // Whoever makes many crashes must not make those of others unknown: what is forgotten leaves
+    // only this PID unproven.
+    Crash& earlier = order_[order_.size() - 1 - kMaxProcesses]->second;
+    earlier.process.reset();
+    earlier.is_sure = false;
+  }
+  while (order_.size() > kMaxCrashes || !order_.front()->second.is_recent(at_us)) {
+    const auto oldest = order_.front();
     lost_us_ = std::max(lost_us_, oldest->second.at_us);
     crashes_.erase(oldest);
     order_.pop_front();
@@ -71,7 +82,8 @@ bool Crashes::is_of_later(pid_t pid, const LogMoment& moment, const PidHolders& 
   const auto [begin, end] = crashes_.equal_range(pid);
   return std::all_of(begin, end, [&](const auto& entry) {
     const Crash& crash = entry.second;
-    return !crash.is_recent(now_us) || may_be_later(holders.living, crash.process, crash.at_us);
+    return !crash.is_recent(now_us) ||
+           may_be_later(holders.living, crash.process.get(), crash.at_us);
   });
 }
 
@@ -103,14 +115,15 @@ std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
     // The kernel reports a crash after it has logged it.
     if (!crash.is_recent(now_us) || crash.at_us < moment.least_us) continue;
     // A process that could not be told when it crashed may have ended since, and then it can.
-    auto process = crash.process ? crash.process : holder_at(crash.at_us, holders);
+    auto process = crash.process ? std::optional(*crash.process) : holder_at(crash.at_us, holders);
     // The record may be about this crash, and its process is not known.
     if (!process) return std::nullopt;
     const uint64_t start_us = process->start_us;
     if (start_us > latest_us) continue;
     // If the process has ended since, its exact start shows that it did not begin after the crash.
-    const bool is_sure = crash.is_sure || (ended && ended->start_us <= crash.at_us &&
-                                           ended->start_us - start_us < kClockTickUs);
+    const bool is_sure =
+        crash.is_sure || start_us + kClockTickUs <= crash.at_us ||
+        (ended && ended->start_us <= crash.at_us && ended->start_us - start_us < kClockTickUs);
     // If two processes with this PID crashed, the record may be about either.
     if (!is_sure || found) return std::nullopt;
     found = std::move(process);
@@ -119,7 +132,7 @@ std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
   if (found) {
     // The record may be about a later one, of which no crash has been reported yet.
     const bool is_of_living =
-        may_be_later(living, found, crashed_us) && living->start_us <= latest_us;
+        may_be_later(living, &*found, crashed_us) && living->start_us <= latest_us;
     const bool is_of_ended =
         ended && ended->is_killed && ended->start_us > crashed_us && ended->start_us <= latest_us;
     return is_of_living || is_of_ended ? std::nullopt : found;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "klog/known_process.h"
@@ -44,7 +45,7 @@ class Crashes {
  private:
   struct Crash {
     uint64_t at_us = 0;
-    std::optional<KnownProcess> process;
+    std::unique_ptr<KnownProcess> process;  ///< nullptr: not known
     bool is_sure = false;  ///< `process` did not get the PID later within the same tick
 
     bool is_recent(uint64_t now_us) const;
@@ -53,7 +54,8 @@ class Crashes {
 
   uint64_t lost_us_ = 0;  ///< reports before it were lost
   std::multimap<pid_t, Crash> crashes_;
-  std::deque<pid_t> order_;  ///< of `crashes_`, in the order in which they came
+  /// Those, in the order in which they came.
+  std::deque<std::multimap<pid_t, Crash>::iterator> order_;
 };
 
 }  // namespace vprocfs

@@ -16,7 +16,9 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kAtOnce = 1000;
-constexpr size_t kMaxEvents = 512;
+/// Reports of crashes that are taken at once. Of more than the first, which the looks at their
+/// processes would take long for, only the PID and the time are kept.
+constexpr size_t kMaxEvents = 16384, kMaxLooks = 512;
 /// How long to wait before a shortage is tried again: longer each time.
 constexpr uint64_t kFirstRetryUs = 1'000'000, kLastRetryUs = 60'000'000;
 // The kernel logs a crash before it kills the process, and other threads may run in between. At
@@ -184,7 +186,8 @@ void LogReader::take_crashes() {
       // Not with `ahead`: after a suspend since the crash, processes that began later would seem to
       // have begun before it.
       const uint64_t at_us = event.at_us + events_ahead_us_;
-      crashes_.add(event.pid, at_us, owners_.holders_at(event.pid, at_us));
+      const bool looks = taken < kMaxLooks;
+      crashes_.add(event.pid, at_us, looks ? owners_.holders_at(event.pid, at_us) : PidHolders{});
     }
     if (event.pid < 0) crashes_.note_loss(boottime_us());
     if (event.pid == 0) {

@@ -136,21 +136,25 @@ uint64_t log_clock(const std::vector<LogRead>& reads, uint64_t record, uint64_t 
 /// What the kernel has told of a crash, and who had the PID then.
 struct MadeUpCrash : PidHolders {
   uint64_t at = 0;
+  std::optional<bool> other;  ///< of another PID
 };
 constexpr auto members(const MadeUpCrash*) {
   using S = MadeUpCrash;
-  return std::tuple(member("at", &S::at), member("living", &S::living), member("ended", &S::ended));
+  return std::tuple(member("at", &S::at), member("other", &S::other), member("living", &S::living),
+                    member("ended", &S::ended));
 }
 
-/// ([{ at, living, ended }], { at, slack, least }, { living, ended }, lost) -> when the one began,
-/// µs, that a record of that moment says has crashed; null: that is not proven. `lost`: until when
-/// reports were lost, µs
+/// ([{ at, other, living, ended }], { at, slack, least }, { living, ended }, lost) -> when the one
+/// began, µs, that a record of that moment says has crashed; null: that is not proven. `lost`:
+/// until when reports were lost, µs
 std::optional<uint64_t> who_crashed(const std::vector<MadeUpCrash>& all, const LogMoment& moment,
                                     const PidHolders& now, const std::optional<uint64_t>& lost) {
   constexpr pid_t kPid = 7;
   Crashes crashes;
   if (lost) crashes.note_loss(*lost);
-  for (const MadeUpCrash& one : all) crashes.add(kPid, one.at, one);
+  for (const MadeUpCrash& one : all) {
+    crashes.add(one.other.value_or(false) ? kPid + 1 : kPid, one.at, one);
+  }
   const auto found = crashes.find(kPid, moment, now, moment.at_us);
   return found ? std::optional(found->start_us) : std::nullopt;
 }

@@ -121,12 +121,29 @@ describe("whose a crash is", () => {
     expect(told(5n * S + 50n)).toBeNull();
     expect(told(4n * S)).toBeNull();
     expect(told(4n * S - 1n)).toBe(2n * S);
-    // It has been read long ago, or a crash of another process has taken its place.
+    // It has been read long ago.
     expect(native.whoCrashed([crash], now(9n * S), crash, 4n * S - 1n)).toBe(2n * S);
-    const older = new Array<typeof crash>(512).fill({ ...crash, at: 3n * S });
-    expect(native.whoCrashed(older, moment, crash)).toBe(2n * S);
-    expect(native.whoCrashed([crash, ...older], moment, crash)).toBeNull();
     expect(native.whoCrashed([], now(5n * S), living(2n * S), 5n * S)).toBeNull();
+  });
+
+  it("is told whatever crashes others make", () => {
+    const gone = ended(2n * S, 5n * S + 40n);
+    const crash = { at: 5n * S, ...gone };
+    const moment = now(5n * S + TICK, 0n, 4n * S);
+    const others = (count: number, at: bigint) =>
+      new Array<typeof crash & { other: true }>(count).fill({ ...crash, at, other: true });
+    expect(native.whoCrashed([...others(10_000, 5n * S), crash], moment, {})).toBe(2n * S);
+    expect(native.whoCrashed([crash, ...others(511, 5n * S)], moment, {})).toBe(2n * S);
+    // Its process had to be forgotten, but not that it crashed.
+    const soon = [crash, ...others(512, 5n * S)];
+    expect(native.whoCrashed(soon, moment, {})).toBeNull();
+    expect(native.whoCrashed(soon, moment, living(5n * S - TICK + 1n))).toBeNull();
+    expect(native.whoCrashed(soon, moment, living(5n * S - TICK))).toBe(5n * S - TICK);
+    expect(native.whoCrashed(soon, moment, gone)).toBe(2n * S);
+    // That is forgotten, too, with all older ones: later records are proven.
+    const all = [crash, ...others(65_536, 5n * S)];
+    expect(native.whoCrashed(all, moment, gone)).toBeNull();
+    expect(native.whoCrashed(all, now(6n * S, 0n, 5n * S + 1n), living(2n * S))).toBe(2n * S);
   });
 
   it("is told by what is found, where the kernel has not told of the crash", () => {

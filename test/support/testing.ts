@@ -529,10 +529,10 @@ interface Testing {
   ): bigint;
   /**
    * When the one began that a record says has crashed (native/klog/crashes.h); null: not proven.
-   * `lost`: until when reports were lost.
+   * `lost`: until when reports were lost. `other`: of another PID.
    */
   whoCrashed(
-    crashes: readonly ({ readonly at: bigint } & PidHolders)[],
+    crashes: readonly ({ readonly at: bigint; readonly other?: boolean } & PidHolders)[],
     moment: { readonly at: bigint; readonly slack: bigint; readonly least: bigint },
     holders: PidHolders,
     lost?: bigint,
