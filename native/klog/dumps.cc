@@ -10,6 +10,8 @@ namespace {
 constexpr size_t kMaxTasks = 256;
 /// A dump ends when its task prints nothing for so long: slow consoles delay its lines.
 constexpr uint64_t kQuietUs = 1'000'000;
+/// A task that prints steadily is in no dump for longer than this whose beginning was not read.
+constexpr uint64_t kUnknownUs = 5'000'000;
 
 /// How dumps begin: mm/page_alloc.c warn_alloc(), drivers/tty/sysrq.c, kernel/panic.c and the
 /// handlers of exceptions.
@@ -31,26 +33,35 @@ bool begins_dump(std::string_view text) {
 }  // namespace
 
 bool Dumps::take(pid_t task, std::string_view text, uint64_t time_us) {
-  const auto it = last_us_.find(task);
-  const bool goes_on = (it != last_us_.end() && time_us < it->second + kQuietUs) ||
-                       (lost_us_ && time_us < *lost_us_ + kQuietUs);
-  if (!goes_on && !begins_dump(text)) {
-    if (it != last_us_.end()) last_us_.erase(it);
+  const auto it = dumps_.find(task);
+  const bool is_noted = it != dumps_.end() && it->second.goes_on(time_us);
+  const bool may_go_on = lost_us_ && time_us < *lost_us_ + kQuietUs;
+  uint64_t until_us = 0;
+  if (is_noted) until_us = it->second.until_us;
+  if (may_go_on) until_us = std::max(until_us, *lost_us_ + kUnknownUs);
+  if (begins_dump(text)) until_us = UINT64_MAX;
+  if (until_us == 0) {
+    if (it != dumps_.end()) dumps_.erase(it);
     return false;
   }
-  note(task, time_us);
+  note(task, {time_us, until_us});
   return true;
 }
 
-void Dumps::note(pid_t task, uint64_t time_us) {
+bool Dumps::Dump::goes_on(uint64_t now_us) const {
+  return now_us < last_us + kQuietUs && now_us < until_us;
+}
+
+void Dumps::note(pid_t task, const Dump& dump) {
   if (task == 0) return;
-  if (last_us_.size() >= kMaxTasks) {
-    const auto oldest = std::min_element(
-        last_us_.begin(), last_us_.end(),
-        [](const auto& left, const auto& right) { return left.second < right.second; });
-    last_us_.erase(oldest);
+  if (dumps_.size() >= kMaxTasks) {
+    const auto oldest =
+        std::min_element(dumps_.begin(), dumps_.end(), [](const auto& left, const auto& right) {
+          return left.second.last_us < right.second.last_us;
+        });
+    dumps_.erase(oldest);
   }
-  last_us_[task] = time_us;
+  dumps_[task] = dump;
 }
 
 }  // namespace vprocfs

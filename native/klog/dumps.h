@@ -18,15 +18,23 @@ class Dumps {
   /// `time_us`: of the log's clock.
   bool take(pid_t task, std::string_view text, uint64_t time_us);
   /// A line that `task` printed is known to be of a dump; 0 is ignored.
-  void note(pid_t task, uint64_t time_us);
+  void note(pid_t task, uint64_t time_us) { note(task, {time_us, UINT64_MAX}); }
   /// The dump of `task`, if there is one, is over.
-  void end(pid_t task) { last_us_.erase(task); }
+  void end(pid_t task) { dumps_.erase(task); }
   /// Lines before `time_us` were lost: each task may have begun a dump in them.
   void note_loss(uint64_t time_us) { lost_us_ = time_us; }
 
  private:
+  struct Dump {
+    uint64_t last_us = 0;   ///< when its task last printed a line of it
+    uint64_t until_us = 0;  ///< it ends then at the latest
+
+    bool goes_on(uint64_t now_us) const;
+  };
+  void note(pid_t task, const Dump& dump);
+
   std::optional<uint64_t> lost_us_;
-  std::unordered_map<pid_t, uint64_t> last_us_;  ///< when a task last printed a line of a dump
+  std::unordered_map<pid_t, Dump> dumps_;  ///< by task
 };
 
 }  // namespace vprocfs

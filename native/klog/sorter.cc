@@ -107,9 +107,13 @@ void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
   if (block_ != groups_.end() && (block_->caller == 0 || block_->caller == task)) {
     // The state of the node's memory, whose lines come slowly on slow consoles. They go on to be
     // nobody's where the block ends before they do.
-    dumps_.note(task, record.time_us);
-    const bool goes_on = block_->caller == task && now_us - block_->added_us < kDumpUs;
-    if (goes_on) block_->touched_us = now_us;
+    if (block_->caller == task) {
+      dumps_.note(task, record.time_us);
+      if (now_us - block_->added_us < kDumpUs) block_->touched_us = now_us;
+    } else {
+      // Most of those who print meanwhile have nothing to do with the kill.
+      dumps_.take(task, record.text, record.time_us);
+    }
     return;
   }
   if (dumps_.take(task, record.text, record.time_us)) return;

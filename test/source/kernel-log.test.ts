@@ -562,6 +562,33 @@ describe("what the log's threads tell (PRINTK_CALLER)", () => {
     expect(linesOf(native.sortLog(other, knows([321, 5])))).toEqual([]);
   });
 
+  it("is told of what it goes on to print, however steadily, soon after a loss", () => {
+    const steady = Array.from({ length: 10 }, (_, i) =>
+      at(9 + i, 5_000_000 + 900_000 * i, `y${i}: in`),
+    );
+    const told = linesOf(native.sortLog([at(1, 1000, "x"), ...steady], knows([321, 5])));
+    expect(told).toEqual(["x", "y6: in", "y7: in", "y8: in", "y9: in"]);
+    // A dump that begins afterwards goes on.
+    const dump = [at(1, 1000, "x"), at(8, 5_000_000, "Mem-Info:"), ...steady];
+    expect(linesOf(native.sortLog(dump, knows([321, 5])))).toEqual(["x"]);
+  });
+
+  it("is told of what it prints soon after a kill that it is not known who printed", () => {
+    const told = (text: string) => {
+      const all = [
+        `4,1,1000,-;${BEGIN}\n`,
+        at(2, 1100, text),
+        `4,3,1200,-;${KILL_OF_9}\n`,
+        "4,4,1300,-;Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB\n",
+        at(5, 400_000, "its own"),
+      ];
+      const groups = native.sortLog(all, knows([321, 5], [9, 4]));
+      return linesOf(groups.filter(({ kind }) => kind === "caller"));
+    };
+    expect(told("something")).toEqual(["its own"]);
+    expect(told("Mem-Info:")).toEqual([]);
+  });
+
   it("is told of a kill whole though the node's memory in it takes long", () => {
     const texts = [BEGIN, "Mem-Info:", "active_anon:1", "524158 pages RAM", KILL_OF_9];
     const slow = texts.map((text, i) => at(i + 1, 1000 + 200_000 * i, text));
