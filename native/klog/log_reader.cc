@@ -251,13 +251,21 @@ std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_
     auto found = owners_.printer(group.pid, moment.at_us, printer->cgroup);
     if (found || group.kind == LogKind::kCaller) return found;
   }
+  if (group.kind == LogKind::kFault) return crashed(group.pid, moment);
+  if (group.kind != LogKind::kSeccomp) return who_had(owners_.holders(group.pid), moment);
   // A kernel that reports no crash for system calls is old, or has ended only a thread.
-  if (group.kind == LogKind::kFault || (group.kind == LogKind::kSeccomp &&
-                                        crashes_.has_report(group.pid, moment.least_us, now_us))) {
-    const PidHolders holders = wait_for_crash(group.pid, moment);
-    return crashes_.find(group.pid, moment, holders, boottime_us());
-  }
-  return who_had(owners_.holders(group.pid), moment);
+  const PidHolders holders = owners_.holders(group.pid);
+  take_crashes();
+  if (crashes_.has_report(group.pid, moment.least_us, now_us)) return crashed(group.pid, moment);
+  auto found = who_had(holders, moment);
+  // Of a young one only the report tells that it was there.
+  const bool may_crash = group.kills && holders.living && holders.living->start_us <= moment.at_us;
+  return found || !may_crash ? found : crashed(group.pid, moment);
+}
+
+std::optional<KnownProcess> LogReader::crashed(pid_t pid, const LogMoment& moment) {
+  const PidHolders holders = wait_for_crash(pid, moment);
+  return crashes_.find(pid, moment, holders, boottime_us());
 }
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {

@@ -74,6 +74,7 @@ class LogReader {
   void deliver(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
   std::optional<KnownProcess> process_of(const LogGroup& group, uint64_t now_us);
+  std::optional<KnownProcess> crashed(pid_t pid, const LogMoment& moment);
   PidHolders wait_for_crash(pid_t pid, const LogMoment& moment);
   LogMoment moment_of(uint64_t time_us) const;
   size_t deliver_to(const LogGroup& group, const LogOwner& owner);

@@ -106,6 +106,7 @@ bool seccomp(std::string_view text, LogShape& out) {
   if (!pid || !starts_with(rest, " comm=")) return false;
   out.line.text(" pid=").pid(static_cast<uint64_t>(*pid)).text(rest);
   out.is = Is::kSeccomp;
+  out.kills = rest.find(" sig=0 ") == rest.npos;
   out.pid = *pid;
   return true;
 }

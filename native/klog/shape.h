@@ -29,11 +29,12 @@ struct LogShape {
     kForkRejected,  ///< `path`
     kFault,         ///< a segmentation fault or trap of `pid`
     kCode,          ///< "Code: …", which follows some faults
-    kSeccomp,       ///< a process killed for a system call: `pid`
+    kSeccomp,       ///< a process killed for a system call, or one that is logged: `pid`
     kHung,          ///< "INFO: task NAME:PID blocked …"
   };
   Is is = Is::kNothing;
   bool has_code = false;  ///< kFault: a record kCode follows
+  bool kills = false;     ///< kSeccomp: the system call is not only logged
   pid_t pid = 0;
   std::string path;
   OomKill kill;

@@ -69,9 +69,12 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
     case Is::kCode:
       take_code(shape, printer_of(record));
       break;
-    case Is::kSeccomp:
-      begin_group(LogKind::kSeccomp, shape, now_us)->group.pid = shape.pid;
+    case Is::kSeccomp: {
+      LogGroup& group = begin_group(LogKind::kSeccomp, shape, now_us)->group;
+      group.pid = shape.pid;
+      group.kills = shape.kills;
       break;
+    }
     case Is::kHung:
       begin_group(LogKind::kHung, shape, now_us)->group.pid = shape.pid;
       break;

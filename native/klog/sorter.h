@@ -30,6 +30,7 @@ struct LogGroup {
   std::string memory_path;  ///< a cgroup, where memory is accounted
   std::string pids_path;    ///< a cgroup, where processes are counted
   pid_t pid = 0;            ///< a thread, as the host sees it
+  bool kills = false;       ///< kSeccomp: the system call ends the thread
   std::string limit_path;   ///< the cgroup that lines `of_limit` are about; empty: they are hidden
   std::vector<LogLine> lines;
   std::optional<Printer> printer;  ///< of its first line, if a tracepoint told

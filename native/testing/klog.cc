@@ -74,6 +74,7 @@ Napi::Value to_js(Napi::Env env, const LogGroup& group, MadeUp& container) {
       .set("memoryPath", group.memory_path)
       .set("pidsPath", group.pids_path)
       .set("pid", group.pid)
+      .set("kills", group.kills)
       .set("limitPath", group.limit_path)
       .set("first", group.first())
       .set("killed", group.kill ? group.kill->task : "")

@@ -413,9 +413,18 @@ describe("what a process is", () => {
   it("is told of a system call that killed it, whatever a label says", () => {
     const groups = native.sortLog(recorded("6.1-x86-global.log"), knows([9100, 8]));
     const [seccomp] = groups.filter(({ kind }) => kind === "seccomp");
-    expect(seccomp?.pid).toBe(9100);
+    expect(seccomp).toMatchObject({ pid: 9100, kills: true });
     expect(seccomp?.lines).toEqual([
       'audit: type=1326 audit(1700000000.123:0): auid=4294967295 uid=1000 gid=1000 pid=8 comm="curl" exe="/usr/bin/curl" sig=31 arch=c000003e syscall=39 compat=0 ip=0x7f2b2c1d3a1b code=0x80000000',
+    ]);
+  });
+
+  it("is told of a system call that is only logged", () => {
+    const call = (signal: number) =>
+      `audit: type=1326 audit(1700000000.123:45): auid=0 uid=0 gid=0 ses=1 pid=9 comm="a" exe="/a" sig=${signal} arch=c000003e syscall=39 compat=0 ip=0x1 code=0x7ffc0000`;
+    expect(sort([call(0), call(31)], knows([9, 4]))).toMatchObject([
+      { kind: "seccomp", pid: 9, kills: false },
+      { kind: "seccomp", pid: 9, kills: true },
     ]);
   });
 

@@ -338,6 +338,8 @@ export interface LogGroup {
   readonly memoryPath: string;
   readonly pidsPath: string;
   readonly pid: number;
+  /** Of a system call: it ends the process. */
+  readonly kills: boolean;
   readonly limitPath: string;
   readonly first: bigint;
   readonly killed: string;
