@@ -23,7 +23,6 @@ constexpr size_t kMaxLines = 20000;
 // no room for more rows than these.
 constexpr size_t kMaxRows = 512;
 constexpr size_t kMaxGroups = 4096;
-constexpr size_t kMaxVictims = 256;
 
 /// Whether it is a row of the table of processes.
 bool is_row(const LogLine& line) {
@@ -99,7 +98,6 @@ void LogSorter::note_loss(const LogRecord& record) {
   close_faults(Faults::kAll);
   group_path_.clear();
   pending_codes_ = 0;
-  // Others may have been killed that had the PIDs since.
   victims_.clear();
 }
 
@@ -225,35 +223,26 @@ void LogSorter::take_killed(LogShape& shape, const LogRecord& record, uint64_t n
   if (is_block && (block_->is_scored || block_->group.pid == pid || is_thread_of_block(record))) {
     add(block_, shape, now_us);
     // The reaper's line names this thread, too.
-    if (pid != block_->group.pid) remember(pid, block_->group);
+    if (pid != block_->group.pid) victims_.note(pid, block_->group.memory_path);
     return close_block();
   }
   close_block();
   // One task kills all tasks of a cgroup, so it prints all of these lines.
-  const bool of_group = !group_path_.empty() && now_us - group_since_us_ < kGroupKillUs &&
-                        printer != 0 && printer == group_printer_;
+  const bool kills_group = !group_path_.empty() && now_us - group_since_us_ < kGroupKillUs;
+  const bool knows_printers = printer != 0 && group_printer_ != 0;
+  const bool of_group = kills_group && knows_printers && printer == group_printer_;
   LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
   group.pid = pid;
   if (of_group) group.memory_path = group_path_;
-  remember(pid, group);
+  // The process that was chosen first, whose cgroup is known, is killed once more with all others.
+  if (kills_group && !knows_printers && victims_.is_named_again(pid, group_path_)) return;
+  victims_.note(pid, group.memory_path);
 }
 
 void LogSorter::take_reaped(LogShape& shape, uint64_t now_us) {
-  const pid_t pid = shape.pid;
-  const auto victim = std::find_if(victims_.begin(), victims_.end(),
-                                   [pid](const Victim& v) { return v.pid == pid; });
   LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
-  group.pid = pid;
-  if (victim != victims_.end()) group.memory_path = victim->memory_path;
-}
-
-void LogSorter::remember(pid_t pid, const LogGroup& group) {
-  // The PID may be that of an earlier victim.
-  const auto is_it = [pid](const Victim& victim) { return victim.pid == pid; };
-  victims_.erase(std::remove_if(victims_.begin(), victims_.end(), is_it), victims_.end());
-  if (pid == 0 || group.memory_path.empty()) return;
-  victims_.push_back({pid, group.memory_path});
-  if (victims_.size() > kMaxVictims) victims_.pop_front();
+  group.pid = shape.pid;
+  group.memory_path = victims_.path_of(group.pid);
 }
 
 void LogSorter::close_block() {
@@ -261,7 +250,7 @@ void LogSorter::close_block() {
   LogGroup& group = block_->group;
   // No task could be killed, or the summary was lost.
   if (group.memory_path.empty()) group.memory_path = group.limit_path;
-  remember(group.pid, group);
+  victims_.note(group.pid, group.memory_path);
   block_->open = false;
   if (group.memory_path.empty() && group.pid == 0) groups_.erase(block_);
   block_ = groups_.end();

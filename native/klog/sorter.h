@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include "klog/oom_kill.h"
 #include "klog/record.h"
 #include "klog/shape.h"
+#include "klog/victims.h"
 
 namespace vprocfs {
 
@@ -91,12 +91,7 @@ class LogSorter {
   void close_block();
   enum class Faults : uint8_t { kOfUnknown, kAll };
   void close_faults(Faults which);
-  void remember(pid_t pid, const LogGroup& group);
 
-  struct Victim {
-    pid_t pid = 0;
-    std::string memory_path;
-  };
   Groups groups_;
   Dumps dumps_;
   Groups::iterator block_ = groups_.end();  ///< the kill whose lines are coming
@@ -107,7 +102,7 @@ class LogSorter {
   pid_t group_printer_ = 0;  ///< the task that kills them; 0: not known
   uint64_t last_sequence_ = 0;
   uint64_t after_us_ = 0;  ///< of the present record
-  std::deque<Victim> victims_;
+  Victims victims_;
 };
 
 }  // namespace vprocfs

@@ -258,6 +258,28 @@ describe("a kill for want of memory", () => {
     ]);
   });
 
+  it("of a whole cgroup names the chosen process twice, whose reaper's line is told", () => {
+    const killed = "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB";
+    const paths = (group: string, ...times: readonly string[]) => {
+      const texts = [
+        "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+        KILL_OF_9,
+        killed,
+        `Tasks in ${group} are going to be killed due to memory.oom.group set`,
+        "Memory cgroup out of memory: Killed process 10 (n) total-vm:1kB",
+        ...times,
+        "oom_reaper: reaped process 9 (m), now anon-rss:0kB",
+      ];
+      return sort(texts, knows([9, 4], [10, 5])).map(({ memoryPath }) => memoryPath);
+    };
+    const web1 = "/lxc/web1";
+    expect(paths(web1, killed)).toEqual([web1, web1, "", "", web1]);
+    expect(paths("/lxc", killed)).toEqual([web1, "/lxc", "", "", web1]);
+    // Another process may have its PID the next time.
+    expect(paths(web1, killed, killed)).toEqual([web1, web1, "", "", "", ""]);
+    expect(paths("/lxc/web2", killed)).toEqual([web1, "/lxc/web2", "", "", ""]);
+  });
+
   it("of a process whose first thread has ended names the thread that was killed", () => {
     const texts = [
       "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
