@@ -189,8 +189,10 @@ void LogReader::take_crashes() {
       const bool looks = taken < kMaxLooks;
       crashes_.add(event.pid, at_us, looks ? owners_.holders_at(event.pid, at_us) : PidHolders{});
     }
-    if (event.pid < 0) crashes_.note_loss(boottime_us());
+    if (event.pid < 0) loses_events_ = true;
+    if (loses_events_ && event.pid <= 0) crashes_.note_loss(boottime_us());
     if (event.pid == 0) {
+      loses_events_ = false;
       events_ahead_us_ = ahead;
       return;
     }

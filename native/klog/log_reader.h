@@ -103,6 +103,8 @@ class LogReader {
   Crashes crashes_;
   /// A lower bound of how far CLOCK_BOOTTIME was ahead when the next event happened.
   uint64_t events_ahead_us_ = 0;
+  /// The kernel goes on to drop events, without a word, until all that wait have been taken.
+  bool loses_events_ = false;
   uint64_t patient_from_us_ = 0;   ///< when a crash may be waited for again
   uint64_t promptly_from_us_ = 0;  ///< see pace()
   OwnerTranslator::Known known_;   ///< processes that the present group is about
