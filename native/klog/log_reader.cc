@@ -10,7 +10,6 @@
 #include "base/wide.h"
 #include "base/words.h"
 #include "klog/printers.h"
-#include "watch/process_namespaces.h"
 
 namespace vprocfs {
 namespace {
@@ -19,8 +18,6 @@ constexpr size_t kAtOnce = 1000;
 /// Reports of crashes that are taken at once. Of more than the first, which the looks at their
 /// processes would take long for, only the PID and the time are kept.
 constexpr size_t kMaxEvents = 16384, kMaxLooks = 512;
-/// How long to wait before a shortage is tried again: longer each time.
-constexpr uint64_t kFirstRetryUs = 1'000'000, kLastRetryUs = 60'000'000;
 // The kernel logs a crash before it kills the process, and other threads may run in between. At
 // most a tenth of the time is spent waiting for that: a container could crash again and again to
 // have the reader wait.
@@ -48,41 +45,37 @@ Result<bool> LogReader::start() {
 
 /// Opens what else the kernel reports of processes. Without it less is proven.
 void LogReader::find_proofs() {
-  open_events(boottime_us());
+  open_events();
   owners_.remember_exited(std::move(sources_.exited));
   if (!sources_.exited_problem.empty()) missing_.push_back(sources_.exited_problem);
 }
 
-void LogReader::open_events(uint64_t now_us) {
+void LogReader::open_events() {
   auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
-  if (!events) {
-    no_events_ = events.error();
-    const bool may_pass = is_shortage(no_events_->code);
-    retry_wait_us_ = std::clamp(retry_wait_us_ * 2, kFirstRetryUs, kLastRetryUs);
-    retry_us_ = may_pass ? now_us + retry_wait_us_ : 0;
-    return;
-  }
+  if (!events) return retry_events_.note_failure(events.error(), boottime_us());
   // Crashes up to now were not reported.
-  if (no_events_) crashes_.note_loss(boottime_us());
+  if (retry_events_.problem()) crashes_.note_loss(boottime_us());
   events_ = std::move(events.value());
   events_ahead_us_ = boottime_ahead().least_us;
-  no_events_.reset();
-  retry_us_ = 0;
+  retry_events_.note_success();
 }
 
 /// May take long while tracing tools start or end. Only the log's thread waits for it.
 void LogReader::find_printers() {
   auto printers = Printers::open();
   const std::lock_guard lock(mutex_);
-  if (printers) log_.know_printers(std::move(printers.value()));
-  if (!printers) missing_.push_back(problem_of(printers.error()));
+  if (!printers) return retry_printers_.note_failure(printers.error(), boottime_us());
+  log_.know_printers(std::move(printers.value()));
+  retry_printers_.note_success();
 }
 
 std::optional<std::vector<std::string>> LogReader::missing() const {
   const std::lock_guard lock(mutex_);
   if (!has_begun()) return std::nullopt;
   std::vector<std::string> out = missing_;
-  if (no_events_) out.push_back(problem_of(*no_events_));
+  for (const Retry* retry : {&retry_printers_, &retry_events_}) {
+    if (retry->problem()) out.push_back(problem_of(*retry->problem()));
+  }
   return out;
 }
 
@@ -120,12 +113,12 @@ void LogReader::run() {
   while (!stopping_) {
     uint64_t due = 0;
     bool more = true;
+    if (retry_printers_.is_due(boottime_us())) find_printers();
     {
       const std::lock_guard lock(mutex_);
       pump(kAtOnce);
-      due = log_.due_us();
-      if (retry_us_ != 0 && boottime_us() >= retry_us_) open_events(boottime_us());
-      if (retry_us_ != 0) due = due == 0 ? retry_us_ : std::min(due, retry_us_);
+      if (retry_events_.is_due(boottime_us())) open_events();
+      due = retry_events_.due_us(retry_printers_.due_us(log_.due_us()));
       // Records come first: their readers wait for them.
       more = !live_ || owners_.check_some(boottime_us());
     }

@@ -21,6 +21,7 @@
 #include "klog/logs.h"
 #include "klog/owner_translator.h"
 #include "klog/owners.h"
+#include "klog/retry.h"
 #include "watch/process_events.h"
 
 namespace vprocfs {
@@ -83,7 +84,7 @@ class LogReader {
 
   void find_proofs();
   void find_printers();
-  void open_events(uint64_t now_us);
+  void open_events();
   bool has_events() const { return events_.fd() >= 0; }
   bool has_begun() const { return sources_.logs == nullptr || begun_us_ != 0; }
 
@@ -92,14 +93,12 @@ class LogReader {
   HostLog log_;
   LogOwners owners_;
   ProcessEvents events_;
-  std::optional<Error> no_events_;  ///< why there are none
-  uint64_t retry_us_ = 0;           ///< when to try again to have them, CLOCK_BOOTTIME; 0: never
-  uint64_t retry_wait_us_ = 0;      ///< how long the last try was waited for
-  uint64_t begin_ = 0;              ///< records before it were delivered by an earlier worker
-  uint64_t forgotten_us_ = 0;       ///< when logs of ended containers were looked for last
-  uint64_t begun_us_ = 0;           ///< when reading began
-  bool ended_ = false;              ///< what `sources_` points to may be gone
-  bool live_ = false;               ///< all that was logged before us has been read
+  Retry retry_events_, retry_printers_;  ///< by CLOCK_BOOTTIME; changed by the log's thread only
+  uint64_t begin_ = 0;                   ///< records before it were delivered by an earlier worker
+  uint64_t forgotten_us_ = 0;            ///< when logs of ended containers were looked for last
+  uint64_t begun_us_ = 0;                ///< when reading began
+  bool ended_ = false;                   ///< what `sources_` points to may be gone
+  bool live_ = false;                    ///< all that was logged before us has been read
   Crashes crashes_;
   /// A lower bound of how far CLOCK_BOOTTIME was ahead when the next event happened.
   uint64_t events_ahead_us_ = 0;

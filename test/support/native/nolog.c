@@ -1,8 +1,9 @@
 // Preloaded into a program: whoever opens /dev/kmsg to read it without waiting gets the error that
 // VPROCFS_TEST_KMSG names, EPERM or ENOENT. "bad": it opens, and whatever a log can do wrong comes
-// before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector,
-// or, if it is the path of a file, no descriptor for one as long as that is there.
+// before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector.
 // VPROCFS_TEST_REFUSED: system calls named there, bpf and perf_event_open, fail with EPERM.
+// VPROCFS_TEST_SHORT: as long as that file is there, no descriptor is to be had for the process
+// connector, nor from perf_event_open.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,6 +18,11 @@
 #include <unistd.h>
 
 static int bad_log = -1;
+
+static int is_short(void) {
+  const char* const path = getenv("VPROCFS_TEST_SHORT");
+  return path != NULL && access(path, F_OK) == 0;
+}
 
 static int is_refused(long number) {
   const char* const refused = getenv("VPROCFS_TEST_REFUSED");
@@ -33,8 +39,9 @@ long syscall(long number, ...) {
   long a[6];
   for (int i = 0; i < 6; ++i) a[i] = va_arg(rest, long);
   va_end(rest);
-  if (is_refused(number)) {
-    errno = EPERM;
+  const int lacks = number == SYS_perf_event_open && is_short();
+  if (lacks || is_refused(number)) {
+    errno = lacks ? EMFILE : EPERM;
     return -1;
   }
   return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -69,10 +76,10 @@ ssize_t read(int fd, void* buffer, size_t size) {
 }
 
 int socket(int domain, int type, int protocol) {
-  const char* const connector = getenv("VPROCFS_TEST_CONNECTOR");
-  if (domain == AF_NETLINK && protocol == NETLINK_CONNECTOR && connector != NULL &&
-      (connector[0] != '/' || access(connector, F_OK) == 0)) {
-    errno = connector[0] == '/' ? EMFILE : EPROTONOSUPPORT;
+  const int is_connector = domain == AF_NETLINK && protocol == NETLINK_CONNECTOR;
+  const int lacks = is_connector && is_short();
+  if (lacks || (is_connector && getenv("VPROCFS_TEST_CONNECTOR") != NULL)) {
+    errno = lacks ? EMFILE : EPROTONOSUPPORT;
     return -1;
   }
   return (int)syscall(SYS_socket, domain, type, protocol);
