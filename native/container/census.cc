@@ -43,9 +43,10 @@ bool Census::is_old(uint64_t now_us) const { return full_us_ == 0 || now_us - fu
 
 void Census::begin_check(uint64_t now_us) {
   // A placement that was not seen since the last check is gone and was that of no known container.
+  // Of one that could not be found for a shortage nothing tells when it is gone.
   for (auto placement = placements_.begin(); placement != placements_.end();) {
-    placement = placement->second.checked_us < full_us_ ? placements_.erase(placement)
-                                                        : std::next(placement);
+    const bool is_gone = placement->second.checked_us < full_us_ || placement->second.missed;
+    placement = is_gone ? placements_.erase(placement) : std::next(placement);
   }
   full_us_ = now_us;
 }
@@ -61,8 +62,7 @@ void Census::look(uint64_t now_us, Old old) {
     const bool is_new = known == before.end() || known->second.inode != inode;
     Seen seen = is_new ? Seen{inode, now_us, false} : known->second;
     if (all || !seen.settled) {
-      visit(pid, now_us);
-      seen.settled = now_us - seen.since_us >= kSettledUs;
+      seen.settled = visit(pid, now_us) && now_us - seen.since_us >= kSettledUs;
     }
     processes_.emplace(pid, seen);
   }
@@ -139,14 +139,14 @@ bool Census::has_room(ContainerId tenant) const {
   return inits_.size() < limit_ && count->second < std::max(kMinPerTenant, limit_ / kTenantShare);
 }
 
-void Census::visit(pid_t pid, uint64_t now_us) {
+bool Census::visit(pid_t pid, uint64_t now_us) {
   const auto at = resolver_.placement_of(pid);
-  if (!at || at.value().namespaces.pid == resolver_.own().pid) return;
+  if (!at || at.value().namespaces.pid == resolver_.own().pid) return true;
   const auto known = placements_.find(at.value());
   if (known != placements_.end()) {
     const bool settled = now_us - known->second.since_us >= kSettledUs;
-    if (known->second.checked_us == now_us) return;
-    if (settled && known->second.checked_us >= full_us_) return;
+    if (known->second.checked_us == now_us) return !known->second.missed;
+    if (settled && known->second.checked_us >= full_us_ && !known->second.missed) return true;
     known->second.checked_us = now_us;
   }
   auto found = resolver_.of_process(pid);
@@ -154,11 +154,11 @@ void Census::visit(pid_t pid, uint64_t now_us) {
     // Something is short: it may be in a container that lives.
     const bool ended = process_errno(found.error().code) == ESRCH;
     if (!ended && known == placements_.end()) {
-      placements_[at.value()] = {ContainerId(), now_us, now_us, true};
+      placements_[at.value()] = {ContainerId(), now_us, now_us, true, true};
     } else if (ended && known != placements_.end() && known->second.left_out) {
       placements_.erase(known);
     }
-    return;
+    return ended;
   }
   const ContainerId id = found.value() ? found.value()->id : ContainerId();
   if (known == placements_.end()) {
@@ -168,22 +168,27 @@ void Census::visit(pid_t pid, uint64_t now_us) {
     known->second.id = id;
     if (inits_.count(other) != 0) leave(other);
   }
-  bool& left_out = placements_[at.value()].left_out;
-  left_out = false;
-  if (inits_.count(id) != 0) return callbacks_.checked(id);
-  if (id.none()) return;
-  left_out = !has_room(found.value()->tenant);
-  if (left_out) return;
+  KnownPlacement& placement = placements_[at.value()];
+  placement.left_out = placement.missed = false;
+  if (inits_.count(id) != 0) {
+    callbacks_.checked(id);
+    return true;
+  }
+  if (id.none()) return true;
+  placement.left_out = !has_room(found.value()->tenant);
+  if (placement.left_out) return true;
   auto init = resolver_.pin_init(*found.value());
   if (!init) {
-    left_out = init.error().code != ESRCH;
     // One that has ended meanwhile is not there.
-    if (!left_out) placements_.erase(at.value());
-    return;
+    const bool ended = init.error().code == ESRCH;
+    placement.left_out = placement.missed = !ended;
+    if (ended) placements_.erase(at.value());
+    return ended;
   }
   inits_[id] = {init.value().get(), found.value()->tenant};
   ++of_tenants_[found.value()->tenant];
   callbacks_.discovered({std::move(*found.value()), std::move(init.value())});
+  return true;
 }
 
 }  // namespace vprocfs

@@ -64,16 +64,18 @@ class Census {
     bool settled = false;  ///< old enough, when last seen, to stay where it is
   };
   struct KnownPlacement {
-    ContainerId id;  ///< none: no container, or with `left_out` an unknown one
+    ContainerId id;  ///< none: no container, or with `missed` an unknown one
     uint64_t since_us = 0, checked_us = 0;
     bool left_out = false;  ///< it lives and is not reported
+    bool missed = false;    ///< because something was short: it is looked for again
   };
   using Placements = std::map<Resolver::Placement, KnownPlacement>;
 
   bool is_old(uint64_t now_us) const;
   void begin_check(uint64_t now_us);
   void drop_dead();
-  void visit(pid_t pid, uint64_t now_us);
+  /// False: something was short, and it has to be looked at again.
+  bool visit(pid_t pid, uint64_t now_us);
   void leave(ContainerId id);
   bool has_room(ContainerId tenant) const;
 

@@ -279,11 +279,17 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups)
   std::deque<Fd> todo;
   todo.push_back(std::move(top));
   int tried = 0;
+  // What was not seen for a shortage may be it.
+  int why = ESRCH;
+  const auto note = [&why](int error) {
+    if (process_errno(error) != ESRCH) why = error;
+  };
   for (size_t seen = 0; !todo.empty() && seen < max_cgroups; ++seen) {
     const Fd at = std::move(todo.front());
     todo.pop_front();
     std::string procs;
     auto text = read_file(at.get(), "cgroup.procs");
+    if (!text) note(text.error().code);
     if (text) procs = std::move(text.value());
     bool of_another = false;
     for (const char* p = procs.c_str(); *p != '\0' && tried < kMaxProcessesTried; ++tried) {
@@ -292,6 +298,7 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups)
       if (end == p) break;
       p = *end == '\n' ? end + 1 : end;
       auto found = of_process(static_cast<pid_t>(pid));
+      if (!found) note(found.error().code);
       if (!found || !found.value()) continue;
       if (found.value()->id == id) return std::move(*found.value());
       // One within it: neither here nor below is anything of the outer one.
@@ -304,11 +311,12 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups)
       if (entry.d_type != DT_DIR || entry.d_name[0] == '.') return true;
       if (todo.size() >= others) return false;
       Fd child = open_directory(at.get(), entry.d_name, O_NOFOLLOW);
+      if (!child) note(errno);
       if (child) todo.push_back(std::move(child));
       return true;
     });
   }
-  return Error{ESRCH, id.name()};
+  return Error{why, id.name()};
 }
 
 std::vector<ContainerDescription> Resolver::scan() const {

@@ -207,7 +207,7 @@ export function checkSurvey(survey: Containers | undefined): Finding[] {
       survey === undefined ? "problem" : "warning",
       `not checked: ${gap}`,
       survey !== undefined && survey.leftOut > 0
-        ? "see 'ulimit -Hn': with more open files more containers are checked"
+        ? "see 'ulimit -Hn' (with more open files more containers are checked), fs.file-nr and free memory"
         : undefined,
     );
   }

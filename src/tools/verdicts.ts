@@ -92,7 +92,11 @@ export function gapsOf(survey: Omit<Containers, "containers"> | undefined): stri
   }
   const { failed, leftOut } = survey;
   return [
-    ...(leftOut > 0 ? [`${counted(leftOut, "container")} left out: too many for one survey`] : []),
+    ...(leftOut > 0
+      ? [
+          `${counted(leftOut, "container")} left out: too many for one survey, or something was short`,
+        ]
+      : []),
     ...(failed > 0 ? [`${counted(failed, "container")} cannot be read`] : []),
   ];
 }
