@@ -47,17 +47,21 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   if (process) process->end_us = at_us;
   Crash crash{at_us, nullptr, is_sure};
   if (process) crash.process = std::make_unique<KnownProcess>(std::move(*process));
+  const bool is_known = crash.process != nullptr;
   order_.push_back(crashes_.insert({pid, std::move(crash)}));
-  if (order_.size() > kMaxProcesses) {
+  if (is_known) with_processes_.push_back(order_.back());
+  if (with_processes_.size() > kMaxProcesses) {
     // Whoever makes many crashes must not make those of others unknown: what is forgotten leaves
     // only this PID unproven.
-    Crash& earlier = order_[order_.size() - 1 - kMaxProcesses]->second;
+    Crash& earlier = with_processes_.front()->second;
     earlier.process.reset();
     earlier.is_sure = false;
+    with_processes_.pop_front();
   }
   while (order_.size() > kMaxCrashes || !order_.front()->second.is_recent(at_us)) {
     const auto oldest = order_.front();
     lost_us_ = std::max(lost_us_, oldest->second.at_us);
+    if (!with_processes_.empty() && with_processes_.front() == oldest) with_processes_.pop_front();
     crashes_.erase(oldest);
     order_.pop_front();
   }

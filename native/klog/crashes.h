@@ -54,8 +54,9 @@ class Crashes {
 
   uint64_t lost_us_ = 0;  ///< reports before it were lost
   std::multimap<pid_t, Crash> crashes_;
-  /// Those, in the order in which they came.
-  std::deque<std::multimap<pid_t, Crash>::iterator> order_;
+  using Order = std::deque<std::multimap<pid_t, Crash>::iterator>;
+  Order order_;           ///< those, in the order in which they came
+  Order with_processes_;  ///< those of them that have a process
 };
 
 }  // namespace vprocfs
