@@ -210,9 +210,11 @@ void LogReader::pump(size_t count) {
 
 /// The processes with the PID of a crash record. Waits a moment until the crash is certain: until
 /// the kernel reports it, or the process is killed or has ended.
-PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
+PidHolders LogReader::wait_for_crash(const LogGroup& group, const LogMoment& moment) {
+  const pid_t pid = group.pid;
+  uint64_t& patient_from_us = patient_from_us_[static_cast<size_t>(group.kind)];
   const uint64_t begun = monotonic_us();
-  const uint64_t until = live_ && begun >= patient_from_us_ ? begun + kPatienceUs : begun;
+  const uint64_t until = live_ && begun >= patient_from_us ? begun + kPatienceUs : begun;
   PidHolders found;
   for (;;) {
     // In this order: one that crashes and is gone in between is still found, or was reported.
@@ -229,7 +231,7 @@ PidHolders LogReader::wait_for_crash(pid_t pid, const LogMoment& moment) {
     ::poll(&events, has_events() ? 1 : 0, 1);
   }
   const uint64_t waited = monotonic_us() - begun;
-  patient_from_us_ = std::max(patient_from_us_, begun + waited * kPatiencePart);
+  patient_from_us = std::max(patient_from_us, begun + waited * kPatiencePart);
   return found;
 }
 
@@ -246,21 +248,21 @@ std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_
     auto found = owners_.printer(group.pid, moment.at_us, printer->cgroup);
     if (found || group.kind == LogKind::kCaller) return found;
   }
-  if (group.kind == LogKind::kFault) return crashed(group.pid, moment);
+  if (group.kind == LogKind::kFault) return crashed(group, moment);
   if (group.kind != LogKind::kSeccomp) return who_had(owners_.holders(group.pid), moment);
   // A kernel that reports no crash for system calls is old, or has ended only a thread.
   const PidHolders holders = owners_.holders(group.pid);
   take_crashes();
-  if (crashes_.has_report(group.pid, moment.least_us, now_us)) return crashed(group.pid, moment);
+  if (crashes_.has_report(group.pid, moment.least_us, now_us)) return crashed(group, moment);
   auto found = who_had(holders, moment);
   // Of a young one only the report tells that it was there.
   const bool may_crash = group.kills && holders.living && holders.living->start_us <= moment.at_us;
-  return found || !may_crash ? found : crashed(group.pid, moment);
+  return found || !may_crash ? found : crashed(group, moment);
 }
 
-std::optional<KnownProcess> LogReader::crashed(pid_t pid, const LogMoment& moment) {
-  const PidHolders holders = wait_for_crash(pid, moment);
-  return crashes_.find(pid, moment, holders, boottime_us());
+std::optional<KnownProcess> LogReader::crashed(const LogGroup& group, const LogMoment& moment) {
+  const PidHolders holders = wait_for_crash(group, moment);
+  return crashes_.find(group.pid, moment, holders, boottime_us());
 }
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {

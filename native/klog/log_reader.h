@@ -75,8 +75,8 @@ class LogReader {
   void deliver(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
   std::optional<KnownProcess> process_of(const LogGroup& group, uint64_t now_us);
-  std::optional<KnownProcess> crashed(pid_t pid, const LogMoment& moment);
-  PidHolders wait_for_crash(pid_t pid, const LogMoment& moment);
+  std::optional<KnownProcess> crashed(const LogGroup& group, const LogMoment& moment);
+  PidHolders wait_for_crash(const LogGroup& group, const LogMoment& moment);
   LogMoment moment_of(uint64_t time_us) const;
   size_t deliver_to(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);
@@ -104,7 +104,9 @@ class LogReader {
   uint64_t events_ahead_us_ = 0;
   /// The kernel goes on to drop events, without a word, until all that wait have been taken.
   bool loses_events_ = false;
-  uint64_t patient_from_us_ = 0;   ///< when a crash may be waited for again
+  /// When a crash may be waited for again, for records of each kind: nobody has faults reported
+  /// late, but threads that are killed for a system call are not reported at all.
+  std::array<uint64_t, kLogKinds> patient_from_us_{};
   uint64_t promptly_from_us_ = 0;  ///< see pace()
   OwnerTranslator::Known known_;   ///< processes that the present group is about
   mutable std::mutex mutex_;       ///< guards all of the above
