@@ -55,7 +55,8 @@ Result<std::unique_ptr<PerfRings>> PerfRings::open(const std::string& name, std:
   auto text = read_file(tracefs.get(), "events/" + name + "/format");
   const auto id_text = read_file(tracefs.get(), "events/" + name + "/id");
   if (!text) return text.error();
-  const auto id = id_text ? parse_u64(trim(id_text.value())) : std::nullopt;
+  if (!id_text) return id_text.error();
+  const auto id = parse_u64(trim(id_text.value()));
   if (!id) return Error{EINVAL, "tracepoint " + name};
   format = std::move(text.value());
   perf_event_attr attributes{};
