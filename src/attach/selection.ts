@@ -54,13 +54,15 @@ type Selecting = Pick<Config, "watch" | "attachOnly" | "attachExclude">;
 export function exclusionReason(
   binding: Pick<NativeBinding, "fnmatch" | "identityOf">,
   config: Selecting,
-  isLeftAlone = new LeftAlone(binding.identityOf).now(),
+  isLeftAlone?: ReturnType<LeftAlone["now"]>,
 ): ExclusionReason {
+  // The list of those that are left alone does not matter then, and may not be readable.
   if (config.watch === "off") {
     return () => "watch is off";
   }
   const own = mountNamespaceOf(process.pid);
-  const byConfig = exclusionFromHooks(binding, config, isLeftAlone);
+  const leftAlone = isLeftAlone ?? new LeftAlone(binding.identityOf).now();
+  const byConfig = exclusionFromHooks(binding, config, leftAlone);
   return (container) =>
     mountNamespaceOf(container.init) === own
       ? "it has no mount namespace of its own"
