@@ -4,8 +4,6 @@
 #include <cerrno>
 #include <optional>
 
-#include "base/words.h"
-
 namespace vprocfs {
 namespace {
 
@@ -23,12 +21,6 @@ constexpr size_t kMaxPidNamespaces = 16, kMaxClocks = 64;
 // A search in vain that took more CPU time is not begun again for so many times as long.
 constexpr uint64_t kLongSearchUs = 2000, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
 constexpr size_t kMaxAbsent = 4096;
-
-/// Whether a container's cgroup is that of another one or below, where that one has its name from.
-bool is_within(const ContainerDescription& one, const ContainerDescription& other) {
-  const std::string& path = one.paths.in(controller_of(other.id.hierarchy()));
-  return !path.empty() && is_below(path, other.cgroup);
-}
 
 }  // namespace
 
@@ -183,41 +175,13 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   return first;
 }
 
-const Registry::Entry* Registry::another_name_locked(
-    const ContainerDescription& description) const {
-  for (const auto& [id, entry] : containers_) {
-    const auto is_its = [&description](const PidNamespace& one) {
-      return one.number == description.namespaces.pid;
-    };
-    const auto& all = entry.pid_namespaces;
-    if (std::any_of(all.begin(), all.end(), is_its) && lives(entry) &&
-        is_within(description, entry.container->description())) {
-      return &entry;
-    }
-  }
-  return nullptr;
-}
-
-void Registry::set_tenant(ContainerDescription& description) const {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [id, entry] : containers_) {
-    const ContainerDescription& around = entry.container->description();
-    const bool is_outer = around.tenant == id && id != description.id &&
-                          is_within(description, around) &&
-                          around.cgroup.size() < description.tenant_cgroup.size();
-    if (!is_outer || !lives(entry)) continue;
-    description.tenant = id;
-    description.tenant_cgroup = around.cgroup;
-  }
-}
-
 Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description, Asker asker) {
   const ContainerId id = description.id;
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
     // While one of its inits lives nothing else is this container.
-    if (it != containers_.end() && lives(it->second)) {
+    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
       const auto its = [&](const PidNamespace& pid_namespace) {
         return pid_namespace.number == description.namespaces.pid;
       };
@@ -227,20 +191,18 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
         return it->second.container;
       }
     }
-    if (const Entry* other = another_name_locked(description)) return other->container;
   }
   auto pid_namespace = pin(description);
   if (!pid_namespace) return pid_namespace.error();
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
-    if (it != containers_.end() && lives(it->second)) {
+    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
       join_locked(it->second, description, std::move(pid_namespace.value()));
       return it->second.container;
     }
   }
-  set_tenant(description);
-  auto payer = tenant(description.tenant);
+  auto payer = tenant(description);
   const bool is_tenants = asker == Asker::kTenant;
   if (is_tenants) payer->renders().charge(boottime_us(), kCostOfFinding);
   if (!make_room(*payer)) {
@@ -255,7 +217,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto before = containers_.find(id);
-  if (before != containers_.end() && lives(before->second)) {
+  if (before != containers_.end() && !before->second.container->dead() && !ended(before->second)) {
     join_locked(before->second, description, std::move(pid_namespace.value()));
     return before->second.container;
   }
@@ -271,20 +233,32 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   return container;
 }
 
-std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
+std::shared_ptr<Tenant> Registry::tenant(const ContainerDescription& description) {
   const std::lock_guard lock(mutex_);
-  if (tenants_.size() >= tenant_sweep_) {
-    for (auto it = tenants_.begin(); it != tenants_.end();) {
-      it = it->second.expired() ? tenants_.erase(it) : std::next(it);
-    }
-    tenant_sweep_ = std::max(kSweepAt, 2 * tenants_.size());
+  if (tenants_.size() + tenants_by_namespace_.size() >= tenant_sweep_) {
+    const auto sweep = [](auto& tenants) {
+      for (auto it = tenants.begin(); it != tenants.end();) {
+        it = it->second.expired() ? tenants.erase(it) : std::next(it);
+      }
+    };
+    sweep(tenants_);
+    sweep(tenants_by_namespace_);
+    tenant_sweep_ = std::max(kSweepAt, 2 * (tenants_.size() + tenants_by_namespace_.size()));
   }
-  auto& slot = tenants_[id];
-  auto found = slot.lock();
+  const auto living = [](const auto& tenants, const auto& key) {
+    const auto it = tenants.find(key);
+    return it == tenants.end() ? nullptr : it->second.lock();
+  };
+  const std::pair ns(description.tenant_pid_namespace, description.tenant_start_us);
+  auto found = living(tenants_, description.tenant);
+  // Its init has gone to another cgroup, or made a cgroup namespace: it may take as many names as
+  // it has cgroups, and none of them is remembered.
+  if (!found && ns.first != 0) found = living(tenants_by_namespace_, ns);
   if (!found) {
-    found = std::make_shared<Tenant>(id, services_.resources, services_.rates);
-    slot = found;
+    found = std::make_shared<Tenant>(description.tenant, services_.resources, services_.rates);
+    tenants_[description.tenant] = found;
   }
+  if (ns.first != 0) tenants_by_namespace_[ns] = found;
   return found;
 }
 

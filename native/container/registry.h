@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/epoll.h"
@@ -87,19 +88,14 @@ class Registry {
   Result<std::shared_ptr<Container>> by_id(ContainerId id, size_t max_cgroups, Asker asker);
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description,
                                            Asker asker = Asker::kTenant);
-  std::shared_ptr<Tenant> tenant(ContainerId id);
-  /// The known container that this is another name of: it has its PID namespace, and lies below it.
-  /// An init goes down into cgroups of its own as it likes, and makes cgroup namespaces there.
-  const Entry* another_name_locked(const ContainerDescription& description) const;
-  /// Has the outermost known container around this one's cgroups pay for it. The one around its PID
-  /// namespace may have another name at the moment.
-  void set_tenant(ContainerDescription& description) const;
+  /// Who pays for a container: one for each outermost PID namespace, and for each outermost
+  /// container, of which the host may make several.
+  std::shared_ptr<Tenant> tenant(const ContainerDescription& description);
   /// Makes room for a container of a tenant that has reached its limit: forgets its containers
   /// whose cgroup is gone although their init lives on (shared PID namespaces). False: there are
   /// none.
   bool make_room(Tenant& tenant);
   static bool ended(const Entry& entry);
-  static bool lives(const Entry& entry) { return !entry.container->dead() && !ended(entry); }
   /// Pins the init of a container, and watches for its end. Nothing when it is gone.
   Result<PidNamespace> pin(const ContainerDescription& description);
   /// Counts another PID namespace of a container that is known.
@@ -123,6 +119,8 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
+  /// The same by their PID namespaces, and when these began.
+  std::map<std::pair<uint64_t, uint64_t>, std::weak_ptr<Tenant>> tenants_by_namespace_;
   using Callers = std::map<Resolver::Placement, Caller>;
   Callers callers_;
   struct ThreadCgroups {

@@ -227,24 +227,6 @@ describeLive(
       expect(found.trim().split("\n")).toEqual([`containers/${id}`]);
     });
 
-    it("stays itself while its init goes to one cgroup below it after the other", async () => {
-      const own = testScope();
-      const container = await Container.start(own, { cgroupNamespace: false });
-      const id = await container.id(daemon);
-      const ask = 'for to; do echo $$ >"$to/cgroup.procs"; done; readlink "$0"';
-      const found = new Set<string>();
-      for (let n = 0; n < 5; n += 1) {
-        const { directories } = container.cgroup.child(own, `x${n}`);
-        for (const directory of directories) {
-          writeFileSync(join(directory, "cgroup.procs"), `${container.init}`);
-        }
-        // Who is there with it.
-        const argv = ["/bin/sh", "-c", ask, daemon.path("self"), ...directories];
-        found.add(await container.output(argv));
-      }
-      expect([...found]).toEqual([`containers/${id}\n`]);
-    });
-
     it("is measured there", async () => {
       const own = testScope();
       const { daemon: measured, scrape } = await serveMetrics(own);

@@ -261,21 +261,28 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
     expect(of?.refused).toBe(0);
   });
 
-  it("pays for what is nested in it, whatever cgroups of its own its init goes to", async () => {
+  it.each([
+    ["what is nested in it", "nested"],
+    ["each cgroup of its own", "beside"],
+  ])("pays for %s, wherever its init goes", async (_, which) => {
     const own = testScope();
     const flags = ["--no-keeper", "--log-format", "json"];
     const few = await Daemon.startUnder(own, ["prlimit", "--nofile=512"], ...flags);
     const hostile = await Container.start(own, { name: "hostile", cgroupNamespace: false });
-    expect(await hostile.read(few.path("proc/meminfo"))).toMatch(/^MemTotal:/);
     hostile.cgroup.delegate();
+    const file = few.path("proc/meminfo");
+    const enter = 'for to; do echo $$ >"$to/cgroup.procs"; done; exec cat "$0"';
     for (let n = 0; n < 12; n += 1) {
       for (const directory of hostile.cgroup.child(own, `x${n}`).directories) {
         writeFileSync(join(directory, "cgroup.procs"), `${hostile.init}`);
       }
-      const under = hostile.cgroup.child(own, `n${n}`).directories;
-      const argv = [program("nests"), "1", "1", few.path("proc/meminfo"), ...under];
-      const nests = follow(own, hostile, argv);
-      await until("it has asked", () => nests.text.includes("\n"));
+      const { directories } = hostile.cgroup.child(own, `n${n}`);
+      if (which === "nested") {
+        const nests = follow(own, hostile, [program("nests"), "1", "1", file, ...directories]);
+        await until("it has asked", () => nests.text.includes("\n"));
+      } else {
+        await hostile.run(["/bin/sh", "-c", enter, file, ...directories]);
+      }
     }
     const of = (await counters(few)).resources.containers;
     expect(of?.tenantLimit).toBe(8);
