@@ -20,8 +20,11 @@ const FORGERS = 2;
 /** The kernel lets ten faults in five seconds through, of the whole node, unless told not to. */
 const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
 const RATE_LIMIT_OF_KERNELS = "5\n";
-/** Is killed for want of memory, before the forgers are. */
-const STARVE = ["sh", "-c", "echo 1000 >/proc/self/oom_score_adj; exec tail /dev/zero"];
+/**
+ * Is killed for want of memory, in a cgroup of its own: else the kernel may kill a forger while this one's memory
+ * is still being freed.
+ */
+const STARVE = 'echo 0 >"$1/cgroup.procs" && exec tail /dev/zero';
 const READ_ALL = ["dd", "if=/dev/kmsg", "bs=64k", "iflag=nonblock"];
 
 const logOf = async (container: Container): Promise<string> =>
@@ -79,10 +82,13 @@ describeLive("a container that forges records", ["dd"], () => {
     const target = path.replace(hostile.cgroup.name, victim.cgroup.name);
     const argv = [program("forger"), `${FOR_MS}`, `${victim.init}`, target];
     const forgers = Array.from({ length: FORGERS }, () => follow(scope, hostile, argv));
+    const starving = hostile.cgroup.child(scope, "starving");
+    starving.limit({ memory: 32 * MIB, swap: 0 });
+    const starve = ["sh", "-c", STARVE, "sh", starving.directory("memory")];
     let passedOn = 0;
     for (const begun = Date.now(); Date.now() - begun < FOR_MS; passedOn += 1) {
       await passOn(hostile, victim, `gone${passedOn}`);
-      await hostile.run(STARVE);
+      await hostile.run(starve);
       expect(await logOf(victim)).toBe(before);
     }
     for (const forger of forgers) {
