@@ -104,8 +104,8 @@ class LogReader {
   uint64_t events_ahead_us_ = 0;
   /// The kernel goes on to drop events, without a word, until all that wait have been taken.
   bool loses_events_ = false;
-  /// When a crash may be waited for again, for records of each kind: nobody has faults reported
-  /// late, but threads that are killed for a system call are not reported at all.
+  /// When a crash may be waited for again, for records of each kind. Threads that are killed for a
+  /// system call are never reported: waiting for them must not use up the patience for faults.
   std::array<uint64_t, kLogKinds> patient_from_us_{};
   uint64_t promptly_from_us_ = 0;  ///< see pace()
   OwnerTranslator::Known known_;   ///< processes that the present group is about
