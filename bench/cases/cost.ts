@@ -59,7 +59,7 @@ export const cost: BenchCase = {
   name: "cost",
   title: "What a read costs the daemon",
   about: `CPU time (µs per read: the same figure as seconds per million, or ms per 1,000) and system calls of the daemon per open+read+close, over at least ${READS} reads.`,
-  peers: ["lxcfs", "exact", "tick", "fuse-native"],
+  peers: ["floor", "sources", "tick-sources", "lxcfs", "exact", "tick", "fuse-native"],
   trials: { quick: 2, full: 5 },
   measure: async (trial) => {
     const { pid } = await trial.startPeer();

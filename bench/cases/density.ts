@@ -20,7 +20,7 @@ export const density: BenchCase = {
   name: "density",
   title: "Many containers",
   about: `Every container reads ${READ.join(", ")} once a second. CPU in percent of one core.`,
-  peers: ["floor", "lxcfs", "exact", "tick", "fuse-native"],
+  peers: ["floor", "sources", "tick-sources", "lxcfs", "exact", "tick", "fuse-native"],
   trials: { quick: 1, full: 3 },
   variants: (scale) => (scale === "quick" ? ["100"] : ["100", "500", "1000"]),
   measure: async (trial, variant) => {

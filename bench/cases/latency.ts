@@ -23,7 +23,17 @@ export const latency: BenchCase = {
   title: "One reader",
   about:
     "One thread in a limited container opens, reads to the end and closes a file, over and over. With one read it does not look for the end.",
-  peers: ["host", "tmpfs", "floor", "lxcfs", "exact", "tick", "fuse-native"],
+  peers: [
+    "host",
+    "tmpfs",
+    "floor",
+    "sources",
+    "tick-sources",
+    "lxcfs",
+    "exact",
+    "tick",
+    "fuse-native",
+  ],
   trials: { quick: 3, full: 7 },
   measure: async (trial) => {
     await trial.startPeer();

@@ -1,6 +1,11 @@
 // A FUSE server that does nothing but answer, with the flags that vprocfs answers with: what a read
-// costs that makes the same round trips. `floor MOUNTPOINT FILE...` serves the bytes that the files
-// have now, under their last names, until it is ended.
+// costs that makes the same round trips.
+//
+//   floor [--reads] [--tick] MOUNTPOINT FILE...
+//
+// serves the bytes that the files have now, under their last names, until it is ended. With --reads
+// it also reads what each file would be made from: what no daemon can do without whose figures are
+// fresh. With --tick, files come from the page cache and are valid for a tick, as in the contract.
 
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -11,6 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -22,6 +28,8 @@
 #include <thread>
 #include <vector>
 
+#include "sources.h"
+
 namespace vprocfs_bench {
 namespace {
 
@@ -30,6 +38,7 @@ constexpr uint64_t kHasResend = uint64_t{1}
 constexpr size_t kRequestBytes = 64 * 1024;
 constexpr uint32_t kMaxWrite = 4096;
 constexpr uint64_t kValidSeconds = 3600;
+constexpr uint32_t kTickNs = 10'000'000;  // the default of --tick-ms
 /// As many as vprocfs has while none of them blocks, and as far before others.
 constexpr int kThreads = 2, kNice = -10;
 
@@ -37,12 +46,18 @@ struct File {
   std::string name, bytes;
 };
 
+struct Options {
+  bool reads = false;
+  bool tick = false;
+};
+
 class Floor {
  public:
-  Floor(int fd, std::vector<File> files) : fd_(fd), files_(std::move(files)) {}
+  Floor(int fd, std::vector<File> files, Options options)
+      : fd_(fd), files_(std::move(files)), options_(options) {}
 
   /// Until the mount is gone.
-  void run() const {
+  void run() {
     setpriority(PRIO_PROCESS, 0, kNice);  // of this thread
     std::vector<uint64_t> buffer(kRequestBytes / sizeof(uint64_t));
     for (;;) {
@@ -71,7 +86,7 @@ class Floor {
     send(to, 0, &what, sizeof(what));
   }
 
-  void answer(const char* request) const {
+  void answer(const char* request) {
     const auto& in = *reinterpret_cast<const fuse_in_header*>(request);
     const char* argument = request + sizeof(in);
     switch (in.opcode) {
@@ -82,9 +97,16 @@ class Floor {
       case FUSE_GETATTR: {
         fuse_attr_out out{};
         out.attr = attributes(in.nodeid);
+        if (options_.tick && in.nodeid != FUSE_ROOT_ID) {
+          prepare(in);
+          out.attr.mtimensec = ++moment_ % 1'000'000'000;  // the pages are of an earlier one
+          out.attr_valid_nsec = kTickNs;
+        }
         return send(in, out);
       }
       case FUSE_OPEN: {
+        if (options_.tick) return send(in, -ENOSYS, nullptr, 0);
+        prepare(in);
         fuse_open_out out{};
         out.open_flags = FOPEN_DIRECT_IO;
         return send(in, out);
@@ -106,10 +128,16 @@ class Floor {
     }
   }
 
+  /// What a daemon does first that makes a file.
+  void prepare(const fuse_in_header& in) {
+    if (options_.reads) sources_.read_for(in.pid, file(in.nodeid).name);
+  }
+
   void initialise(const fuse_in_header& to, const fuse_init_in& in) const {
     const uint64_t offered = in.flags | uint64_t{in.flags2} << 32;
-    const uint64_t flags = offered & (FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_MAX_PAGES |
-                                      FUSE_INIT_EXT | kHasResend);
+    const uint64_t for_tick = options_.tick ? FUSE_NO_OPEN_SUPPORT | FUSE_AUTO_INVAL_DATA : 0;
+    const uint64_t flags = offered & (for_tick | FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC |
+                                      FUSE_MAX_PAGES | FUSE_INIT_EXT | kHasResend);
     fuse_init_out out{};
     out.major = FUSE_KERNEL_VERSION;
     out.minor = FUSE_KERNEL_MINOR_VERSION;
@@ -150,6 +178,9 @@ class Floor {
 
   const int fd_;
   const std::vector<File> files_;
+  const Options options_;
+  std::atomic<uint32_t> moment_{0};
+  Sources sources_;
 };
 
 File read_whole(const std::string& path) {
@@ -159,21 +190,28 @@ File read_whole(const std::string& path) {
 }
 
 int run(int argc, char** argv) {
-  if (argc < 3) {
-    std::fputs("floor: MOUNTPOINT FILE...\n", stderr);
+  Options options;
+  int first = 1;
+  for (; first < argc && argv[first][0] == '-'; ++first) {
+    const std::string_view option = argv[first];
+    options.reads = options.reads || option == "--reads";
+    options.tick = options.tick || option == "--tick";
+  }
+  if (argc < first + 2) {
+    std::fputs("floor: [--reads] [--tick] MOUNTPOINT FILE...\n", stderr);
     return 2;
   }
   std::vector<File> files;
-  for (int i = 2; i < argc; ++i) files.push_back(read_whole(argv[i]));
+  for (int i = first + 1; i < argc; ++i) files.push_back(read_whole(argv[i]));
   const int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  const std::string options =
+  const std::string mount_options =
       "fd=" + std::to_string(fd) + ",rootmode=40000,user_id=0,group_id=0,allow_other";
   const auto flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (fd < 0 || mount("floor", argv[1], "fuse.floor", flags, options.c_str()) != 0) {
-    std::fprintf(stderr, "floor: %s: %s\n", argv[1], std::strerror(errno));
+  if (fd < 0 || mount("floor", argv[first], "fuse.floor", flags, mount_options.c_str()) != 0) {
+    std::fprintf(stderr, "floor: %s: %s\n", argv[first], std::strerror(errno));
     return 1;
   }
-  const Floor floor(fd, std::move(files));
+  Floor floor(fd, std::move(files), options);
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) threads.emplace_back([&floor] { floor.run(); });
   for (std::thread& thread : threads) thread.join();

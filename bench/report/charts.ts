@@ -14,6 +14,8 @@ export const PEER_COLOURS: Readonly<Record<PeerName, string>> = {
   host: "#666666",
   tmpfs: "#aaaaaa",
   floor: "#56b4e9",
+  sources: "#f0e442",
+  "tick-sources": "#e69f00",
   lxcfs: "#d55e00",
   exact: "#0072b2",
   tick: "#009e73",

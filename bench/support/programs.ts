@@ -19,7 +19,7 @@ export interface Programs {
 const SOURCES: Readonly<Record<keyof Programs, readonly string[]>> = {
   load: ["load.cc", "options.cc", "worker.cc", "enter.cc"],
   stage: ["stage.cc", "init.cc"],
-  floor: ["floor.cc"],
+  floor: ["floor.cc", "sources.cc"],
   crash: ["crash.cc", "enter.cc"],
 };
 

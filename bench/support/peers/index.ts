@@ -1,11 +1,21 @@
-import { floor } from "./floor.js";
+import { floor, sources, tickSources } from "./floor.js";
 import { host, tmpfs } from "./kernel.js";
 import { lxcfs } from "./lxcfs.js";
 import type { Peer, PeerName } from "./peer.js";
 import { exact, fuseNative, tick } from "./vprocfs.js";
 
 /** All who can be measured, in the order in which they stand in reports. */
-export const PEERS: readonly Peer[] = [host, tmpfs, floor, lxcfs, exact, tick, fuseNative];
+export const PEERS: readonly Peer[] = [
+  host,
+  tmpfs,
+  floor,
+  sources,
+  tickSources,
+  lxcfs,
+  exact,
+  tick,
+  fuseNative,
+];
 
 export function peerNamed(name: PeerName): Peer {
   const peer = PEERS.find((candidate) => candidate.name === name);

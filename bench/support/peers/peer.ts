@@ -7,6 +7,8 @@ export const PEER_NAMES = [
   "host",
   "tmpfs",
   "floor",
+  "sources",
+  "tick-sources",
   "lxcfs",
   "exact",
   "tick",
