@@ -74,7 +74,8 @@ PROGRAM
       await bed.sh(
         `hook=$(ls /usr/share/containers/oci/hooks.d/*vprocfs*.json /etc/containers/oci/hooks.d/*vprocfs*.json 2>/dev/null | head -n 1)
         # As packaging/containerd/README.md has it, and then what containerd adds to it for a container.
-        ctr oci spec | jq --slurpfile h "$hook" '.hooks.createRuntime += [$h[0].hook]' >/tmp/base.json
+        ctr oci spec | jq --slurpfile h "$hook" '.hooks.createRuntime += [$h[0].hook] | del(.process.rlimits)' >/tmp/base.json
+        jq -e '.process | has("rlimits") | not' /tmp/base.json >/dev/null || fail "pods would get its limits: $(jq -c .process.rlimits /tmp/base.json)"
         jq --arg root "$(own_root first-ctr)" --arg program ${JSON.stringify(PROGRAM)} '.root.path = $root
             | .process.args = ["sh", "-c", $program] | .process.env = ["PATH=/bin:/sbin"] | .process.terminal = false
             | .linux.cgroupsPath = "/default/first-ctr" | .linux.resources.memory.limit = 134217728' /tmp/base.json >/tmp/spec.json
