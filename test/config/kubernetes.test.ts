@@ -42,6 +42,7 @@ const podSpec = z.strictObject({
           name: z.string(),
           mountPath: z.string().startsWith("/"),
           readOnly: z.boolean().optional(),
+          mountPropagation: z.enum(["None", "HostToContainer", "Bidirectional"]).optional(),
         }),
       ),
     }),
@@ -117,6 +118,16 @@ describe("the manifest for Kubernetes", () => {
     const configMaps = volumes.flatMap(({ configMap }) => configMap?.name ?? []);
     expect(configMaps).toEqual([config.metadata.name]);
     expect(Object.keys(config.data)).toEqual(["vprocfs.toml"]);
+  });
+
+  it("keeps no mount busy that the node unmounts", () => {
+    const { containers, volumes } = set.spec.template.spec;
+    const ofHost = volumes.filter(({ hostPath }) => hostPath !== undefined).map(({ name }) => name);
+    expect(ofHost).toEqual(["host"]);
+    const mounts = containers.flatMap(({ volumeMounts }) => volumeMounts);
+    expect(mounts.filter(({ name }) => ofHost.includes(name))).toMatchObject([
+      { mountPropagation: "HostToContainer" },
+    ]);
   });
 
   it("is made of the Node that the packages bring", () => {
