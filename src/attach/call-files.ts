@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as z from "zod/mini";
 import type { Config } from "../config.js";
 import { messageOf } from "../errors.js";
-import { type HookFile, MARK } from "./hook-files.js";
+import { type HookFile, MARK, STUB } from "./hook-files.js";
 
 /** Which containers of LXC and podman hand system calls over: those configured to, or all new ones. */
 export const CALL_MODES = ["chosen", "all"] as const;
@@ -55,6 +55,12 @@ function lxcPolicy({ names, mark, root }: CallPlaces): string {
   const rules = names.map((name) => `${name} notify`);
   const own = readIfThere(root, LXC_DEFAULT) ?? LXC_FALLBACK;
   return [own, `# ${mark}`, "[all]", ...rules, ""].join("\n");
+}
+
+/** The policy with nothing to hand over: LXC then starts containers without anybody who answers. */
+function withoutCalls(policy: string): string {
+  const others = policy.split("\n").filter((line) => !/^\s*\w+\s+notify\b/.test(line));
+  return `${others.join("\n").trimEnd()}\n${STUB}`;
 }
 
 const Profile = z.looseObject({
@@ -135,13 +141,20 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
     "",
   ].join("\n");
   const chosen: HookFile[] = [
-    { kind: "lxc", path: POLICY, needs: LXC_DIRECTORY, ...owned, content: lxcPolicy(places) },
+    {
+      kind: "lxc",
+      path: POLICY,
+      needs: LXC_DIRECTORY,
+      ...owned,
+      leaves: withoutCalls,
+      content: lxcPolicy(places),
+    },
     {
       kind: "lxc",
       path: LXC_SNIPPET,
       needs: LXC_DIRECTORY,
       ...owned,
-      isIncluded: true,
+      leaves: () => STUB,
       content: lxcLines,
     },
     {

@@ -7,6 +7,9 @@ export type HookKind = (typeof HOOK_KINDS)[number];
 /** Marks our files. A file with anything else in it is never overwritten or removed. */
 export const MARK = "managed by vprocfs install-hooks";
 
+/** Ends what stays of a file that configurations of LXC still name. The package's postrm recognises its last words. */
+export const STUB = `# ${MARK}: left for configurations that include it.\n`;
+
 export interface HookPlaces {
   /** The helper, as an absolute path. */
   readonly helper: string;
@@ -33,8 +36,11 @@ export interface HookFile {
   readonly isProgram?: boolean;
   /** It is never removed, because configurations that we do not know of may name it. */
   readonly stays?: boolean;
-  /** LXC's configurations may include it, and LXC starts no container whose include is missing. */
-  readonly isIncluded?: boolean;
+  /**
+   * What stays of it, with STUB at its end, while configurations of LXC name it: LXC starts no container whose
+   * include or policy is missing.
+   */
+  readonly leaves?: (present: string) => string;
   /** Why it cannot be written where it is needed. */
   readonly problem?: string;
 }
@@ -62,7 +68,7 @@ function lxcFile(places: HookPlaces): HookFile {
     path: `${LXC_DIRECTORY}/20-vprocfs.conf`,
     needs: LXC_DIRECTORY,
     owns: [],
-    isIncluded: true,
+    leaves: () => STUB,
     content: [
       `# ${MARK}: shows every container that includes common.conf its own figures in /proc.`,
       "# Configurations that do not include it (the busybox template's) can include this file:",

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:f
 import { dirname, join } from "node:path";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { replaceFile } from "../replace-file.js";
-import { type HookFile, type HookKind, MARK } from "./hook-files.js";
+import { type HookFile, type HookKind, MARK, STUB } from "./hook-files.js";
 
 /**
  * An empty JSON file is what a crash may leave of one, and podman starts no container while it is there. Other files
@@ -145,13 +145,10 @@ function isNamedByLxc({ path }: HookFile, root: string): boolean {
   return configurations.some((file) => readIfThere(file, "utf8")?.includes(path));
 }
 
-/** Replaces a file that configurations still include. The package's postrm recognises its last words. */
-const STUB = `# ${MARK}: left for configurations that include it.\n`;
-
-/** Whether the file exists, is ours, and is not just the stub. */
+/** Whether the file exists, is ours, and is not just what was left of it. */
 export function isInUse({ path }: HookFile, root: string): boolean {
   const present = readIfThere(join(root, path), "utf8");
-  return present?.includes(MARK) === true && present !== STUB;
+  return present?.includes(MARK) === true && !present.endsWith(STUB);
 }
 
 /** Whether an operator has removed the hooks. */
@@ -188,9 +185,9 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       if (file.stays === true) {
         return "left";
       }
-      if (file.isIncluded === true && isNamedByLxc(file, options.root)) {
-        if (!options.dryRun && present !== STUB) {
-          write(path, { ...file, content: STUB });
+      if (file.leaves !== undefined && isNamedByLxc(file, options.root)) {
+        if (!options.dryRun && !present.endsWith(STUB)) {
+          write(path, { ...file, content: file.leaves(present) });
         }
         return "left";
       }

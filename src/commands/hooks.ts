@@ -71,7 +71,7 @@ const WORDS: Readonly<Record<HookOutcome["state"], string>> = {
   unchanged: "up to date",
   removed: "removed",
   absent: "not present",
-  left: "kept: configurations of containers may refer to it; it does nothing without vprocfs",
+  left: "kept: configurations of containers may refer to it; harmless without vprocfs",
   foreign: "belongs to another program, not touched",
   "not needed": "not needed here",
   failed: "failed",

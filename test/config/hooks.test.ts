@@ -291,6 +291,21 @@ describe("what hands system calls over", () => {
     expect(existsSync(join(root, "/etc/vprocfs/vprocfs.toml"))).toBe(true);
   });
 
+  it("leaves its policy with LXC's own rules where a configuration names it", () => {
+    const rules = "2\ndenylist\n[all]\nkexec_load errno 1\n";
+    make("/usr/share/lxc/config/common.seccomp", rules);
+    make("/var/lib/lxc/web1/config", `lxc.seccomp.profile = ${POLICY}\n`);
+    installHooks(callsOf("chosen", ["sysinfo", "syslog"]), options());
+    expect(states(uninstallHooks(callsOf("all"), options()))[0]).toBe("lxc left");
+    const left = read(POLICY);
+    expect(left).toBe(
+      `${rules}# ${MARK}\n[all]\n# ${MARK}: left for configurations that include it.\n`,
+    );
+    expect(states(uninstallHooks(callsOf("all"), options()))[0]).toBe("lxc left");
+    expect(read(POLICY)).toBe(left);
+    expect(states(installHooks(callsOf("chosen"), options()))[0]).toBe("lxc updated");
+  });
+
   const CALLS_OFF = { calls: "off", engine: "native" } as const;
 
   it.each([

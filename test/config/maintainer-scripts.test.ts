@@ -286,6 +286,27 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual(["none", `cannot be started any more without vprocfs: ${"b".repeat(12)}`]);
   });
 
+  it("name LXC's containers that cannot be started any more", async () => {
+    const socket = "lxc.seccomp.notify.proxy = unix:/run/vprocfs/calls/lxc.sock";
+    const container = (name: string, policy: string, ...lines: readonly string[]): string => {
+      const text = ["", `lxc.seccomp.profile = ${policy}`, ...lines, ""].join("\\n");
+      return `mkdir -p /var/lib/lxc/${name}; printf '${text}' >/var/lib/lxc/${name}/config`;
+    };
+    const own = "/etc/lxc/own.seccomp";
+    const said = "grep -o 'cannot be started.*' /run/out || echo none";
+    expect(
+      await administer(
+        "mkdir -p /etc/lxc /etc/vprocfs",
+        `printf '2\\ndenylist\\n[all]\\nsysinfo notify\\n' >${own}`,
+        // As uninstall-hooks leaves it.
+        `printf '2\\ndenylist\\n[all]\\n# ${MARK}\\n' >/etc/vprocfs/calls.seccomp`,
+        `${container("other", own)}; ${container("left", "/etc/vprocfs/calls.seccomp", socket)}`,
+        `install vprocfs-1; package --remove vprocfs; ${said}`,
+        `${container("web1", own, socket)}; install vprocfs-1; package --remove vprocfs; ${said}`,
+      ),
+    ).toEqual(["none", "cannot be started any more without vprocfs: /var/lib/lxc/web1/config"]);
+  });
+
   it.runIf(haveProgram("deb-systemd-helper"))(
     "keep the service in LXCFS's place enabled whatever LXCFS's own scripts do",
     async () => {
@@ -320,19 +341,21 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
   it("leave what configurations of LXC name, until none does", async () => {
     const hook = "/usr/share/vprocfs/lxc/vprocfs-mount-hook";
     const include = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
+    const policy = "/etc/vprocfs/calls.seccomp";
     const left = `# ${MARK}: left for configurations that include it.`;
     expect(
       await administer(
-        "mount -t tmpfs tmpfs /usr/share; mkdir -p /var/lib/lxc/web1",
+        "mount -t tmpfs tmpfs /usr/share; mkdir -p /var/lib/lxc/web1 /etc/vprocfs",
         `echo 'lxc.hook.mount = ${hook} /srv/tree' >/var/lib/lxc/web1/config`,
         `echo 'lxc.include = ${include}' >>/var/lib/lxc/web1/config`,
-        `mkdir -p ${dirname(include)}; echo '${left}' >${include}`,
+        `echo 'lxc.seccomp.profile = ${policy}' >>/var/lib/lxc/web1/config`,
+        `mkdir -p ${dirname(include)}; echo '${left}' | tee ${include} ${policy} >/dev/null`,
         `install vprocfs-1; package --remove vprocfs; ${hook} && sed -n '$p' ${hook}`,
-        `grep -c 'now does nothing' /run/out; package --purge vprocfs; ls ${hook} ${include}`,
+        `grep -c 'now does nothing' /run/out; package --purge vprocfs; ls ${policy} ${hook} ${include}`,
         `echo >/var/lib/lxc/web1/config; rm ${hook}; install vprocfs-1; package --purge vprocfs`,
-        "find /usr/share -type f",
+        "find /usr/share /etc/vprocfs -type f 2>/dev/null || :",
       ),
-    ).toEqual(["exit 0", "1", include, hook]);
+    ).toEqual(["exit 0", "1", policy, include, hook]);
   });
 
   it("have a running service go on with the new version, and not start again", async () => {

@@ -163,6 +163,35 @@ exec /sbin/init
       expect(includes.map((path) => existsSync(path))).toEqual([false, false]);
     });
 
+    it("a container starts when what answers its policy's calls has been taken away", async () => {
+      const own = testScope();
+      const { root, act } = commandsBelow(own);
+      await act(["install-hooks", "--sysinfo", "chosen"]);
+      const policy = join(root, "etc/vprocfs/calls.seccomp");
+      const config = join(root, "etc/lxc/default.conf");
+      mkdirSync(dirname(config));
+      // The paths that LXC reads here, and those that the commands look for.
+      writeFileSync(config, "lxc.seccomp.profile = /etc/vprocfs/calls.seccomp\n");
+      const lines = [
+        `lxc.seccomp.profile = ${policy}`,
+        `lxc.seccomp.notify.proxy = unix:${join(root, "nobody.sock")}`,
+      ];
+      const whole = readFileSync(policy, "utf8");
+      await act(["uninstall-hooks"]);
+      const container = await LxcContainer.start(own, { ...LIMITS, lines });
+      // LXC would end it as soon as it cannot connect.
+      expect(await container.output(["/bin/busybox", "free"])).toContain("Mem:");
+      expect(container.log).not.toContain("seccomp proxy");
+      // What hands calls over stays off until it is asked for.
+      await act(["install-hooks"]);
+      expect(readFileSync(policy, "utf8")).not.toContain("notify");
+      await act(["install-hooks", "--sysinfo", "chosen"]);
+      expect(readFileSync(policy, "utf8")).toBe(whole);
+      rmSync(config);
+      await act(["uninstall-hooks"]);
+      expect(existsSync(policy)).toBe(false);
+    });
+
     it.each([
       ["there", true],
       ["gone", false],
