@@ -125,6 +125,8 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
 
 const LXC_OWN = "/etc/lxc";
 const LXC_CONTAINERS = "/var/lib/lxc";
+/** Proxmox makes those of its containers out of the ones here, at each start. */
+const PROXMOX_NODES = "/etc/pve/nodes";
 
 /** Where root's LXC has the configurations of its containers. */
 function lxcContainers(root: string): string {
@@ -138,9 +140,12 @@ function isNamedByLxc({ path }: HookFile, root: string): boolean {
     existsSync(directory)
       ? readdirSync(directory).map((entry) => join(directory, nameOf(entry)))
       : [];
+  const inFiles = (directory: string): string[] =>
+    inDirectory(directory, (entry) => entry).filter((file) => file.endsWith(".conf"));
   const configurations = [
-    ...inDirectory(join(root, LXC_OWN), (entry) => entry).filter((file) => file.endsWith(".conf")),
+    ...inFiles(join(root, LXC_OWN)),
     ...inDirectory(join(root, lxcContainers(root)), (entry) => join(entry, "config")),
+    ...inDirectory(join(root, PROXMOX_NODES), (entry) => join(entry, "lxc")).flatMap(inFiles),
   ];
   return configurations.some((file) => readIfThere(file, "utf8")?.includes(path));
 }

@@ -291,10 +291,14 @@ describe("what hands system calls over", () => {
     expect(existsSync(join(root, "/etc/vprocfs/vprocfs.toml"))).toBe(true);
   });
 
-  it("leaves its policy with LXC's own rules where a configuration names it", () => {
+  it.each([
+    ["/etc/lxc/default.conf", "="],
+    ["/var/lib/lxc/web1/config", "="],
+    ["/etc/pve/nodes/pve2/lxc/101.conf", ":"],
+  ])("leaves its policy with LXC's own rules where %s names it", (config, is) => {
     const rules = "2\ndenylist\n[all]\nkexec_load errno 1\n";
     make("/usr/share/lxc/config/common.seccomp", rules);
-    make("/var/lib/lxc/web1/config", `lxc.seccomp.profile = ${POLICY}\n`);
+    make(config, `lxc.seccomp.profile${is} ${POLICY}\n`);
     installHooks(callsOf("chosen", ["sysinfo", "syslog"]), options());
     expect(states(uninstallHooks(callsOf("all"), options()))[0]).toBe("lxc left");
     const left = read(POLICY);

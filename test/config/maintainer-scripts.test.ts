@@ -292,6 +292,8 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
       const text = ["", `lxc.seccomp.profile = ${policy}`, ...lines, ""].join("\\n");
       return `mkdir -p /var/lib/lxc/${name}; printf '${text}' >/var/lib/lxc/${name}/config`;
     };
+    const proxmox = "/etc/pve/nodes/pve1/lxc";
+    const toProxmox = `mkdir -p ${proxmox}; sed 's/ =/:/' /var/lib/lxc/web1/config >${proxmox}/101.conf`;
     const own = "/etc/lxc/own.seccomp";
     const said = "grep -o 'cannot be started.*' /run/out || echo none";
     expect(
@@ -303,8 +305,13 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
         `${container("other", own)}; ${container("left", "/etc/vprocfs/calls.seccomp", socket)}`,
         `install vprocfs-1; package --remove vprocfs; ${said}`,
         `${container("web1", own, socket)}; install vprocfs-1; package --remove vprocfs; ${said}`,
+        `${toProxmox}; rm -r /var/lib/lxc; install vprocfs-1; package --remove vprocfs; ${said}`,
       ),
-    ).toEqual(["none", "cannot be started any more without vprocfs: /var/lib/lxc/web1/config"]);
+    ).toEqual([
+      "none",
+      "cannot be started any more without vprocfs: /var/lib/lxc/web1/config",
+      `cannot be started any more without vprocfs: ${proxmox}/101.conf`,
+    ]);
   });
 
   it.runIf(haveProgram("deb-systemd-helper"))(
@@ -338,25 +345,28 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual(["vprocfs-crun", "vprocfs-runc"]);
   });
 
-  it("leave what configurations of LXC name, until none does", async () => {
-    const hook = "/usr/share/vprocfs/lxc/vprocfs-mount-hook";
-    const include = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
-    const policy = "/etc/vprocfs/calls.seccomp";
-    const left = `# ${MARK}: left for configurations that include it.`;
-    expect(
-      await administer(
-        "mount -t tmpfs tmpfs /usr/share; mkdir -p /var/lib/lxc/web1 /etc/vprocfs",
-        `echo 'lxc.hook.mount = ${hook} /srv/tree' >/var/lib/lxc/web1/config`,
-        `echo 'lxc.include = ${include}' >>/var/lib/lxc/web1/config`,
-        `echo 'lxc.seccomp.profile = ${policy}' >>/var/lib/lxc/web1/config`,
-        `mkdir -p ${dirname(include)}; echo '${left}' | tee ${include} ${policy} >/dev/null`,
-        `install vprocfs-1; package --remove vprocfs; ${hook} && sed -n '$p' ${hook}`,
-        `grep -c 'now does nothing' /run/out; package --purge vprocfs; ls ${policy} ${hook} ${include}`,
-        `echo >/var/lib/lxc/web1/config; rm ${hook}; install vprocfs-1; package --purge vprocfs`,
-        "find /usr/share /etc/vprocfs -type f 2>/dev/null || :",
-      ),
-    ).toEqual(["exit 0", "1", policy, include, hook]);
-  });
+  it.each(["/var/lib/lxc/web1/config", "/etc/pve/nodes/pve1/lxc/101.conf"])(
+    "leave what LXC's %s names, until it does not",
+    async (config) => {
+      const hook = "/usr/share/vprocfs/lxc/vprocfs-mount-hook";
+      const include = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
+      const policy = "/etc/vprocfs/calls.seccomp";
+      const left = `# ${MARK}: left for configurations that include it.`;
+      expect(
+        await administer(
+          `mount -t tmpfs tmpfs /usr/share; mkdir -p ${dirname(config)} /etc/vprocfs`,
+          `echo 'lxc.hook.mount = ${hook} /srv/tree' >${config}`,
+          `echo 'lxc.include = ${include}' >>${config}`,
+          `echo 'lxc.seccomp.profile = ${policy}' >>${config}`,
+          `mkdir -p ${dirname(include)}; echo '${left}' | tee ${include} ${policy} >/dev/null`,
+          `install vprocfs-1; package --remove vprocfs; ${hook} && sed -n '$p' ${hook}`,
+          `grep -c 'now does nothing' /run/out; package --purge vprocfs; ls ${policy} ${hook} ${include}`,
+          `echo >${config}; rm ${hook}; install vprocfs-1; package --purge vprocfs`,
+          "find /usr/share /etc/vprocfs -type f 2>/dev/null || :",
+        ),
+      ).toEqual(["exit 0", "1", policy, include, hook]);
+    },
+  );
 
   it("have a running service go on with the new version, and not start again", async () => {
     const told = "grep -v hooks /run/told";
