@@ -129,6 +129,11 @@ export function usersLeftOut(root: string): string | undefined {
   return users.length === 0 ? undefined : users.join(", ");
 }
 
+/** Whether containers of Proxmox may be there, which writes a policy of its own for each unprivileged one. */
+export function hasProxmox(root: string): boolean {
+  return existsSync(join(root, "/etc/pve"));
+}
+
 /** The files that make containers hand system calls over. */
 export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const { directory, mark } = places;

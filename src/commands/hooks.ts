@@ -5,6 +5,7 @@ import {
   type CallMode,
   type CallPlaces,
   callFiles,
+  hasProxmox,
   usersLeftOut,
 } from "../attach/call-files.js";
 import { helperPath, starterProgram } from "../attach/helper.js";
@@ -221,6 +222,12 @@ function install(context: Context, command: Command, flags: Flags): void {
     context.warn?.(
       `rootless podman and LXC of these users start no containers while system calls of all are handed over: ${printable(users)}; ` +
         "docs/reference/sysinfo.md tells what they can do",
+    );
+  }
+  if (mode === "all" && hasProxmox(root)) {
+    context.warn?.(
+      "unprivileged containers of Proxmox hand no system calls over, because Proxmox writes a policy for each; " +
+        "docs/reference/sysinfo.md tells what their configuration needs",
     );
   }
 }

@@ -10,7 +10,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { type CallMode, callFiles, usersLeftOut } from "../../src/attach/call-files.js";
+import { CALL_MODES, type CallMode, callFiles, usersLeftOut } from "../../src/attach/call-files.js";
 import { checkPlaces, hookFiles, MARK, STARTER } from "../../src/attach/hook-files.js";
 import { type HookOptions, installHooks, uninstallHooks } from "../../src/attach/hooks.js";
 import { main } from "../../src/program.js";
@@ -342,6 +342,29 @@ describe("what hands system calls over", () => {
     expect(checkCallFiles(config, root)).toMatchObject([
       { level: "problem", what: expect.stringContaining(`30-vprocfs-calls.conf), which ${line}`) },
     ]);
+  });
+
+  it.each(CALL_MODES)("with --sysinfo %s is said not to be for all on Proxmox", async (mode) => {
+    make("/vprocfs.toml", "");
+    const warningsOf = async (): Promise<string[]> => {
+      const warnings: string[] = [];
+      const context = {
+        ...collecting({ out: "", err: "", status: 0 }),
+        configFile: join(root, "/vprocfs.toml"),
+        warn: (line: string) => warnings.push(line),
+      };
+      await main(
+        ["install-hooks", "--root", root, "--dry-run", "--sysinfo", mode],
+        context,
+        (line) => warnings.push(line),
+      );
+      return warnings;
+    };
+    expect(await warningsOf()).toEqual([]);
+    make("/etc/pve");
+    const warning = /^unprivileged containers of Proxmox hand no system calls over.*sysinfo.md/;
+    const expected = mode === "all" ? [expect.stringMatching(warning)] : [];
+    expect(await warningsOf()).toEqual(expected);
   });
 
   it("is not there for all because of a file of others", () => {
