@@ -79,8 +79,16 @@ function choices({ flags }) {
   return words === undefined ? [] : words.split("|");
 }
 
-/** Commands whose operand is a container. */
-const OF_CONTAINERS = ["show", "dmesg", "attach", "detach", "explain"];
+/** Whether an operand of the command is a container. */
+function takesContainer({ registeredArguments }) {
+  return registeredArguments.some((operand) => operand.name() === "CONTAINER");
+}
+
+/** Names of the commands that take a container. */
+function ofContainers(commands) {
+  return commands.filter(takesContainer).map((command) => command.name());
+}
+
 const LIST_CONTAINERS = "vprocfs ls 2>/dev/null | awk 'NR > 1 { print $2 }'";
 
 /** Every option that takes one of a few words, once. */
@@ -109,7 +117,9 @@ ${values}
     esac
     case \${COMP_WORDS[1]}:$current in
     *:-*) ;;
-    ${OF_CONTAINERS.map((name) => `${name}:*`).join(" | ")})
+    ${ofContainers(commands)
+      .map((name) => `${name}:*`)
+      .join(" | ")})
       words=$(${LIST_CONTAINERS}) ;;
     esac
   fi
@@ -133,9 +143,7 @@ function zsh(commands) {
           const value = option.required || option.optional ? `:value:${values}` : "";
           return `'${option.long ?? option.short}[${quoted(option.description)}]${value}'`;
         });
-      const operand = OF_CONTAINERS.includes(c.name())
-        ? "container:_vprocfs_containers"
-        : "file:_files";
+      const operand = takesContainer(c) ? "container:_vprocfs_containers" : "file:_files";
       return `    ${c.name()}) _arguments ${options.join(" ")} '*:${operand}' ;;`;
     })
     .join("\n");
@@ -179,7 +187,7 @@ function fish(commands) {
       ),
   ]);
   const list = LIST_CONTAINERS.replaceAll("'", '"').replaceAll("$", "\\$");
-  const containers = `complete -c vprocfs -n '__fish_seen_subcommand_from ${OF_CONTAINERS.join(" ")}' -fa '(${list})'`;
+  const containers = `complete -c vprocfs -n '__fish_seen_subcommand_from ${ofContainers(commands).join(" ")}' -fa '(${list})'`;
   return `# fish completion for vprocfs\n${[...lines, containers].join("\n")}\n`;
 }
 

@@ -236,11 +236,16 @@ describe.runIf(missing.length === 0)(title, () => {
     writeFileSync(join(bin, "vprocfs"), `#!/bin/sh\nprintf '${table}'\n`, { mode: 0o755 });
     const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
     const bash = join(root, "usr/share/bash-completion/completions/vprocfs");
-    const script = `. ${bash}; COMP_WORDS=(vprocfs attach w); COMP_CWORD=2; _vprocfs; echo "\${COMPREPLY[@]}"`;
-    expect(await output(["bash", "-c", script], { env })).toBe("web1 web2\n");
+    for (const command of ["attach", "detach", "show", "dmesg", "explain", "doctor", "check"]) {
+      const script = `. ${bash}; COMP_WORDS=(vprocfs ${command} w); COMP_CWORD=2; _vprocfs; echo "\${COMPREPLY[@]}"`;
+      expect(await output(["bash", "-c", script], { env })).toBe("web1 web2\n");
+      expect(text("usr/share/zsh/vendor-completions/_vprocfs")).toMatch(
+        new RegExp(`^ +${command}\\) .*:_vprocfs_containers' ;;$`, "m"),
+      );
+    }
     if (haveProgram("fish")) {
       const fish = join(root, "usr/share/fish/vendor_completions.d/vprocfs.fish");
-      const line = `source ${fish}; complete -C 'vprocfs attach w'`;
+      const line = `source ${fish}; complete -C 'vprocfs doctor w'`;
       expect(await output(["fish", "--no-config", "-c", line], { env })).toBe("web1\nweb2\n");
     }
     if (haveProgram("zsh")) {
