@@ -77,6 +77,8 @@ CPU" (test/source/kernel-log.test.ts) and the clean-up of "a host of 512 CPUs" (
   runs in a privileged container of containerd, as above. A test checks everything that the manifest refers to
   (test/config/kubernetes.test.ts), and all its documents are valid by the API schemas of the npm package
   kubernetes-models 4.5.1 (checked by hand).
+- **SELinux** (OpenShift, Fedora CoreOS, MicroOS): its policy says whether containers may read files of a FUSE file system.
+  Older policies may need \`setsebool -P virt_sandbox_use_fusefs on\`.
 - **Checkpoints** on these nodes: Debian 13 has no CRIU. With Debian 12's (3.17) and Linux 6.1 containers of runc
   and LXC are tried in test/e2e/vm.
 - **Proxmox, Ubuntu, CentOS and others**: their packages are not in Debian's archive.
