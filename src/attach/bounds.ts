@@ -7,6 +7,7 @@ export const SLOW = { slowMs: 250, maxSlow: 64 } as const;
 export const ONCE_FOR_ALL = {
   concurrency: AT_A_TIME,
   ...SLOW,
+  maxWaiting: 2 ** 30,
   atOnce: 2 ** 30,
   perSecond: 2 ** 30,
   freeMs: 2 ** 30,
@@ -66,6 +67,8 @@ export interface FairQueueOptions {
   readonly slowMs: number;
   /** How many slow jobs do not count; further ones do. */
   readonly maxSlow: number;
+  /** Jobs of one tenant that may wait. */
+  readonly maxWaiting: number;
   /** Jobs of one tenant: this many at once, then `perSecond`. */
   readonly atOnce: number;
   readonly perSecond: number;
@@ -105,10 +108,15 @@ export class FairQueue<T, K> {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Adds a job. It replaces a waiting job of the same tenant and key. */
-  add(tenant: T, key: K, job: Job): void {
-    this.#queueOf(tenant).waiting.set(key, job);
+  /** Adds a job. It replaces a waiting job of the same tenant and key. False: the tenant has too many that wait. */
+  add(tenant: T, key: K, job: Job): boolean {
+    const { waiting } = this.#queueOf(tenant);
+    if (waiting.size >= this.#options.maxWaiting && !waiting.has(key)) {
+      return false;
+    }
+    waiting.set(key, job);
     this.#next();
+    return true;
   }
 
   /** Whether the tenant has a waiting job. */

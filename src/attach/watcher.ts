@@ -13,6 +13,8 @@ import { type AttachingOptions, type Visit, Visits } from "./visits.js";
 
 /** Visits of one tenant's namespaces: this many at once, then this many a second. */
 const VISIT_RATE = { atOnce: 200, perSecond: 10 } as const;
+/** Visits of one tenant that may wait: twice as many as namespaces of it can be followed. */
+const MAX_WAITING = 2048;
 /** CPU time of the helpers for one tenant: this much at once, then this share of one CPU. */
 const COST = { freeMs: 2000, share: 0.1 } as const;
 /** How long running helpers may go on when the watcher stops. */
@@ -86,6 +88,7 @@ export class Watcher {
     this.#queue = new FairQueue({
       concurrency: AT_A_TIME,
       ...SLOW,
+      maxWaiting: MAX_WAITING,
       ...VISIT_RATE,
       ...COST,
       onError: (error) => this.#fail(error),
@@ -235,9 +238,13 @@ export class Watcher {
   #look({ pid, namespace, tenant, isInit }: Visit, attempt = 0): void {
     const visit = { pid, namespace, tenant, isInit };
     // One at a time for each tenant: what is mounted in a namespace can propagate to those nested in it.
-    this.#queue.add(tenant, namespace, async () => {
+    const isAdded = this.#queue.add(tenant, namespace, async () => {
       return this.#stopped ? 0 : await this.#visits.visit(visit, attempt);
     });
+    if (!isAdded) {
+      // A later scan finds it again.
+      this.#scan.beginSparingly();
+    }
   }
 
   /**

@@ -49,6 +49,7 @@ describe("bounds", () => {
       concurrency: 2,
       slowMs: 60_000,
       maxSlow: 1,
+      maxWaiting: 100,
       atOnce: 100,
       perSecond: 1,
       freeMs: 1000,
@@ -91,6 +92,23 @@ describe("bounds", () => {
     end("a2");
     await queue.idle();
     expect(begun).toEqual(["a1", "b3", "c4", "a2"]);
+  });
+
+  it("a tenant has so many jobs wait, and no more", async () => {
+    const queue = queueOf({ maxWaiting: 2 });
+    const { begun, job, end } = jobs();
+    const added = [1, 2, 3, 4, 3].map((key) => queue.add("a", key, job(`a${key}`)));
+    expect(added).toEqual([true, true, true, false, true]);
+    expect(queue.state()).toMatchObject({ waiting: 2, running: 1 });
+    expect(queue.add("b", 4, job("b4"))).toBe(true);
+    end("a1");
+    await new Promise(setImmediate);
+    expect(queue.add("a", 4, job("a4"))).toBe(true);
+    expect(begun).toEqual(["a1", "b4", "a2"]);
+    queue.drop();
+    end("b4");
+    end("a2");
+    await queue.idle();
   });
 
   it("a tenant whose jobs hang keeps nobody else waiting", async () => {

@@ -295,6 +295,46 @@ it.runIf(process.getuid?.() === 0)(
   },
 );
 
+it.runIf(process.getuid?.() === 0)(
+  "has so many visits of a tenant wait, and finds the others with a later scan",
+  async () => {
+    const WAITING = 2048;
+    // No process has it: of an init that has ended nothing is looked for.
+    const NOBODY = 2 ** 22;
+    const pid = await elsewhere(["--mount"]);
+    let tell = (_: readonly WatchEvent[]): void => {};
+    let isFound = false;
+    class Watch extends FakeWatch {
+      constructor(onEvents: (events: readonly WatchEvent[]) => void) {
+        super();
+        tell = onEvents;
+      }
+      override tenantOf(one = 0): number {
+        isFound ||= one === pid;
+        return 0;
+      }
+    }
+    const { run } = fakeBinding([]);
+    const binding = { Watch, identityOf: () => null, fnmatch: () => true, run };
+    const watcher = new Watcher({ ...USUAL, binding });
+    onTestFinished(() => watcher.stop());
+    const appear = (tenant: number, count: number): void =>
+      tell(
+        Array.from({ length: count }, (_, namespace) => {
+          return { kind: "appeared", pid: NOBODY, namespace, tenant, isInit: true } as const;
+        }),
+      );
+    // One of them runs.
+    appear(1, WAITING + 1);
+    expect(watcher.state()).toMatchObject({ running: 1, waiting: WAITING });
+    appear(1, 2 * WAITING);
+    expect(watcher.state()).toMatchObject({ running: 1, waiting: WAITING });
+    appear(2, 2);
+    expect(watcher.state()).toMatchObject({ running: 2, waiting: WAITING + 1 });
+    await until("it has looked at all processes", () => isFound);
+  },
+);
+
 /** Visits of one namespace, with what helpers report and what is logged of it. */
 async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
   const pid = await elsewhere(isInit ? [] : ["--mount"]);
