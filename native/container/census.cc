@@ -132,7 +132,7 @@ void Census::leave(ContainerId id) {
   callbacks_.left(id);
 }
 
-bool Census::has_room(ContainerId tenant) const {
+bool Census::has_room(const TenantIdentity& tenant) const {
   const auto count = of_tenants_.find(tenant);
   // The first container of a tenant is always reported.
   if (count == of_tenants_.end()) return true;
@@ -175,7 +175,7 @@ bool Census::visit(pid_t pid, uint64_t now_us) {
     return true;
   }
   if (id.none()) return true;
-  placement.left_out = !has_room(found.value()->tenant);
+  placement.left_out = !has_room(found.value()->tenant_identity);
   if (placement.left_out) return true;
   auto init = resolver_.pin_init(*found.value());
   if (!init) {
@@ -185,8 +185,8 @@ bool Census::visit(pid_t pid, uint64_t now_us) {
     if (ended) placements_.erase(at.value());
     return ended;
   }
-  inits_[id] = {init.value().get(), found.value()->tenant};
-  ++of_tenants_[found.value()->tenant];
+  inits_[id] = {init.value().get(), found.value()->tenant_identity};
+  ++of_tenants_[found.value()->tenant_identity];
   callbacks_.discovered({std::move(*found.value()), std::move(init.value())});
   return true;
 }

@@ -77,7 +77,7 @@ class Census {
   /// False: something was short, and it has to be looked at again.
   bool visit(pid_t pid, uint64_t now_us);
   void leave(ContainerId id);
-  bool has_room(ContainerId tenant) const;
+  bool has_room(const TenantIdentity& tenant) const;
 
   const Resolver& resolver_;
   const int procfs_fd_;
@@ -87,12 +87,12 @@ class Census {
   Placements placements_;
   struct Init {
     int fd = -1;  ///< a pidfd that the receiver of Discovered owns
-    ContainerId tenant;
+    TenantIdentity tenant;
   };
   std::map<ContainerId, Init> inits_;
-  std::map<ContainerId, size_t> of_tenants_;  ///< how many of `inits_` each has
-  uint64_t full_us_ = 0;                      ///< when all of it was checked last, or began to be
-  std::vector<pid_t> to_check_;               ///< by check_old()
+  std::map<TenantIdentity, size_t> of_tenants_;  ///< how many of `inits_` each has
+  uint64_t full_us_ = 0;         ///< when all of it was checked last, or began to be
+  std::vector<pid_t> to_check_;  ///< by check_old()
 };
 
 }  // namespace vprocfs

@@ -235,30 +235,31 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
 
 std::shared_ptr<Tenant> Registry::tenant(const ContainerDescription& description) {
   const std::lock_guard lock(mutex_);
-  if (tenants_.size() + tenants_by_namespace_.size() >= tenant_sweep_) {
+  if (tenants_.size() + tenants_by_identity_.size() >= tenant_sweep_) {
     const auto sweep = [](auto& tenants) {
       for (auto it = tenants.begin(); it != tenants.end();) {
         it = it->second.expired() ? tenants.erase(it) : std::next(it);
       }
     };
     sweep(tenants_);
-    sweep(tenants_by_namespace_);
-    tenant_sweep_ = std::max(kSweepAt, 2 * (tenants_.size() + tenants_by_namespace_.size()));
+    sweep(tenants_by_identity_);
+    tenant_sweep_ = std::max(kSweepAt, 2 * (tenants_.size() + tenants_by_identity_.size()));
   }
   const auto living = [](const auto& tenants, const auto& key) {
     const auto it = tenants.find(key);
     return it == tenants.end() ? nullptr : it->second.lock();
   };
-  const std::pair ns(description.tenant_pid_namespace, description.tenant_start_us);
+  const TenantIdentity& identity = description.tenant_identity;
+  const bool has_identity = identity.pid_namespace != 0;
   auto found = living(tenants_, description.tenant);
   // Its init has gone to another cgroup, or made a cgroup namespace: it may take as many names as
   // it has cgroups, and none of them is remembered.
-  if (!found && ns.first != 0) found = living(tenants_by_namespace_, ns);
+  if (!found && has_identity) found = living(tenants_by_identity_, identity);
   if (!found) {
     found = std::make_shared<Tenant>(description.tenant, services_.resources, services_.rates);
     tenants_[description.tenant] = found;
   }
-  if (ns.first != 0) tenants_by_namespace_[ns] = found;
+  if (has_identity) tenants_by_identity_[identity] = found;
   return found;
 }
 

@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "base/epoll.h"
@@ -119,8 +118,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
-  /// The same by their PID namespaces, and when these began.
-  std::map<std::pair<uint64_t, uint64_t>, std::weak_ptr<Tenant>> tenants_by_namespace_;
+  std::map<TenantIdentity, std::weak_ptr<Tenant>> tenants_by_identity_;
   using Callers = std::map<Resolver::Placement, Caller>;
   Callers callers_;
   struct ThreadCgroups {

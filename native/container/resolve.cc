@@ -227,8 +227,7 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};
   out.tenant = out.id;
   out.tenant_cgroup = out.cgroup;
-  out.tenant_pid_namespace = out.namespaces.pid;
-  out.tenant_start_us = out.init_start_us;
+  out.tenant_identity = {out.namespaces.pid, out.init_start_us};
   const auto outer = outer_init(out.init);
   if (!outer) return outer.error();
   if (!outer.value()) return Answer(std::move(out));
@@ -239,8 +238,7 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   if (around.value()) {
     out.tenant = around.value()->tenant;
     out.tenant_cgroup = around.value()->tenant_cgroup;
-    out.tenant_pid_namespace = around.value()->tenant_pid_namespace;
-    out.tenant_start_us = around.value()->tenant_start_us;
+    out.tenant_identity = around.value()->tenant_identity;
   }
   return Answer(std::move(out));
 }

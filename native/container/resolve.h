@@ -14,6 +14,7 @@
 #include "source/cgroup_mounts.h"
 #include "source/container_id.h"
 #include "source/process.h"
+#include "tenant/identity.h"
 
 namespace vprocfs {
 
@@ -30,9 +31,8 @@ struct ContainerDescription {
   /// The outermost container around it, whose budgets it shares; `id` itself where it is in none.
   ContainerId tenant;
   std::string tenant_cgroup;  ///< the path that `tenant` names
-  /// The tenant's PID namespace, and when that began: the same whatever cgroups its init goes to,
-  /// which name it.
-  uint64_t tenant_pid_namespace = 0, tenant_start_us = 0;
+  /// By which what a tenant has is counted. `tenant` is only its name at the moment.
+  TenantIdentity tenant_identity;
 };
 
 /// The cgroups that a container has by now; nothing: the `known` ones, as far as its init tells. Of

@@ -314,8 +314,8 @@ size_t LogReader::deliver_to(const LogGroup& group, const LogOwner& owner) {
     const auto time_us = std::max<int64_t>(static_cast<int64_t>(line.time_us) + offset, 0);
     lines.push_back({line.sequence, static_cast<uint64_t>(time_us), line.level, std::move(*text)});
   }
-  return sources_.logs->add(owner.description.id, owner.description.tenant, group.first(), lines,
-                            [this, &owner] { return sources_.banner(owner.description); });
+  return sources_.logs->add(owner.description.id, owner.description.tenant_identity, group.first(),
+                            lines, [this, &owner] { return sources_.banner(owner.description); });
 }
 
 void LogReader::deliver(const LogGroup& group) {

@@ -17,8 +17,8 @@ constexpr uint64_t kLookUs = 1'000'000;
 
 /// The beginning of a log's record, before the ring.
 struct Prefix {
-  uint64_t tenant;
-  uint64_t unused;
+  uint64_t tenant_pid_namespace;  ///< of older workers: the name of the tenant, and 0
+  uint64_t tenant_start_us;
 };
 
 }  // namespace
@@ -36,7 +36,7 @@ void KernelLogs::adopt() {
     if (bytes > sizeof(Prefix)) {
       Prefix prefix{};
       std::memcpy(&prefix, state_.data(record), sizeof prefix);
-      log.tenant = ContainerId::from_packed(prefix.tenant);
+      log.tenant = {prefix.tenant_pid_namespace, prefix.tenant_start_us};
       log.ring =
           std::make_unique<LogRing>(state_.data(record) + sizeof prefix, bytes - sizeof prefix);
     }
@@ -57,27 +57,36 @@ void KernelLogs::adopt() {
   });
 }
 
-bool KernelLogs::has_room_locked(ContainerId tenant, size_t more) const {
+bool KernelLogs::has_room_locked(const TenantIdentity& tenant, size_t more) const {
   const auto of_tenant = of_tenants_.find(tenant);
   const size_t has = of_tenant == of_tenants_.end() ? 0 : of_tenant->second;
   return bytes_ + more <= bounds_.all && has + more <= bounds_.tenant;
 }
 
-KernelLogs::Log KernelLogs::make_locked(ContainerId tenant, size_t bytes) {
+KernelLogs::Log KernelLogs::make_locked(const TenantIdentity& tenant, size_t bytes) {
   Log log;
   log.record = state_.allocate(RecordType::kLog, bytes - kStateHeader);
   if (log.record == 0) return log;
   log.bytes = bytes;
-  log.tenant = tenant;
-  const Prefix prefix{tenant.packed(), 0};
+  charge_locked(log, tenant);
   uint8_t* memory = state_.data(log.record);
-  std::memcpy(memory, &prefix, sizeof prefix);
   log.ring =
-      std::make_unique<LogRing>(memory + sizeof prefix, bytes - kStateHeader - sizeof prefix);
+      std::make_unique<LogRing>(memory + sizeof(Prefix), bytes - kStateHeader - sizeof(Prefix));
   log.ring->format();
   bytes_ += bytes;
-  of_tenants_[tenant] += bytes;
   return log;
+}
+
+void KernelLogs::charge_locked(Log& log, const TenantIdentity& tenant) {
+  log.tenant = tenant;
+  of_tenants_[tenant] += log.bytes;
+  const Prefix prefix{tenant.pid_namespace, tenant.start_us};
+  std::memcpy(state_.data(log.record), &prefix, sizeof prefix);
+}
+
+void KernelLogs::give_back_locked(const Log& log) {
+  const auto tenant = of_tenants_.find(log.tenant);
+  if ((tenant->second -= log.bytes) == 0) of_tenants_.erase(tenant);
 }
 
 void KernelLogs::publish_locked(ContainerId id, const Log& log) {
@@ -88,8 +97,7 @@ void KernelLogs::drop_locked(Map::iterator it) {
   const Log& log = it->second;
   state_.release(log.record, RecordType::kLog, it->first.packed());
   bytes_ -= log.bytes;
-  const auto tenant = of_tenants_.find(log.tenant);
-  if ((tenant->second -= log.bytes) == 0) of_tenants_.erase(tenant);
+  give_back_locked(log);
   logs_.erase(it);
 }
 
@@ -108,7 +116,7 @@ void KernelLogs::grow_locked(ContainerId id, Log& log) {
   logs_[id] = std::move(larger);
 }
 
-bool KernelLogs::make_room(ContainerId tenant) {
+bool KernelLogs::make_room(const TenantIdentity& tenant) {
   {
     const std::lock_guard lock(mutex_);
     if (has_room_locked(tenant, kFirstBytes)) return true;
@@ -126,10 +134,17 @@ bool KernelLogs::make_room(ContainerId tenant) {
   return false;
 }
 
-bool KernelLogs::begin(ContainerId id, ContainerId tenant, const Banner& banner) {
+bool KernelLogs::begin(ContainerId id, const TenantIdentity& tenant, const Banner& banner) {
   {
     const std::lock_guard lock(mutex_);
-    if (logs_.count(id) != 0) return true;
+    if (const auto it = logs_.find(id); it != logs_.end()) {
+      // The container has started again in its cgroup.
+      if (it->second.tenant != tenant) {
+        give_back_locked(it->second);
+        charge_locked(it->second, tenant);
+      }
+      return true;
+    }
   }
   if (!make_room(tenant)) return false;
   // Not under the lock: making the banner reads the container's cgroups.
@@ -150,7 +165,7 @@ bool KernelLogs::begin(ContainerId id, ContainerId tenant, const Banner& banner)
   return true;
 }
 
-size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
+size_t KernelLogs::add(ContainerId id, const TenantIdentity& tenant, uint64_t first,
                        const std::vector<OwnLine>& lines, const Banner& banner) {
   if (lines.empty() || !begin(id, tenant, banner)) return 0;
   size_t added = 0;

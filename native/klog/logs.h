@@ -14,6 +14,7 @@
 #include "klog/span.h"
 #include "source/container_id.h"
 #include "state/state_file.h"
+#include "tenant/identity.h"
 
 namespace vprocfs {
 
@@ -50,8 +51,8 @@ class KernelLogs {
   /// that the log has already, so a group may be added again after a crash. `banner` makes the
   /// first lines of a new log. Returns how many lines were added.
   using Banner = std::function<std::vector<OwnLine>()>;
-  size_t add(ContainerId id, ContainerId tenant, uint64_t first, const std::vector<OwnLine>& lines,
-             const Banner& banner);
+  size_t add(ContainerId id, const TenantIdentity& tenant, uint64_t first,
+             const std::vector<OwnLine>& lines, const Banner& banner);
 
   /// Adds what a process in the container has written. False: there is no log yet; see begin().
   bool write(ContainerId id, const OwnLine& line);
@@ -77,7 +78,7 @@ class KernelLogs {
   Ends ends(ContainerId id) const;
 
   /// Makes the log of a container that has none, as add() does. False: the bounds leave no room.
-  bool begin(ContainerId id, ContainerId tenant, const Banner& banner);
+  bool begin(ContainerId id, const TenantIdentity& tenant, const Banner& banner);
 
   /// What readers left there; nullopt: there is no log yet.
   std::optional<LogMarks> marks(ContainerId id) const;
@@ -140,7 +141,7 @@ class KernelLogs {
   struct Log {
     RecordIndex record = 0;
     size_t bytes = 0;
-    ContainerId tenant;
+    TenantIdentity tenant;
     std::unique_ptr<LogRing> ring;
   };
   using Map = std::map<ContainerId, Log>;
@@ -153,10 +154,13 @@ class KernelLogs {
     return it == logs_.end() ? decltype(use(*it->second.ring)){} : use(*it->second.ring);
   }
   /// A new empty log of `bytes`; its record is 0 if there is no room.
-  Log make_locked(ContainerId tenant, size_t bytes);
-  bool has_room_locked(ContainerId tenant, size_t more) const;
+  Log make_locked(const TenantIdentity& tenant, size_t bytes);
+  bool has_room_locked(const TenantIdentity& tenant, size_t more) const;
   /// Whether a new log has room, once the logs of ended containers are forgotten if necessary.
-  bool make_room(ContainerId tenant);
+  bool make_room(const TenantIdentity& tenant);
+  /// Counts a log as the tenant's.
+  void charge_locked(Log& log, const TenantIdentity& tenant);
+  void give_back_locked(const Log& log);
   void publish_locked(ContainerId id, const Log& log);
   void grow_locked(ContainerId id, Log& log);
   void drop_locked(Map::iterator it);
@@ -167,7 +171,7 @@ class KernelLogs {
   const LogBounds bounds_;
   mutable std::mutex mutex_;
   Map logs_;
-  std::map<ContainerId, size_t> of_tenants_;  ///< bytes
+  std::map<TenantIdentity, size_t> of_tenants_;  ///< bytes
   size_t bytes_ = 0;
   uint64_t refused_ = 0;
   uint64_t looked_us_ = 0;  ///< when a lack of room last had us look for ended containers

@@ -121,7 +121,7 @@ CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Conta
   if (refused) return out;
   // A machine's log is there since its boot. If there is no room for one, the container's is empty.
   if (call.action >= kSyslogRead && call.action <= kSyslogUnread) {
-    options_.logs->begin(description.id, description.tenant,
+    options_.logs->begin(description.id, description.tenant_identity,
                          [&] { return options_.banner(description); });
   }
   out.extra_calls = calls_for_reading_through(*options_.logs, description.id, call);

@@ -67,9 +67,8 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
   }
 
   /// How many lines were added.
-  Number add(ContainerId id, ContainerId tenant, uint64_t first,
-             const std::vector<OwnLine>& lines) {
-    return logs_->add(id, tenant, first, lines, [] { return banner_lines({}); });
+  Number add(ContainerId id, uint64_t tenant, uint64_t first, const std::vector<OwnLine>& lines) {
+    return logs_->add(id, {tenant, 1}, first, lines, [] { return banner_lines({}); });
   }
 
   /// { texts, sequences, first, next }; null: there is no log
@@ -103,8 +102,8 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
   }
 
   /// Whether there is a log now.
-  bool begin(ContainerId id, ContainerId tenant) {
-    return logs_->begin(id, tenant, [] { return banner_lines({}); });
+  bool begin(ContainerId id, uint64_t tenant) {
+    return logs_->begin(id, {tenant, 1}, [] { return banner_lines({}); });
   }
 
   /// { cleared, taken, takenBytes, consoleLevel, savedLevel }; null: there is no log

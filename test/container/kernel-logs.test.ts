@@ -119,6 +119,19 @@ describe("KernelLogs", () => {
     expect(kept.add(500n, 2n, 101n, [line(101)])).toBe(1);
   });
 
+  it("has a container's log count for the tenant that it has last", () => {
+    const kept = logs(64 * KIB, 16 * KIB);
+    kept.begin(1n, 1n);
+    kept.begin(2n, 1n);
+    expect(kept.begin(3n, 1n)).toBe(false);
+    // It starts again in its cgroup, and has another PID namespace.
+    kept.begin(1n, 2n);
+    expect(kept.takeOver()).toBe(true);
+    const begun = [3n, 4n].map((id) => kept.begin(id, 1n));
+    expect(begun).toEqual([true, false]);
+    expect([5n, 6n].map((id) => kept.begin(id, 2n))).toEqual([true, false]);
+  });
+
   it("bounds what all take together", () => {
     const kept = logs(64 * KIB, 256 * KIB, 64 * KIB);
     for (let id = 1; id <= 100; ++id) {

@@ -26,6 +26,7 @@ namespace {
 
 constexpr size_t kBytes = size_t{1} << 20, kMost = 100000;
 const ContainerId kId = ContainerId::from_packed(7);
+constexpr TenantIdentity kTenant{7, 1};
 
 /// Knows every second process.
 class Somebody : public LineTranslator {
@@ -61,7 +62,7 @@ void sort_and_tell(std::string_view text, int memory) {
         auto told = translate(line, somebody);
         if (told) lines.push_back({line.sequence, line.time_us, line.level, std::move(*told)});
       }
-      first.logs->add(kId, kId, group->first(), lines, [] { return banner_lines({}); });
+      first.logs->add(kId, kTenant, group->first(), lines, [] { return banner_lines({}); });
     }
   };
   for_each_line(text, [&](std::string_view line) {
@@ -85,7 +86,7 @@ void damage(fuzz::Input& input, int memory) {
   {
     fuzz::LogInState made = fuzz::open_log(memory, false);
     for (uint64_t i = 1; i < 40; ++i) {
-      made.logs->add(kId, kId, i, {{i, i, 6, std::string(300, 'x')}},
+      made.logs->add(kId, kTenant, i, {{i, i, 6, std::string(300, 'x')}},
                      [] { return banner_lines({}); });
     }
   }
@@ -100,7 +101,7 @@ void damage(fuzz::Input& input, int memory) {
   fuzz::LogInState next = fuzz::open_log(memory, false);
   KernelLogs::Page page;
   next.logs->read(kId, 0, kMost, page);
-  next.logs->add(kId, kId, 1000, {{1000, 1, 6, "y"}}, [] { return banner_lines({}); });
+  next.logs->add(kId, kTenant, 1000, {{1000, 1, 6, "y"}}, [] { return banner_lines({}); });
   next.logs->forget_ended();
 }
 

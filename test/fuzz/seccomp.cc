@@ -21,6 +21,7 @@ namespace {
 
 constexpr size_t kStateBytes = size_t{1} << 20;
 const ContainerId kId = ContainerId::from_packed(7);
+constexpr TenantIdentity kTenant{7, 1};
 
 /// What a worker took and did not give is what the next one gives.
 void take(fuzz::LogInState& logs, const SyslogCall& call, int memory, bool dies) {
@@ -38,14 +39,14 @@ void ask(fuzz::Input& input) {
   const auto memory = StateFile::make_memfd(kStateBytes);
   if (!memory) return;
   fuzz::LogInState logs = fuzz::open_log(memory.value().get());
-  logs.logs->begin(kId, kId, [] { return banner_lines({}); });
+  logs.logs->begin(kId, kTenant, [] { return banner_lines({}); });
   uint64_t last = 0;
   while (!input.empty()) {
     const auto what = input.number<uint8_t>();
     if (what % 4 == 0) {
       ++last;
       const std::string text(input.text(what / 4));
-      logs.logs->add(kId, kId, last, {{last, last, what, text}}, [] { return banner_lines({}); });
+      logs.logs->add(kId, kTenant, last, {{last, last, what, text}}, [] { return banner_lines({}); });
       continue;
     }
     seccomp_data data{};

@@ -58,6 +58,8 @@ for _ in range(8):
 /** PID namespaces of one cgroup that have an age of their own. */
 const LIVES = 16;
 const WAITING_READERS = 256;
+/** Cgroups of its own that the init of a container goes to. */
+const MOVES = 40;
 const OPERATORS = 64;
 
 /** CPU time that all threads of a process have had, ms. */
@@ -288,6 +290,38 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
     expect(of?.tenantLimit).toBe(8);
     expect(of?.used).toBe(8);
     expect(of?.refused).toBeGreaterThan(0);
+  });
+
+  it("is one for surveys and kernel logs, wherever its init goes", async () => {
+    const own = testScope();
+    const { daemon: measured, scrape } = await serveMetrics(own);
+    const hostile = await Container.start(own, { name: "hostile", cgroupNamespace: false });
+    hostile.cgroup.delegate();
+    limitDescriptors(own, 1024);
+    const surveys = new Surveys(loadAddon(), "fuse.lxcfs", "vprocfs");
+    const log = join(polledMountpointOf(measured.mountpoint), "dev/kmsg");
+    const opens: string[] = [];
+    let told = 0;
+    for (let n = 0; n < MOVES; n += 1) {
+      for (const directory of hostile.cgroup.child(own, `x${n}`).directories) {
+        writeFileSync(join(directory, "cgroup.procs"), `${hostile.init}`);
+      }
+      const { directories } = hostile.cgroup.child(own, `n${n}`);
+      const nests = follow(own, hostile, [program("nests"), "1", "1", log, ...directories]);
+      await until("it has asked", () => nests.text.includes("\n"));
+      opens.push(nests.text);
+      const { containers } = await surveys.take();
+      told = containers.filter(({ cgroup }) =>
+        `${cgroup}/`.includes(`/${hostile.cgroup.name}/`),
+      ).length;
+    }
+    expect(told).toBeLessThanOrEqual(1024 / 32);
+    expect(opens).toEqual(Array(MOVES).fill("1 1 0 0\n"));
+    const page = await scrape();
+    const all = Number(/^vprocfs_container_logs_bytes (.*)$/m.exec(page)?.[1]);
+    const refused = Number(/^vprocfs_kernel_log_refused_total (.*)$/m.exec(page)?.[1]);
+    expect(all).toBeLessThanOrEqual(MIB / 4);
+    expect(refused).toBe(MOVES - 256 / 8);
   });
 
   it("has 256 readers of its kernel log wait, and no more", async () => {

@@ -181,8 +181,8 @@ const mayInclude: Record<string, string[]> = {
   container: ["base", "facts", "source", "state", "tenant", "view"],
   node: ["base", "facts", "container", "source/container_id.h", "view"],
   // Kernel logs of containers: whose a line is, and what has been told of it.
-  klog: ["base", "container", "source", "state", "watch"],
-  survey: ["base", "facts", "container", "klog", "source", "view"],
+  klog: ["base", "container", "source", "state", "tenant/identity.h", "watch"],
+  survey: ["base", "facts", "container", "klog", "source", "tenant/identity.h", "view"],
   // The helper that mounts into containers asks the tree; it knows neither containers nor views.
   attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.

@@ -66,7 +66,7 @@ Answer KmsgFiles::open_in_turn(const Request& r, const ContainerPtr& container) 
 
 void KmsgFiles::begin_log(const ContainerDescription& container) {
   if (logs_.marks(container.id)) return;
-  logs_.begin(container.id, container.tenant, [&] { return options_.banner(container); });
+  logs_.begin(container.id, container.tenant_identity, [&] { return options_.banner(container); });
 }
 
 Answer KmsgFiles::finish_open(const Request& r, const View& view, const ContainerPtr& container) {
