@@ -9,11 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "base/affix.h"
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "base/write_text.h"
-#include "source/cgroup_mounts.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -49,6 +50,8 @@ std::string limiting_cgroup(const Hierarchy& hierarchy, const CgroupPaths& paths
   }
   return "";
 }
+
+Fd open_procfs() { return Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
 
 Fd lock_at(off_t offset, int command) {
   ::mkdir(kStateDirectory, 0700);
@@ -93,13 +96,24 @@ uint64_t cpu_time_us(pid_t pid) {
   return ::clock_getcpuclockid(pid, &clock) == 0 ? clock_us(clock) : 0;
 }
 
-void charge_to(pid_t process, pid_t payer) {
-  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const auto paths = read_cgroup_paths(procfs.get(), payer);
+Payer::Payer(pid_t pid) : pid_(pid), pidfd_(open_pidfd(pid)), first_(paths()) {}
+
+std::optional<CgroupPaths> Payer::paths() const {
+  const Fd procfs = open_procfs();
+  auto paths = read_cgroup_paths(procfs.get(), pid_);
+  // After that: the PID was not another one's before.
+  if (!pidfd_ || !paths || has_ended(pidfd_)) return std::nullopt;
+  return std::move(paths.value());
+}
+
+void Payer::charge(pid_t process) const {
+  const auto now = paths();
+  const auto& its = now ? now : first_;
+  const Fd procfs = open_procfs();
   const auto mounts = CgroupMounts::discover(procfs.get());
-  if (!paths || !mounts) return;
+  if (!its || !mounts) return;
   for (const Hierarchy& hierarchy : mounts.value().all()) {
-    const std::string path = limiting_cgroup(hierarchy, paths.value());
+    const std::string path = limiting_cgroup(hierarchy, *its);
     if (path.empty()) continue;
     const std::string procs = path.substr(1) + "/cgroup.procs";
     write_text(hierarchy.root.get(), procs.c_str(), std::to_string(process));

@@ -3,8 +3,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "base/fd.h"
+#include "source/cgroup_mounts.h"
 
 namespace vprocfs {
 
@@ -21,10 +23,24 @@ void end_after(uint32_t ms);
 /// CPU time that a process has used, µs; 0 when it has ended.
 uint64_t cpu_time_us(pid_t pid);
 
-/// Charges what a process uses from now on to the cgroups of another one: those that limit CPU time
-/// or memory. Does what it can. (Its priority stays: it holds locks of the kernel while it reads a
-/// mount table, and whoever mounts anything would wait until it has its turn.)
-void charge_to(pid_t process, pid_t payer);
+/// A process whose cgroups can be charged later on: by then its PID may be another one's.
+class Payer {
+ public:
+  explicit Payer(pid_t pid);
+  /// Charges what a process uses from now on to the payer's cgroups that limit CPU time or memory;
+  /// to those that it had at first if it has ended. Does what it can. (The priority stays: the
+  /// process holds locks of the kernel while it reads a mount table, and whoever mounts anything
+  /// would wait until it has its turn.)
+  void charge(pid_t process) const;
+
+ private:
+  /// Nothing: it has ended.
+  std::optional<CgroupPaths> paths() const;
+
+  pid_t pid_;
+  Fd pidfd_;
+  std::optional<CgroupPaths> first_;
+};
 
 /// Locks one mount namespace against other runs, and waits for the one that holds the lock. The
 /// lock is held until the descriptor is closed. Empty: the lock cannot be taken.

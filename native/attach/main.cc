@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -111,14 +112,15 @@ bool wait_until(const Fd& pidfd, uint64_t deadline_ms) {
 }
 
 /// The same, and has the container of `payer` pay for a process that takes long.
-bool wait_for_worker(pid_t worker, const Fd& pidfd, const Options& options) {
+bool wait_for_worker(pid_t worker, const Fd& pidfd, const Options& options,
+                     const std::optional<Payer>& payer) {
   const uint64_t begun = monotonic_ms();
   const uint64_t deadline = begun + options.timeout_ms;
   for (uint64_t look = begun + kFreeMs; look < deadline; look += kFreeMs) {
     if (wait_until(pidfd, look)) return true;
     // Not before: what takes as long as it should is ours, and the container may be starting.
     if (cpu_time_us(worker) < kFreeMs * 1000) continue;
-    if (options.pid != 0) charge_to(worker, options.pid);
+    if (payer) payer->charge(worker);
     break;
   }
   return wait_until(pidfd, deadline);
@@ -176,9 +178,10 @@ void pass_on_said(const Options& options, const Fd& kept) {
 
 /// Waits for the process that works, but never longer than the time it was given: a daemon that
 /// hangs must not keep a container from starting.
-int wait_for(pid_t worker, const Options& options, const Printed& printed) {
+int wait_for(pid_t worker, const Options& options, const std::optional<Payer>& payer,
+             const Printed& printed) {
   const Fd pidfd = open_pidfd(worker);
-  if (pidfd && !wait_for_worker(worker, pidfd, options)) {
+  if (pidfd && !wait_for_worker(worker, pidfd, options, payer)) {
     ::kill(worker, SIGKILL);
     const bool ended = wait_until(pidfd, monotonic_ms() + kEndWithinMs);
     const std::string why = "gave up after " + std::to_string(options.timeout_ms) + " ms" +
@@ -225,12 +228,14 @@ int main(int argc, char** argv) {
   if (options.value().action == Action::kHelp) return std::fputs(kHelp, stdout) < 0 ? 1 : 0;
   const pid_t parent = ::getpid();
   const Printed printed;
+  std::optional<Payer> payer;
+  if (options.value().pid != 0) payer.emplace(options.value().pid);
   const pid_t worker = ::fork();
   if (worker < 0) {
     explain(options.value(), std::string("fork: ") + std::strerror(errno));
     return status_of(options.value(), true);
   }
-  if (worker > 0) return wait_for(worker, options.value(), printed);
+  if (worker > 0) return wait_for(worker, options.value(), payer, printed);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) return 1;
   end_after(options.value().timeout_ms);

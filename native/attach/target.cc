@@ -200,8 +200,10 @@ bool Target::is_own_proc(const MountEntry& entry) const {
   // Something else may be mounted over it.
   if (!fd || !identify(fd.get(), found) || found.mount != entry.id) return false;
   if (::fstatfs(fd.get(), &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC) return false;
-  // A namespace's procfs shows its own init as 1.
-  return link_of(fd.get(), "1/ns/pid") == pid_namespace_;
+  // A namespace's procfs shows its own init as 1. A process in it can mount what never answers on
+  // the way.
+  const Fd link = open_below(fd.get(), "1/ns/pid", 0, Walk::kInside);
+  return link && link_of(link.get(), "") == pid_namespace_;
 }
 
 std::vector<std::string> Target::roots(bool before_pivot) const {

@@ -8,9 +8,10 @@ import { settingsFileOf } from "../../src/attach/settings.js";
 import { parseMountinfo } from "../../src/mountinfo.js";
 import { filesOf, PLACES, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { outputOf, outputSync, run } from "../support/command.js";
+import { background, outputOf, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
 import { fuseAborter } from "../support/fuse-connections.js";
 import { describeLive } from "../support/needs.js";
 import { textOf } from "../support/proc.js";
@@ -36,6 +37,8 @@ const VICTIMS = inLong(5, 40);
 
 /** From some time less than this on the container pays for a helper. */
 const OWN_CPU_US = 150_000 * SLOWNESS;
+/** CPU time of a helper from which on the container pays, and a little more. */
+const LONG_RUN_MS = 60;
 
 /** Whoever waits for a file system of the adversary's must not wait after the test. */
 async function abortConnections(scope: Scope, adversary: Container): Promise<void> {
@@ -45,6 +48,11 @@ async function abortConnections(scope: Scope, adversary: Container): Promise<voi
   const names = new Set(mounts.map(({ device }) => device.replace(/^0:/, "")));
   const abort = await fuseAborter(scope);
   scope.defer(() => names.forEach(abort));
+}
+
+function helperFor({ mountpoint }: Daemon): string[] {
+  const settings = settingsFileOf(mountpoint);
+  return [helperPath(), "--json", "--mountpoint", mountpoint, "--settings", settings];
 }
 
 /** How many helpers of a daemon there are, and how many of them cannot be killed. */
@@ -142,6 +150,40 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     await victims(attack, { check });
   });
 
+  it.each(["/proc/1", "/proc/1/ns"])("has such a file system over its %s", async (path) => {
+    const own = testScope();
+    const container = await hostile(own, "over", path);
+    await abortConnections(own, container);
+    const inside = await until("it is in place", () => sleeperOf(container));
+    const argv = [...helperFor(daemon), "--timeout-ms", "5000", `${inside}`];
+    const told: HelperReport = JSON.parse(outputOf(argv, await run(argv)));
+    expect(told.problems).toEqual(["its /proc belongs to another PID namespace"]);
+    await until("no helper is stuck", () => helpers(daemon).stuck === 0);
+  });
+
+  it("ends while a helper works for it, and its PID is another one's: that one does not pay", async () => {
+    const own = testScope();
+    const container = await hostile(own, "long", `${16 * MIB}`);
+    const inside = await until("it is in place", () => sleeperOf(container));
+    const stranger = await Container.start(own, { name: "stranger", memory: 64 * MIB });
+    const taking = follow(own, stranger, [program("taken"), `${inside}`, "stranger", "lives"]);
+    await until("somebody wants its PID", () => taking.text.startsWith("ready\n"));
+    const waiting = background(own, [...helperFor(daemon), "--timeout-ms", "60000", `${inside}`]);
+    const children = `/proc/${waiting.pid}/task/${waiting.pid}/children`;
+    const worker = await until("it works", () => Number(textOf(children)) || undefined);
+    waiting.kill("SIGSTOP");
+    const before = payerOf(`${worker}`);
+    const ranMs = (): number => Number(textOf(`/proc/${worker}/schedstat`).split(" ")[0]) / 1e6;
+    await until("it has worked for long", () => ranMs() > LONG_RUN_MS);
+    process.kill(worker, "SIGSTOP");
+    process.kill(inside, "SIGKILL");
+    await until("its PID is taken", () => taking.text.endsWith("taken\n"));
+    waiting.kill("SIGCONT");
+    await until("it is paid for", () => payerOf(`${worker}`) !== before);
+    expect(payerOf(`${worker}`)).toBe(payerOf(`${container.init}`));
+    process.kill(worker, "SIGKILL");
+  });
+
   it("has tens of thousands of mounts in each of its namespaces", async () => {
     await victims((own) => hostile(own, "many", inLong("10000", "50000"), inLong("10", "40")));
   });
@@ -189,14 +231,8 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     const inside = await until("it is in place", () => sleeperOf(container));
     // AddressSanitizer reserves far more than any program may have.
     const limit = isSanitized ? [] : ["prlimit", `--as=${32 * MIB}`];
-    const argv = [...limit, helperPath(), "--json"];
-    const place = [
-      "--mountpoint",
-      daemon.mountpoint,
-      "--settings",
-      settingsFileOf(daemon.mountpoint),
-    ];
-    const running = run([...argv, ...place, `${inside}`]);
+    const argv = [...limit, ...helperFor(daemon)];
+    const running = run([...argv, `${inside}`]);
     const paid = await isPaidFor(container, inside, running);
     const outcome = await running;
     expect(`${outcome.stderr}`).toBe("");

@@ -3,6 +3,7 @@
 //   mounter hanging COUNT        COUNT mount namespaces whose root is an overlay over a FUSE file
 //                                system of its own, which hangs from then on
 //   mounter many MOUNTS COUNT    MOUNTS bind mounts, in each of COUNT mount namespaces
+//   mounter over PATH            such a FUSE file system over a directory of procfs
 //   mounter long BYTES           a mount table of at least so many bytes
 //   mounter pivot                the root of the container itself is such a FUSE file system, below
 //                                which /proc is what it was
@@ -194,6 +195,15 @@ static void hanging(int count) {
   close(go[1]);
 }
 
+static void over(const char *path) {
+  struct stat st;
+  volatile int *const hang = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  mount_served(path, hang);
+  check(stat(path, &st) != 0, path);
+  *hang = 1;
+}
+
 /* The kernel moves all processes of this mount namespace that had the old root. */
 static void pivot(void) {
   volatile int *const hang = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE,
@@ -271,12 +281,13 @@ int main(int argc, char **argv) {
   make_directory(BASE);
   if (strcmp(what, "hanging") == 0 && argc == 3) hanging(atoi(argv[2]));
   else if (strcmp(what, "pivot") == 0) pivot();
+  else if (strcmp(what, "over") == 0 && argc == 3) over(argv[2]);
   else if (strcmp(what, "many") == 0 && argc == 4) many(atoi(argv[2]), atoi(argv[3]));
   else if (strcmp(what, "long") == 0 && argc == 3) make_long(atol(argv[2]));
   else if (strcmp(what, "churn") != 0) return 2;
   printf("ready\n");
   fflush(stdout);
   if (strcmp(what, "churn") == 0) churn();
-  if (strcmp(what, "long") == 0) become_sleeper();
+  if (strcmp(what, "long") == 0 || strcmp(what, "over") == 0) become_sleeper();
   for (;;) pause();
 }
