@@ -28,7 +28,7 @@ void Container::load_histories() {
   io_record_.load([this](const void* data, size_t bytes) {
     IoHistory candidate;
     if (!unpack_io_history(data, bytes, candidate)) return false;
-    const IoTotals &have = histories_.io.totals, &more = candidate.totals;
+    const IoTotals have = histories_.io.sums.totals(), more = candidate.sums.totals();
     if (more.read_bytes < have.read_bytes || more.written_bytes < have.written_bytes) return false;
     histories_.io = std::move(candidate);
     return true;

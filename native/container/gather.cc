@@ -232,8 +232,9 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   histories.io_changed = false;
   histories.cpu_changed = false;
   if (needs & kNeedTotals) {
-    histories.io_changed = advance(histories.io, facts.io, *facts.host_diskstats);
-    facts.io_totals = histories.io.totals;
+    histories.io_changed =
+        advance(histories.io, facts.io, *facts.host_diskstats, host.disk_layers(), now);
+    facts.io_totals = histories.io.sums.totals();
   }
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;
   if (needs & kNeedHostNodes && !gather_nodes(needs, host, now, facts, error)) return error;

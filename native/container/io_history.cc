@@ -2,19 +2,19 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 
-#include "base/affix.h"
 #include "base/wide.h"
 #include "container/life_record.h"
 
 namespace vprocfs {
 namespace {
 
+/// `count` devices follow, and IoSums; earlier versions had summed up no others than at the bottom.
 struct Packed {
-  uint64_t count, read_bytes, written_bytes;
+  uint64_t count;
+  IoTotals totals;
 };
 
 struct PackedDevice {
@@ -22,14 +22,8 @@ struct PackedDevice {
   uint64_t read_bytes, written_bytes;
 };
 
-static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedDevice>);
-
-bool is_stacked(std::string_view name) {
-  for (const std::string_view prefix : {"dm-", "md", "loop", "drbd"}) {
-    if (starts_with(name, prefix)) return true;
-  }
-  return false;
-}
+static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedDevice> &&
+              std::is_trivially_copyable_v<IoSums>);
 
 const HostDisk* disk_of(const std::vector<HostDisk>& disks, DeviceNumber device) {
   const auto at = std::find_if(disks.begin(), disks.end(),
@@ -43,20 +37,26 @@ void add(uint64_t& total, uint64_t seen, uint64_t now) {
 
 }  // namespace
 
-bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks) {
+bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
+             DiskLayers& layers, uint64_t now_us) {
   std::vector<IoHistory::Device> devices;
   bool changed = false;
   for (const DeviceIo& now : io.devices) {
     const HostDisk* disk = disk_of(disks, now.device);
-    if (disk == nullptr || is_stacked(disk->name)) continue;
+    if (disk == nullptr) continue;
     IoHistory::Device seen{now.device, 0, 0};
     for (const auto& device : history.devices) {
       if (device.device == now.device) seen = device;
     }
     if (seen.read_bytes != now.read_bytes || seen.written_bytes != now.written_bytes)
       changed = true;
-    add(history.totals.read_bytes, seen.read_bytes, now.read_bytes);
-    add(history.totals.written_bytes, seen.written_bytes, now.written_bytes);
+    const DiskLayer layer = layers.of(*disk, now_us);
+    for (const auto& [counts, totals] : {std::pair(layer.is_bottom, &history.sums.bottom),
+                                         std::pair(layer.is_top, &history.sums.top)}) {
+      if (!counts) continue;
+      add(totals->read_bytes, seen.read_bytes, now.read_bytes);
+      add(totals->written_bytes, seen.written_bytes, now.written_bytes);
+    }
     devices.push_back({now.device, now.read_bytes, now.written_bytes});
   }
   if (devices.size() != history.devices.size()) changed = true;
@@ -66,12 +66,12 @@ bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>&
 
 std::string pack_io_history(const IoHistory& history) {
   std::string out;
-  append(out,
-         Packed{history.devices.size(), history.totals.read_bytes, history.totals.written_bytes});
+  append(out, Packed{history.devices.size(), history.sums.totals()});
   for (const auto& device : history.devices) {
     append(out, PackedDevice{device.device.major, device.device.minor, device.read_bytes,
                              device.written_bytes});
   }
+  append(out, history.sums);
   return out;
 }
 
@@ -81,7 +81,7 @@ bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
   std::memcpy(&packed, data, sizeof(packed));
   if (packed.count > (bytes - sizeof(packed)) / sizeof(PackedDevice)) return false;
   IoHistory history;
-  history.totals = {packed.read_bytes, packed.written_bytes};
+  history.sums.bottom = packed.totals;
   const auto* at = static_cast<const uint8_t*>(data) + sizeof(packed);
   for (size_t i = 0; i < packed.count; ++i, at += sizeof(PackedDevice)) {
     PackedDevice device;
@@ -89,6 +89,8 @@ bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
     history.devices.push_back(
         {{device.major, device.minor}, device.read_bytes, device.written_bytes});
   }
+  const size_t left = bytes - static_cast<size_t>(at - static_cast<const uint8_t*>(data));
+  if (left >= sizeof(history.sums)) std::memcpy(&history.sums, at, sizeof(history.sums));
   out = std::move(history);
   return true;
 }

@@ -1,13 +1,32 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "facts/host.h"
 #include "facts/io.h"
+#include "source/disk_layers.h"
 
 namespace vprocfs {
+
+/// Sums over devices of which some are made of others: the kernel counts what it does to one again
+/// on those beneath it.
+///
+/// What is counted at the bottom may lack something: where workers of the kernel pass it on
+/// (dm-crypt, md with parity) they do so in the node's name, and requests that were merged already
+/// (multipath) are not counted again. What is counted at the top lacks what is done to other parts
+/// of a disk of which a part belongs to a device above. So the larger sum is the better one. On a
+/// mirror it is that of the copies.
+struct IoSums {
+  IoTotals bottom, top;
+
+  IoTotals totals() const {
+    return {std::max(bottom.read_bytes, top.read_bytes),
+            std::max(bottom.written_bytes, top.written_bytes)};
+  }
+};
 
 /// What a container's I/O has added up to: its devices' figures go with the devices, the sum stays.
 struct IoHistory {
@@ -16,13 +35,13 @@ struct IoHistory {
     uint64_t read_bytes = 0, written_bytes = 0;  ///< as last seen
   };
   std::vector<Device> devices;
-  IoTotals totals;
+  IoSums sums;
 };
 
-/// Takes a new reading into `history`; true when that changed it. Of devices that are made of
-/// others (device mapper, md, loop, drbd) nothing counts: their I/O is counted again on those
-/// beneath. A device whose figures went backwards is another one under the same number.
-bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks);
+/// Takes a new reading into `history`; true when that changed it. `disks` are the host's: no other
+/// device counts. A device whose figures went backwards is another one under the same number.
+bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
+             DiskLayers& layers, uint64_t now_us);
 
 /// As plain bytes for the state file.
 std::string pack_io_history(const IoHistory& history);

@@ -103,6 +103,7 @@ struct HostSource::Impl {
   ParsedFile<type> name{procfs_fd, path};
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
+  DiskLayers disk_layers{sysfs_fd};
   std::atomic<uint64_t> thp_kb{0};
   /// How far CLOCK_REALTIME was ahead of CLOCK_BOOTTIME when `stat` was read.
   std::atomic<int64_t> realtime_ahead_us{0};
@@ -198,6 +199,8 @@ Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) 
   }
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
+
+DiskLayers& HostSource::disk_layers() { return impl_->disk_layers; }
 
 uint64_t HostSource::page_kb() const { return impl_->machine.page_kb; }
 

@@ -9,6 +9,7 @@
 #include "facts/host.h"
 #include "facts/node.h"
 #include "facts/shape.h"
+#include "source/disk_layers.h"
 
 namespace vprocfs {
 
@@ -48,6 +49,9 @@ class HostSource {
   Result<std::shared_ptr<const type>> name(uint64_t now_us);
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
+
+  /// Of the devices that diskstats() names.
+  DiskLayers& disk_layers();
 
   uint64_t page_kb() const;
 

@@ -7,8 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "base/wide.h"
+#include "base/clock.h"
 #include "base/words.h"
+#include "container/io_history.h"
 #include "container/name.h"
 #include "source/io_parse.h"
 #include "source/parse.h"
@@ -60,7 +61,9 @@ CgroupPlace open_at(const Hierarchy& tree, const std::string& path) {
 
 }  // namespace
 
-CgroupFigures::CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container) {
+CgroupFigures::CgroupFigures(const CgroupMounts& mounts, HostSource& host,
+                             const ContainerDescription& container)
+    : host_(host) {
   CgroupOpener opener(mounts, container.paths, nullptr);
   const auto open = [&opener](Controller controller) {
     Error none;
@@ -83,7 +86,7 @@ void CgroupFigures::move(const CgroupMounts& mounts, const ContainerDescription&
                          KeptCounters& kept) {
   Figures last;
   read(last, kept);
-  CgroupFigures moved(mounts, container);
+  CgroupFigures moved(mounts, host_, container);
   for (CgroupPlace CgroupFigures::*place :
        {&CgroupFigures::memory_, &CgroupFigures::cpu_, &CgroupFigures::around_,
         &CgroupFigures::pids_, &CgroupFigures::io_, &CgroupFigures::pressure_}) {
@@ -219,14 +222,16 @@ void CgroupFigures::read_io(Figures& out, KeptCounters& kept) {
   }
   // What could not be read would count as lost.
   if (!is_counted || failed) return;
-  uint64_t read = 0, written = 0;
-  for (const DeviceIo& device : io.devices) {
-    read = saturating_add(read, device.read_bytes);
-    written = saturating_add(written, device.written_bytes);
-  }
-  out.set(Figure::kReadBytes, tell_io(CgroupCount::kReadBytes, read, kept.read_bytes, kept));
+  const uint64_t now_us = boottime_us();
+  const auto disks = host_.diskstats(now_us);
+  if (!disks) return;
+  IoHistory all;
+  advance(all, io, *disks.value(), host_.disk_layers(), now_us);
+  const IoTotals totals = all.sums.totals();
+  out.set(Figure::kReadBytes,
+          tell_io(CgroupCount::kReadBytes, totals.read_bytes, kept.read_bytes, kept));
   out.set(Figure::kWrittenBytes,
-          tell_io(CgroupCount::kWrittenBytes, written, kept.written_bytes, kept));
+          tell_io(CgroupCount::kWrittenBytes, totals.written_bytes, kept.written_bytes, kept));
 }
 
 }  // namespace vprocfs

@@ -6,6 +6,7 @@
 #include "container/resolve.h"
 #include "source/cgroup_mounts.h"
 #include "source/controllers.h"
+#include "source/host_source.h"
 #include "survey/figures.h"
 #include "survey/totals.h"
 
@@ -16,7 +17,9 @@ namespace vprocfs {
 /// thread-safe.
 class CgroupFigures {
  public:
-  CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container);
+  /// Borrows the host's files.
+  CgroupFigures(const CgroupMounts& mounts, HostSource& host,
+                const ContainerDescription& container);
 
   /// Goes on in the cgroups that the container has been moved to: brings the counters up to date
   /// for the last time in those before. What new ones have counted when they are first read is not
@@ -56,6 +59,7 @@ class CgroupFigures {
   void read_pids(Figures& out);
   void read_io(Figures& out, KeptCounters& kept);
 
+  HostSource& host_;
   CgroupPlace memory_, cpu_, around_, pids_, io_, pressure_;
   std::array<Counted, kCgroupCounts> counted_;
   ReadBuffer buffer_;

@@ -61,12 +61,12 @@ void note_mounts(const Mounted& mounts, Figures& out) {
 }  // namespace
 
 struct Surveyor::Member {
-  Member(ContainerDescription d, LifeStarts s, Fd fd, const CgroupMounts& tree)
+  Member(ContainerDescription d, LifeStarts s, Fd fd, const CgroupMounts& tree, HostSource& host)
       : description(std::move(d)),
         starts(std::move(s)),
         init(std::move(fd)),
         booted_s(clock_s(CLOCK_REALTIME) - seconds(boottime_us())),
-        cgroups(tree, description) {}
+        cgroups(tree, host, description) {}
 
   ContainerDescription description;
   const LifeStarts starts;
@@ -130,7 +130,7 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
 void Surveyor::add(Census::Discovered found) {
   LifeStarts starts = log_->starts_of(found.description);
   auto member = std::make_unique<Member>(std::move(found.description), std::move(starts),
-                                         std::move(found.init), *sources_.mounts);
+                                         std::move(found.init), *sources_.mounts, *sources_.host);
   for (const OomKill& kill : kills_) attribute(*member, kill);
   const ContainerId id = member->description.id;
   const auto kept = counter_totals_.entries.find(id);

@@ -186,8 +186,8 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   CounterTotals totals = CounterTotals::load(kept.value_or(""));
   KeptCounters none;
   KeptCounters& counters = totals.entries.empty() ? none : totals.entries.begin()->second;
-  CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
-      .read(figures, counters);
+  RecordedCase& of = *recorded.value();
+  CgroupFigures(of.mounts(), of.host(), of.container().description()).read(figures, counters);
   if (kept) {
     const auto saved = save_totals(*kept, totals.text());
     if (!saved) return saved.error();

@@ -187,7 +187,7 @@ describe("traffic of block devices is the same as in diskstats", () => {
   it("where bfq counts and the throttling policy does not (v1)", () => {
     const own = join(copied("v1-x86"), "cgroup/blkio/lxc");
     mkdirSync(own, { recursive: true });
-    const bytes = "8:0 Read 4096\n8:0 Write 8192\n8:0 Total 12288\nTotal 12288\n";
+    const bytes = "254:0 Read 4096\n254:0 Write 8192\n254:0 Total 12288\nTotal 12288\n";
     writeFileSync(join(own, "blkio.bfq.io_service_bytes_recursive"), bytes);
     writeFileSync(join(own, "blkio.throttle.io_service_bytes_recursive"), "Total 0\n");
     const found = figuresOfFixture(directory);
@@ -196,7 +196,7 @@ describe("traffic of block devices is the same as in diskstats", () => {
 
   it("where a kernel writes several devices in one line (v2)", () => {
     const own = join(copied("v2-x86-2cpu-swap"), "cgroup/lxc.payload.web");
-    writeFileSync(join(own, "io.stat"), "8:16 8:0 rbytes=4096 wbytes=1 rios=1 wios=1\n");
+    writeFileSync(join(own, "io.stat"), "8:16 254:0 rbytes=4096 wbytes=1 rios=1 wios=1\n");
     const found = figuresOfFixture(directory);
     expect([found.get("readBytes"), found.get("writtenBytes")]).toEqual([4096, 1]);
   });
