@@ -52,7 +52,9 @@ Container::Container(ContainerDescription description, SharedServices services,
       cpu_record_(services.state, RecordType::kHistory, description_.id.packed(), life_.starts()),
       io_record_(services.state, RecordType::kIoHistory, description_.id.packed(), life_.starts()),
       io_losses_record_(services.state, RecordType::kIoLosses, description_.id.packed(),
-                        life_.starts()) {
+                        life_.starts()),
+      events_record_(services.state, RecordType::kEvents, description_.id.packed(),
+                     life_.starts()) {
   tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
 }
@@ -135,6 +137,7 @@ Result<Facts> Container::gather_once_locked(uint32_t needs, uint64_t now_us, uin
   // In this order: the history is of figures that have the losses in them.
   if (facts && histories_.io_losses_changed) io_losses_record_.save(histories_.io_losses.pack());
   if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));
+  if (facts && histories_.events_changed) events_record_.save(pack_events(histories_.events));
   if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
   return facts;
 }

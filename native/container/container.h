@@ -232,7 +232,7 @@ class Container {
   Histories histories_;
   std::optional<Kept<Facts>> recent_cpus_, recent_memory_;  ///< see Gathered
   uint64_t taken_us_ = 0;  ///< the earliest moment of what was gathered last
-  LifeRecord cpu_record_, io_record_, io_losses_record_;
+  LifeRecord cpu_record_, io_record_, io_losses_record_, events_record_;
   std::map<uint16_t, std::optional<Kept<std::string>>> shared_;  ///< by View::index
   std::optional<Kept<CallFacts>> call_facts_;
   std::optional<Kept<CpuSet>> shown_;

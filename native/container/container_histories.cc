@@ -40,6 +40,13 @@ void Container::load_histories() {
     histories_.io_losses = std::move(candidate);
     return true;
   });
+  events_record_.load([this](const void* data, size_t bytes) {
+    EventHistory candidate;
+    if (!unpack_events(data, bytes, candidate)) return false;
+    if (candidate.told() < histories_.events.told()) return false;
+    histories_.events = candidate;
+    return true;
+  });
 }
 
 std::optional<CpuUsageFacts> Container::used_cpu() {

@@ -225,6 +225,8 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     facts.page_kb = host.page_kb();
     facts.thp_kb = host.thp_kb(*meminfo);
   }
+  histories.events_changed = events_of(needs) != MemoryEvents::kNone &&
+                             advance(histories.events, source.memory_place(), facts.memory.events);
   const bool with_requests = (needs & kNeedIo) != 0;
   if (needs & kAnyIo && !take(source.io(with_requests), facts.io, error)) return error;
   histories.io_losses_changed =

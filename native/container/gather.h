@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "container/cpu_history.h"
+#include "container/event_history.h"
 #include "container/io_history.h"
 #include "container/io_losses.h"
 #include "facts/facts.h"
@@ -30,8 +31,9 @@ struct Histories {
   CpuHistory cpu;
   IoHistory io;
   IoLosses io_losses;
+  EventHistory events;
   /// By the last gathering.
-  bool cpu_changed = false, io_changed = false, io_losses_changed = false;
+  bool cpu_changed = false, io_changed = false, io_losses_changed = false, events_changed = false;
 };
 
 /// Facts that were gathered for another view a moment ago and are used again, so that files read

@@ -30,8 +30,9 @@ using StartsOf = std::function<LifeStarts(const ContainerDescription&)>;
 
 /// The types under which a container's lives are kept.
 inline constexpr std::initializer_list<RecordType> kOfLife = {
-    RecordType::kHistory, RecordType::kLoad,   RecordType::kIoHistory, RecordType::kIoLosses,
-    RecordType::kLengths, RecordType::kCopies, RecordType::kReaders,   RecordType::kLife};
+    RecordType::kHistory,  RecordType::kLoad,    RecordType::kIoHistory,
+    RecordType::kIoLosses, RecordType::kLengths, RecordType::kCopies,
+    RecordType::kReaders,  RecordType::kLife,    RecordType::kEvents};
 
 /// What one life of a container keeps in the state file under one type: one record, which begins
 /// with the start of the life, so that it is not taken for another life's. Something of an earlier

@@ -40,6 +40,7 @@ struct ContainerSource::Parts {
   ReadBuffer buffer;
   DirPtr bandwidth_dir;
   CpuPlaces cpu_places;
+  uint64_t memory_place = 0;
   bool memory_is_own = false;  ///< and not the hierarchy's root
   std::unique_ptr<MemorySource> memory;
   std::unique_ptr<HugetlbSource> hugetlb;
@@ -141,6 +142,7 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
   };
   if (const auto at = open(Controller::kMemory); at.dir) {
     parts->memory_is_own = at.dir->depth() > 0;
+    parts->memory_place = inode_of(*at.dir);
     parts->memory = at.v2 ? make_memory_v2(at.dir, notifier) : make_memory_v1(at.dir, notifier);
   }
   if (const auto at = open(Controller::kHugetlb, true); at.dir && !hugepage_kb.empty()) {
@@ -229,6 +231,8 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
   }
   return facts;
 }
+
+uint64_t ContainerSource::memory_place() const { return parts_->memory_place; }
 
 const CpuPlaces& ContainerSource::cpu_places() const { return parts_->cpu_places; }
 

@@ -67,6 +67,8 @@ class ContainerSource {
   /// hierarchy's root. `host`: limits that are not below it are none for MemoryFacts::headroom.
   Result<MemoryFacts> memory(MemoryEvents events = MemoryEvents::kNone,
                              const HostMemorySize& host = {});
+  /// The inode number of the cgroup that memory() is about; 0: none.
+  uint64_t memory_place() const;
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
   const CpuPlaces& cpu_places() const;

@@ -39,6 +39,7 @@ enum class RecordType : uint32_t {
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
   kIoLosses = 19,
   kLife = 20,  ///< of a container; see container/life.h
+  kEvents = 21,
 };
 
 /// Whether records of a type belong to open files, whose number readers decide.

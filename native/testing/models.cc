@@ -2,6 +2,7 @@
 
 #include "container/cpu_model.h"
 #include "container/cpu_move.h"
+#include "container/event_history.h"
 #include "container/history_record.h"
 #include "survey/cpu_totals.h"
 #include "testing/cpu_members.h"
@@ -9,6 +10,20 @@
 #include "view/stable.h"
 
 namespace vprocfs {
+
+/// One reading of a cgroup.
+struct EventReading {
+  uint64_t place = 0;
+  std::vector<MemoryEvent> events;
+};
+constexpr auto members(const MemoryEvent*) {
+  using S = MemoryEvent;
+  return std::tuple(member("key", &S::key), member("count", &S::count));
+}
+constexpr auto members(const EventReading*) {
+  using S = EventReading;
+  return std::tuple(member("place", &S::place), member("events", &S::events));
+}
 
 constexpr auto members(const StableLength*) {
   using S = StableLength;
@@ -48,6 +63,22 @@ std::vector<CpuReport> advance_moved(const std::vector<CpuSample>& samples,
     }
     before = places[i];
     out.push_back(advance(history, sample));
+  }
+  return out;
+}
+
+/// (readings, saved?) -> what is told after each; `saved` as above
+std::vector<std::vector<MemoryEvent>> advance_events(const std::vector<EventReading>& readings,
+                                                     const std::optional<bool>& saved) {
+  EventHistory history;
+  std::vector<std::vector<MemoryEvent>> out;
+  for (const EventReading& reading : readings) {
+    if (saved.value_or(false)) {
+      const std::string packed = pack_events(history);
+      history = {};
+      unpack_events(packed.data(), packed.size(), history);
+    }
+    advance(history, reading.place, out.emplace_back(reading.events));
   }
   return out;
 }
@@ -107,6 +138,7 @@ Napi::Value stabilised(Napi::Env env, std::string text, const StableLength& befo
 void add_models(Napi::Object& exports) {
   add<advance_samples>(exports, "advanceSamples");
   add<advance_moved>(exports, "advanceMoved");
+  add<advance_events>(exports, "advanceEvents");
   add<advance_inherited>(exports, "advanceInherited");
   add<surveyed_user_time>(exports, "surveyedUserTime");
   add<shown_cpus_of>(exports, "shownCpus");

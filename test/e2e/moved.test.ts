@@ -68,6 +68,11 @@ function shownTicks(text: string): number {
   return user + system + nice;
 }
 
+/** A count of page faults in a file of lines "key value". */
+function faultsOf(key: string, text: string): number {
+  return Number(new RegExp(`^${key} (\\d+)$`, "m").exec(text)?.[1]);
+}
+
 describeLive(
   "a container that is moved",
   [],
@@ -209,6 +214,39 @@ describeLive(
         move(container.cgroup, Cgroup.create(own, testName("to")), controllers);
         container.cgroup.child(own, inner).write("memory", "cgroup.procs", container.init);
         expect(await container.id(late)).toBe(id);
+      },
+    );
+
+    it.each(["nobody", "others"])(
+      "goes on with its page faults where a cgroup has counted those of %s",
+      async (whose) => {
+        const own = testScope();
+        const container = await start(own, { cgroupNamespace: false });
+        const held = container.syscalls(own);
+        const shown = async (): Promise<number> =>
+          faultsOf("pgfault", await held.file("/proc/vmstat"));
+        await container.run(BURN);
+        const before = await shown();
+        expect(before).toBeGreaterThan(100);
+        const to = Cgroup.create(own, testName("to"));
+        to.limit({ memory: 64 * MIB });
+        const counted = (): number => faultsOf("total_pgfault", to.read("memory", "memory.stat"));
+        while (whose === "others" && counted() < 3 * before) {
+          await run(inCgroup(to, "memory", ["true"]));
+        }
+        const ofOthers = counted();
+        const last = await shown();
+        move(container.cgroup, to, ["memory"]);
+        await until("it has the new limit", async () => {
+          const meminfo = checkMeminfo(await held.file("/proc/meminfo"));
+          return value(meminfo, "MemTotal") === 64 * 1024;
+        });
+        const moved = await shown();
+        expect(moved).toBeGreaterThanOrEqual(last);
+        await run(inCgroup(to, "memory", BURN));
+        const after = await shown();
+        expect(after).toBeGreaterThan(moved + 50);
+        expect(after - last).toBeLessThanOrEqual(counted() - ofOthers);
       },
     );
 

@@ -85,6 +85,18 @@ export interface CpuSample {
   readonly hostCpuset: readonly number[];
 }
 
+/** A counter of a cgroup's memory.stat or memory.events. */
+export interface MemoryEvent {
+  readonly key: string;
+  readonly count: bigint;
+}
+
+/** One reading of a cgroup, which is known by its inode number (native/container/event_history.h). */
+export interface EventReading {
+  readonly place: bigint;
+  readonly events: readonly MemoryEvent[];
+}
+
 /** What /proc/stat shows of one CPU, µs. */
 export interface CpuCounters {
   readonly id: number;
@@ -479,6 +491,8 @@ interface Testing {
   advanceSamples(samples: readonly CpuSample[], saved?: boolean): CpuReport[];
   /** Each sample is of a cgroup, by its inode number. */
   advanceMoved(samples: readonly CpuSample[], cgroups: readonly bigint[]): CpuReport[];
+  /** What is told after each; `saved`: as above. */
+  advanceEvents(readings: readonly EventReading[], saved?: boolean): (readonly MemoryEvent[])[];
   /** Each sample is another worker's. */
   advanceInherited(samples: readonly CpuSample[]): CpuReport[];
   /**
@@ -667,6 +681,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   numberPaths: "function",
   advanceSamples: "function",
   advanceMoved: "function",
+  advanceEvents: "function",
   advanceInherited: "function",
   surveyedUserTime: "function",
   shownCpus: "function",
@@ -840,6 +855,7 @@ export const {
   numberPaths,
   advanceSamples,
   advanceMoved,
+  advanceEvents,
   advanceInherited,
   surveyedUserTime,
   keptCounters,
