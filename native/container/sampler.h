@@ -27,7 +27,10 @@ struct TaskCounting {
 class Sampler {
  public:
   /// How long a container is sampled after its load was last read.
-  static constexpr uint64_t kIdleTimeoutUs = uint64_t{10} * 60 * 1000000;
+  static constexpr uint64_t kIdleTimeoutUs = uint64_t{15} * 60 * 1000000;
+  /// How often sysstat reads /proc/stat.
+  static constexpr uint64_t kRegularUs = uint64_t{10} * 60 * 1000000;
+  static_assert(kIdleTimeoutUs > kRegularUs + 2 * kLoadPeriodUs);
   /// What a pass may take where tasks are counted by reading files.
   static constexpr uint64_t kScanBudgetUs = 3000;
 
