@@ -6,7 +6,7 @@ export interface DescribedView {
   /** Octal. */
   readonly mode: string;
   readonly changes: string;
-  /** Of the files of native/view/ that render and describe it. */
+  /** Of the file of native/view/ that describes it. */
   readonly name: string;
   readonly description: {
     readonly summary: string;

@@ -55,13 +55,13 @@ function readTable() {
   const read = (file, pattern) => [...readFileSync(join(native, file), "utf8").matchAll(pattern)];
   const views = read(
     "view/views.def",
-    /^VPROCFS_VIEW\(\s*(\d+),\s*"([^"]+)",\s*(\d+),[^,]+,\s*(\w+),\s*render_(\w+)\s*\)/gm,
-  ).map(([, index, path, mode, changes, name]) => ({
+    /^VPROCFS_VIEW\(\s*(\d+),\s*"([^"]+)",\s*(\d+),[^,]+,\s*(\w+),\s*\w+\s*\)/gm,
+  ).map(([, index, path, mode, changes]) => ({
     index,
     path: `/${path}`,
     mode,
     changes,
-    name,
+    name: path.replace(/^(proc|sys\/devices\/system)\//, "").replaceAll("/", "_"),
   }));
   const hosts = read(
     "facts/host_files.def",

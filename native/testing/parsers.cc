@@ -9,7 +9,7 @@
 #include "testing/directory.h"
 #include "testing/parts.h"
 #include "testing/values.h"
-#include "view/pressure_lines.h"
+#include "view/view.h"
 
 namespace vprocfs {
 
@@ -54,11 +54,13 @@ namespace {
 
 /// As it would be shown; null where there is nothing to show.
 std::optional<std::string> show_pressure(std::string_view text) {
-  const auto facts = parse_pressure(text);
-  if (!facts) return std::nullopt;
+  const auto pressure = parse_pressure(text);
+  if (!pressure) return std::nullopt;
+  Facts facts;
+  facts.pressure = *pressure;
   std::string shown;
   Writer writer(shown);
-  write_pressure(*facts, writer);
+  find_view("proc/pressure/cpu")->render(facts, writer);
   return shown;
 }
 

@@ -1,4 +1,4 @@
-#include "view/pressure_lines.h"
+#include "view/view.h"
 
 namespace vprocfs {
 namespace {
@@ -13,9 +13,11 @@ void write_line(std::string_view key, const std::optional<PressureLine>& line, W
 
 }  // namespace
 
-void write_pressure(const PressureFacts& facts, Writer& writer) {
-  write_line("some", facts.some, writer);
-  write_line("full", facts.full, writer);
+/// Each file of /proc/pressure (kernel/sched/psi.c, psi_show()), without lines that the kernel does
+/// not have (`full` for CPUs before 5.13).
+void render_pressure(const Facts& facts, Writer& writer) {
+  write_line("some", facts.pressure.some, writer);
+  write_line("full", facts.pressure.full, writer);
 }
 
 }  // namespace vprocfs
