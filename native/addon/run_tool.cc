@@ -99,7 +99,7 @@ int start(Program& program, const Fd& out, const Fd& err, pid_t& pid) {
 /// Reads what it prints until it has ended: false. True: it is to be killed.
 bool follow(const Program& program, const Fd& pidfd, Stream& out, Stream& err) {
   const uint64_t deadline = monotonic_ms() + program.timeout_ms;
-  // Without a pidfd (before Linux 5.3) its end shows by that of its output.
+  // Without a pidfd (no descriptor was left) its end shows by that of its output.
   while (pidfd || out.from || err.from) {
     std::array<pollfd, 4> fds{{{out.from.get(), POLLIN, 0},
                                {err.from.get(), POLLIN, 0},

@@ -11,7 +11,7 @@
 
 namespace vprocfs {
 
-/// What a record of the host's log is, by its wording in Linux 4.19 to 6.18. Containers choose
+/// What a record of the host's log is, by its wording in Linux 5.3 to 6.18. Containers choose
 /// names of processes (15 bytes), of files and of cgroups that stand in it; none of these decides
 /// whose it is. Text that no rule knows is nothing: it is told to nobody.
 struct LogShape {
@@ -20,8 +20,7 @@ struct LogShape {
     kOomBegin,      ///< "NAME invoked oom-killer: …"
     kOomDetail,     ///< usage, statistics, the table of tasks
     kOomPlace,      ///< "Memory cgroup stats for PATH:"; `kill.limit_cgroup` is the path
-    kOomSummary,    ///< "oom-kill:…", and before 5.0 "Task in PATH killed …"; `kill`
-    kOomScore,      ///< "… Kill process PID (NAME) score …", before 5.3
+    kOomSummary,    ///< "oom-kill:…"; `kill`
     kOomKilled,     ///< "… Killed process PID (NAME) …", the last line of one; `pid`
     kOomUnkilled,   ///< nobody could be killed, or has ended already: the last line of one as well
     kOomGroup,      ///< "Tasks in PATH are going to be killed …"; `kill.cgroup` is the path

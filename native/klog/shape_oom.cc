@@ -56,38 +56,18 @@ bool oom_place(std::string_view text, LogShape& out) {
   constexpr std::string_view kStart = "Memory cgroup stats for ";
   if (!starts_with(text, kStart)) return false;
   std::string_view path = text.substr(kStart.size());
-  // Before 5.2 the figures follow on the same line.
-  const size_t figures = path.find(": cache:");
-  const size_t end = figures != path.npos ? figures : path.rfind(':');
-  if (end == path.npos) return false;
+  if (!ends_with(path, ":")) return false;
+  path.remove_suffix(1);
   out.is = Is::kOomPlace;
-  out.kill.limit_cgroup = path.substr(0, end);
+  out.kill.limit_cgroup = path;
   out.line.of_limit = true;
-  out.line.text(kStart).memory_path(path.substr(0, end)).text(path.substr(end));
+  out.line.text(kStart).memory_path(path).text(":");
   return true;
-}
-
-/// Linux 4.19: "Task in /a/b killed as a result of limit of /a".
-bool task_in(std::string_view text, LogShape& out) {
-  constexpr std::string_view kStart = "Task in ", kMiddle = " killed as a result of limit of ";
-  if (!starts_with(text, kStart)) return false;
-  text.remove_prefix(kStart.size());
-  for (size_t at = text.find(kMiddle); at != text.npos; at = text.find(kMiddle, at + 1)) {
-    const std::string_view path = text.substr(0, at), limit = text.substr(at + kMiddle.size());
-    if (!starts_with(limit, "/") || !is_below(path, limit)) continue;
-    out.is = Is::kOomSummary;
-    out.kill.by_limit = true;
-    out.kill.cgroup = path;
-    out.kill.limit_cgroup = limit;
-    out.line.text(kStart).memory_path(path).text(kMiddle).memory_path(limit);
-    return true;
-  }
-  return false;
 }
 
 bool oom_summary(std::string_view text, LogShape& out) {
   const auto kill = parse_oom_kill(text);
-  if (!kill) return task_in(text, out);
+  if (!kill) return false;
   out.is = Is::kOomSummary;
   out.kill = *kill;
   out.pid = kill->pid <= INT_MAX ? static_cast<pid_t>(kill->pid) : 0;
@@ -132,10 +112,8 @@ constexpr std::string_view kOomStarts[] = {"Memory cgroup out of memory: ", "Out
 bool oom_kill(std::string_view text, LogShape& out) {
   for (const std::string_view start : kOomStarts) {
     std::string_view rest = text;
-    if (!take(rest, start)) continue;
-    const bool killed = take(rest, "Killed process ");
-    if (!killed && !take(rest, "Kill process ")) continue;
-    out.is = killed ? Is::kOomKilled : Is::kOomScore;
+    if (!take(rest, start) || !take(rest, "Killed process ")) continue;
+    out.is = Is::kOomKilled;
     return oom_victim(text, text.size() - rest.size(), out);
   }
   constexpr std::string_view kReaped = "oom_reaper: reaped process ";

@@ -177,9 +177,7 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
   const bool stray =
       block_ == groups_.end() || (caller != 0 && block_->caller != 0 && caller != block_->caller);
   if (stray && !summary) return;
-  const bool of_another = shape.is == Is::kOomScore && !stray && block_->group.pid != 0 &&
-                          block_->group.pid != shape.pid;
-  if (shape.is == Is::kOomUnkilled || of_another) return close_block();
+  if (shape.is == Is::kOomUnkilled) return close_block();
   if (stray) {
     close_block();
     block_ = begin_group(LogKind::kOom, shape, now_us);
@@ -198,9 +196,6 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
     block_->summarised_by = record.printer ? record.printer->task : 0;
   } else if (shape.is == Is::kOomPlace && group.limit_path.empty()) {
     group.limit_path = shape.kill.limit_cgroup;
-  } else if (shape.is == Is::kOomScore) {
-    group.pid = shape.pid;
-    block_->is_scored = true;
   }
 }
 
@@ -217,10 +212,9 @@ bool LogSorter::is_thread_of_block(const LogRecord& record) const {
 void LogSorter::take_killed(LogShape& shape, const LogRecord& record, uint64_t now_us) {
   const pid_t pid = shape.pid, printer = printer_of(record);
   // The kernel prints this line for each kill, but the lines before it for at most ten kills in
-  // five seconds. So this may be about another kill than those. Before 5.3 a child may be killed
-  // instead of the chosen process.
+  // five seconds. So this may be about another kill than those.
   const bool is_block = block_ != groups_.end();
-  if (is_block && (block_->is_scored || block_->group.pid == pid || is_thread_of_block(record))) {
+  if (is_block && (block_->group.pid == pid || is_thread_of_block(record))) {
     add(block_, shape, now_us);
     // The reaper's line names this thread, too.
     if (pid != block_->group.pid) victims_.note(pid, block_->group.memory_path);

@@ -73,7 +73,6 @@ class LogSorter {
     size_t rows = 0;          ///< of the table of processes, as far as it keeps them
     bool alone = false;       ///< of a fault: no earlier one lacked its code when it came
     bool open = false;
-    bool is_scored = false;  ///< of a kill: a line said which process was chosen
   };
   using Groups = std::list<Pending>;
 
