@@ -47,6 +47,7 @@
         "native/fuse/mount.cc",
         "native/fuse/operations.cc",
         "native/fuse/reply.cc",
+        "native/seccomp/message.cc",
         "native/seccomp/pending_calls.cc"
       ],
       "ldflags": ["-static"]

@@ -25,7 +25,9 @@
 #include "keeper/passthrough_group.h"
 #include "keeper/receipt.h"
 #include "seccomp/abi.h"
+#include "seccomp/message.h"
 #include "seccomp/pending_calls.h"
+#include "seccomp/verdict.h"
 #include "state/fd_store.h"
 
 namespace vprocfs {
@@ -34,10 +36,6 @@ namespace {
 static_assert(kPassthroughFds <= kMaxPassedFds);
 
 constexpr int kFirst = STDERR_FILENO + 1;
-
-/// Of a packet of LXC's monitor (native/seccomp/message.h): the notification follows, with its id
-/// first.
-constexpr size_t kLxcHeader = 32;
 
 /// For so long callers wait for another vprocfs that waits for what we hold, and asks every two
 /// seconds, rather than see the node's figures, and so do runtimes that start containers; and how
@@ -67,23 +65,19 @@ Fd listen_for_successor() {
   return address->listen(SOCK_SEQPACKET, 1);
 }
 
-/// The kernel is to run it, but not what would tell the host's log.
-void pass(const seccomp_notif& notification, seccomp_notif_resp& response) {
-  response.id = notification.id;
-  if (is_syslog(notification.data)) {
-    response.error = -EPERM;
-  } else {
-    response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  }
+seccomp_notif_resp pass(const seccomp_notif& notification) {
+  return fallback_verdict(notification.data).response(notification.id);
 }
 
 /// Drops a monitor's question if it is about this notification, which a worker was answering when
 /// it ended: the monitor would take a second answer for that to its next question. If it has not
 /// had the first, it gives up by itself.
 void drop_answered_question(int monitor, uint64_t id) {
-  char packet[kLxcHeader + sizeof id];
+  char packet[kMaxLxcPacket];
   const ssize_t n = ::recv(monitor, packet, sizeof packet, MSG_DONTWAIT | MSG_PEEK);
-  if (n != sizeof packet || std::memcmp(packet + kLxcHeader, &id, sizeof id) != 0) return;
+  if (n < 0) return;
+  const auto asked = parse_lxc_request({packet, static_cast<size_t>(n)});
+  if (!asked || asked.value().notification.id != id) return;
   ::recv(monitor, packet, sizeof packet, MSG_DONTWAIT);
 }
 
@@ -101,8 +95,7 @@ void pass_pending_calls(const FdStoreTable& fd_store) {
     }
     if (kind != FdKind::kListener && kind != FdKind::kSideListener) return;
     pending.for_each([of, fd](uint64_t key, const seccomp_notif& notification) {
-      seccomp_notif_resp response{};
-      pass(notification, response);
+      seccomp_notif_resp response = pass(notification);
       if (key == of) ::ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
     });
   });
@@ -110,38 +103,30 @@ void pass_pending_calls(const FdStoreTable& fd_store) {
 
 void pass_call(int listener) {
   seccomp_notif notification{};
-  seccomp_notif_resp response{};
   if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0) return;
-  pass(notification, response);
+  seccomp_notif_resp response = pass(notification);
   ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/// Answers a monitor of LXC (native/seccomp/message.h). False when it says what no monitor says, or
+/// Answers a monitor of LXC. False when it says what no monitor says, or
 /// has given up the question: it would take the answer for that to its next one (monitors.cc).
 bool pass_lxc(int monitor) {
-  constexpr size_t kNotificationSizeAt = 16, kResponseSizeAt = 18;
   constexpr size_t kNotify = 2, kFds = 3;
-  char packet[8192];
+  char packet[kMaxLxcPacket];
   PassedFds passed;
   const ssize_t n = receive_with(monitor, packet, sizeof packet, passed, kFds, MSG_DONTWAIT);
-  if (n < static_cast<ssize_t>(kLxcHeader)) return n < 0 && errno == EAGAIN;
-  uint16_t notification = 0, room = 0;
-  std::memcpy(&notification, packet + kNotificationSizeAt, sizeof notification);
-  std::memcpy(&room, packet + kResponseSizeAt, sizeof room);
-  seccomp_notif_resp response{};
-  const size_t at = kLxcHeader + notification, end = at + room;
-  if (notification < sizeof(seccomp_notif) || room < sizeof response ||
-      end > static_cast<size_t>(n)) {
-    return false;
-  }
-  seccomp_notif asked{};
-  std::memcpy(&asked, packet + kLxcHeader, sizeof asked);
+  if (n < 0) return errno == EAGAIN;
+  const auto parsed = parse_lxc_request({packet, static_cast<size_t>(n)});
+  if (!parsed) return false;
+  const LxcRequest& asked = parsed.value();
   // LXC before 4.0 sends no notify descriptor.
-  const bool waits = passed.count < kFds || still_waits(passed.fds[kNotify].get(), asked.id);
+  const bool waits =
+      passed.count < kFds || still_waits(passed.fds[kNotify].get(), asked.notification.id);
   if (!waits || unread_bytes(monitor) != 0) return false;
-  pass(asked, response);
-  std::memcpy(packet + at, &response, sizeof response);
-  return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);
+  const seccomp_notif_resp response = pass(asked.notification);
+  std::memcpy(packet + asked.response_at, &response, sizeof response);
+  const ssize_t sent = ::send(monitor, packet, asked.answer_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(asked.answer_bytes);
 }
 
 void hold(Fd fd, FdKind kind) {

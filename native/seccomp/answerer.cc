@@ -50,25 +50,6 @@ uint32_t calls_for_reading_through(const KernelLogs& logs, ContainerId id, const
 
 }  // namespace
 
-seccomp_notif_resp Verdict::response(uint64_t id) const {
-  seccomp_notif_resp out{};
-  out.id = id;
-  if (kind == Kind::kPass) {
-    out.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  } else if (kind == Kind::kReleaseFromMonitor) {
-    // The kernel fails with EINVAL for unknown flags (seccomp_notify_send() of kernel/seccomp.c).
-    out.flags = ~0u;
-  } else {
-    out.val = error == 0 ? value : 0;
-    out.error = -error;
-  }
-  return out;
-}
-
-Verdict fallback_verdict(const seccomp_data& data) {
-  return is_syslog(data) ? Verdict::fails(EPERM) : Verdict{};
-}
-
 Answerer::Answerer(Options options, Registry& registry)
     : options_(std::move(options)), registry_(registry), access_(options_.procfs_fd) {}
 

@@ -12,6 +12,7 @@
 #include "klog/access.h"
 #include "klog/banner.h"
 #include "klog/syslog.h"
+#include "seccomp/verdict.h"
 
 namespace vprocfs {
 
@@ -30,25 +31,6 @@ struct CallCounters {
   std::atomic<uint64_t> listeners{0};  ///< gauge: notify descriptors and monitors of LXC
   std::atomic<uint64_t> stuck{0};      ///< gauge: writers that do not end
 };
-
-/// How a call ends for its caller.
-struct Verdict {
-  enum class Kind : uint8_t {
-    kPass,                ///< the kernel runs the call
-    kReply,               ///< the call returns `value`, or fails with `error` if that is not 0
-    kReleaseFromMonitor,  ///< the kernel refuses this answer, so the call goes on waiting
-  } kind = Kind::kPass;
-  int64_t value = 0;
-  int error = 0;  ///< an errno value
-
-  static constexpr Verdict returns(int64_t value) { return {Kind::kReply, value, 0}; }
-  static constexpr Verdict fails(int with) { return {Kind::kReply, 0, with}; }
-  seccomp_notif_resp response(uint64_t id) const;
-};
-
-/// The verdict for a call that gets no answer of ours: the kernel runs it, unless it is syslog(2).
-/// That fails with EPERM, because the kernel would return the host's log.
-Verdict fallback_verdict(const seccomp_data& data);
 
 /// The answer to a call, as far as it is known before anything is written to its caller's memory.
 struct CallAnswer {

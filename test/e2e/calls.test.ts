@@ -858,6 +858,27 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     },
   );
 
+  it.runIf(haveProgram("python3") && process.arch === "x64")(
+    "monitors that say what none says are dropped",
+    async () => {
+      const scope = testScope();
+      const sockets = socketsDirectory(scope);
+      const daemon = await startIn(scope, sockets);
+      const caller = await startCaller(scope, "runc", { daemon, sockets });
+      await daemon.stop();
+      const memory = join(temporaryDirectory(scope, "memory"), "memory");
+      const script = join(project, "test/support/native/monitor.py");
+      const told = JSON.parse(
+        await output(["python3", script, join(sockets, "lxc.sock"), `${caller.init}`, memory]),
+      );
+      // 1: the kernel is to run the call.
+      expect(told).toMatchObject({ forged: 1, unknown: 1, written: 0 });
+      for (const what of ["garbage", "cut", "long", "deaf"]) {
+        expect(told[what], what).toMatch(/closed|ConnectionReset|BrokenPipe/);
+      }
+    },
+  );
+
   it("another one that runs beside it takes its place", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);

@@ -177,8 +177,12 @@ const mayInclude: Record<string, string[]> = {
   // The helper that mounts into containers asks the tree; it knows neither containers nor views.
   attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
-  // What it leaves behind has to know by its number which call the kernel must not run.
-  keeper: ["base", "fuse", "state", "seccomp/abi.h", "seccomp/pending_calls.h"],
+  // What it leaves behind has to know by its number which call the kernel must not run, and what
+  // LXC's monitors say.
+  keeper: [
+    ...["base", "fuse", "state"],
+    ...["abi", "message", "pending_calls", "verdict"].map((name) => `seccomp/${name}.h`),
+  ],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
   seccomp: ["base", "facts", "container", "klog", "source", "state", "tenant", "view"],
   // All that a worker is made of is put together here.
