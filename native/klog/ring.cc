@@ -1,11 +1,10 @@
 #include "klog/ring.h"
 
 #include <algorithm>
-#include <atomic>
 #include <climits>
 #include <cstring>
 
-#include "state/state_file.h"
+#include "state/two_states.h"
 
 namespace vprocfs {
 namespace {
@@ -19,42 +18,27 @@ constexpr uint64_t kPlacesApart = 1024;
 
 }  // namespace
 
-/// Of the two states `current` says which one counts. The other is written before `current`
-/// changes.
 struct LogRing::Header {
   uint64_t magic;
-  std::atomic<uint64_t> current;
-  State states[2];
+  TwoStates<State> state;
 };
 
 LogRing::Header* LogRing::header() const { return reinterpret_cast<Header*>(memory_); }
 
 size_t LogRing::room() const { return (bytes_ - sizeof(Header)) / kAlign * kAlign; }
 
-uint64_t LogRing::checksum_of(const State& state) {
-  return StateFile::checksum(&state, offsetof(State, checksum));
-}
-
-void LogRing::commit() {
-  const uint64_t other = 1 - header()->current.load(std::memory_order_relaxed) % 2;
-  state_.checksum = checksum_of(state_);
-  header()->states[other] = state_;
-  header()->current.store(other, std::memory_order_release);
-}
-
 void LogRing::format() {
   state_ = State{};
   places_.clear();
-  header()->current.store(0);
-  commit();
+  header()->state.write(state_);
   header()->magic = kMagic;
 }
 
 bool LogRing::adopt() {
   if (bytes_ < kMinBytes / 2 || header()->magic != kMagic) return false;
-  const uint64_t current = header()->current.load(std::memory_order_acquire);
-  if (current > 1 || !intact(header()->states[current])) return false;
-  state_ = header()->states[current];
+  const auto state = header()->state.read();
+  if (!state) return false;
+  state_ = *state;
   if (state_.tail > state_.head || state_.head - state_.tail > room()) return false;
   places_.clear();
   uint64_t at = state_.tail;
@@ -131,14 +115,14 @@ void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text,
     dropped = true;
   }
   // The dropped records must be gone before their room is overwritten.
-  if (dropped) commit();
+  if (dropped) header()->state.write(state_);
   copy_in(state_.head, &entry, sizeof entry);
   copy_in(state_.head + sizeof entry, text.data(), text.size());
   note_place(state_.head, entry.sequence);
   state_.head += entry.bytes;
   ++state_.next_sequence;
   state_.host = host;
-  commit();
+  header()->state.write(state_);
 }
 
 LogMarks LogRing::marks() const {
@@ -158,7 +142,7 @@ void LogRing::set_marks(const LogMarks& marks) {
                    uint64_t{marks.saved_level} << (kMarkBits + CHAR_BIT);
   state_.taken = (marks.taken.sequence & LogMarks::kMaxSequence) | uint64_t{marks.taken.bytes}
                                                                        << kMarkBits;
-  commit();
+  header()->state.write(state_);
 }
 
 void LogRing::copy_from(const LogRing& other) {
@@ -171,7 +155,7 @@ void LogRing::copy_from(const LogRing& other) {
   state_.host = other.state_.host;
   state_.cleared = other.state_.cleared;
   state_.taken = other.state_.taken;
-  commit();
+  header()->state.write(state_);
 }
 
 void LogRing::for_each(uint64_t sequence,

@@ -80,7 +80,6 @@ class LogRing {
     uint64_t next_sequence = 0;
     uint64_t cleared = 0, taken = 0;  ///< LogMarks: 48 bits of each are a sequence number
     HostPlace host;
-    uint64_t checksum = 0;
   };
   struct Header;
   struct Entry {
@@ -97,9 +96,6 @@ class LogRing {
   bool entry_at(uint64_t at, Entry& out) const;
   void note_place(uint64_t at, uint64_t sequence);
   uint64_t start_of(uint64_t sequence) const;
-  void commit();
-  static bool intact(const State& state) { return state.checksum == checksum_of(state); }
-  static uint64_t checksum_of(const State& state);
 
   /// Where a record begins, as State::tail.
   struct Place {

@@ -1,34 +1,21 @@
 #include "fuse/files/kmsg_file.h"
 
-#include <atomic>
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 #include "fuse/files/container_files.h"
+#include "state/two_states.h"
 
 namespace vprocfs {
 namespace {
 
-struct Checked {
-  KmsgState state;
-  uint64_t checksum;
-};
-static_assert(std::is_trivially_copyable_v<Checked>);
-
-/// As it lies in the state file. Of two states one counts: the other is written whole before the
-/// word that says which.
+/// As it lies in the state file.
 struct Packed {
   uint64_t node;
   uint64_t request;   ///< identity of the OPEN
   uint64_t checksum;  ///< of the fields above, which never change
-  std::atomic<uint64_t> current;
-  Checked states[2];
+  TwoStates<KmsgState> state;
 };
-
-uint64_t checksum_of(const Checked& checked) {
-  return StateFile::checksum(&checked, offsetof(Checked, checksum));
-}
 
 uint64_t checksum_of(const Packed& packed) {
   return StateFile::checksum(&packed, offsetof(Packed, checksum));
@@ -36,12 +23,6 @@ uint64_t checksum_of(const Packed& packed) {
 
 Packed* packed_at(StateFile& state, RecordIndex record) {
   return reinterpret_cast<Packed*>(state.data(record));
-}
-
-bool is_whole(const Packed& packed) {
-  const uint64_t current = packed.current.load(std::memory_order_acquire);
-  return packed.checksum == checksum_of(packed) && current <= 1 &&
-         packed.states[current].checksum == checksum_of(packed.states[current]);
 }
 
 }  // namespace
@@ -76,31 +57,22 @@ void KmsgFile::publish(uint64_t request) {
   packed->node = node.raw();
   packed->request = request;
   packed->checksum = checksum_of(*packed);
-  packed->states[0].state = now_;
-  packed->states[0].checksum = checksum_of(packed->states[0]);
-  packed->current.store(0);
+  packed->state.write(now_);
   state_.publish(record_, RecordType::kLogFile, handle, sizeof(Packed));
 }
 
 void KmsgFile::change(const KmsgState& to) {
   now_ = to;
-  if (record_ == 0) return;
-  Packed* packed = packed_at(state_, record_);
-  const uint64_t other = 1 - packed->current.load(std::memory_order_relaxed);
-  packed->states[other].state = now_;
-  packed->states[other].checksum = checksum_of(packed->states[other]);
-  packed->current.store(other, std::memory_order_release);
+  if (record_ != 0) packed_at(state_, record_)->state.write(now_);
 }
 
 void KmsgFile::adopt(StateFile& state,
                      const std::function<std::shared_ptr<KmsgFile>(const SavedFile&)>& make) {
   state.for_each(RecordType::kLogFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     const Packed* packed = packed_at(state, record);
-    const bool whole = bytes == sizeof(Packed) && is_whole(*packed);
-    if (whole && make({record, handle, packed->request, NodeId(packed->node),
-                       packed->states[packed->current.load()].state})) {
-      return;
-    }
+    const bool whole = bytes == sizeof(Packed) && packed->checksum == checksum_of(*packed);
+    const auto now = whole ? packed->state.read() : std::nullopt;
+    if (now && make({record, handle, packed->request, NodeId(packed->node), *now})) return;
     state.release(record, RecordType::kLogFile, handle);
   });
 }
