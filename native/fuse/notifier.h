@@ -17,8 +17,8 @@ namespace vprocfs {
 /// Sends notices about files to the kernel, on its own threads, because a notice may wait for a
 /// page that another request is reading, so no thread that answers READs may send it. Used before
 /// an OPEN is answered (if a file has become longer, because sendfile(2) and splice(2) read no
-/// further than the size the kernel knows) and when limits change (what the kernel has cached is
-/// outdated).
+/// further than the size the kernel knows), when limits change (what the kernel has cached is
+/// outdated), and for readers of a kernel log, because they may be thousands.
 ///
 /// A reader can hold its page for long: it may wait for its own budget, or get no CPU time. So each
 /// tenant has a lane: its notices go in order, one at a time, and no lane waits for another.

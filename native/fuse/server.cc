@@ -19,7 +19,7 @@ Result<bool> Server::start_helpers() {
   auto started = parts_.notifier.start();
   if (started) started = parts_.turns.start();
   if (started) started = parts_.triggers.start();
-  if (started) started = files_.start();
+  if (started) files_.start();
   return started;
 }
 

@@ -15,9 +15,8 @@ AllFiles::AllFiles(ServerParts& parts, bool tick)
   if (parts.options.kernel_logs.logs != nullptr) kmsg_.emplace(parts);
 }
 
-Result<bool> AllFiles::start() {
-  if (kmsg_) return kmsg_->start();
-  return true;
+void AllFiles::start() {
+  if (kmsg_) kmsg_->start();
 }
 
 void AllFiles::stop() {

@@ -30,7 +30,7 @@ class AllFiles {
   bool limits_changed() { return cached_.limits_changed(); }
 
   /// Starts and ends what answers readers of kernel logs.
-  Result<bool> start();
+  void start();
   void stop();
   /// Takes over what a worker before us left, or leaves it to the next one.
   void adopt(InheritedContainers& containers);

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/priority.h"
+#include "base/cpu_laps.h"
 #include "fuse/files/open_file.h"
 
 namespace vprocfs {
@@ -19,50 +19,38 @@ KmsgFiles::KmsgFiles(ServerParts& parts)
       access_(options_.procfs_fd),
       next_handle_(OpenFiles::first_handle()) {}
 
-Result<bool> KmsgFiles::start() {
-  listener_ = logs_.listen([this](ContainerId id) {
-    {
-      const std::lock_guard lock(changed_mutex_);
-      changed_.insert(id);
-    }
-    wake_.notify_one();
-  });
-  return thread_.start([this] { run(); });
+void KmsgFiles::start() {
+  listener_ = logs_.listen([this](ContainerId id) { note_change(id); });
 }
 
 void KmsgFiles::stop() {
   if (listener_ != 0) logs_.unlisten(std::exchange(listener_, 0));
+}
+
+void KmsgFiles::note_change(ContainerId id) {
   {
     const std::lock_guard lock(changed_mutex_);
-    stopping_ = true;
+    if (!changed_.insert(id).second) return;
   }
-  wake_.notify_one();
-  thread_.join();
+  const ContainerPtr container = parts_.registry.known(id);
+  const ContainerId payer = container ? container->tenant().id() : id;
+  parts_.notifier.post(payer.packed(), [this, id] {
+    {
+      const std::lock_guard lock(changed_mutex_);
+      changed_.erase(id);
+    }
+    notify_readers(id);
+  });
 }
 
-void KmsgFiles::run() {
-  go_first();
-  CpuLaps laps;
-  std::unique_lock lock(changed_mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !changed_.empty(); });
-    if (stopping_) return;
-    std::set<ContainerId> changed;
-    changed.swap(changed_);
-    lock.unlock();
-    for (const ContainerId id : changed) notify_readers(id, laps);
-    lock.lock();
-  }
-}
-
-void KmsgFiles::notify_readers(ContainerId id, CpuLaps& laps) {
+void KmsgFiles::notify_readers(ContainerId id) {
   const ContainerPtr payer = opener_of(id);
   if (!payer) return;
-  payer->tenant().begin_lap(laps);
+  CpuLaps laps;
+  laps.begin(true);
   // A tenant may have thousands polled: the kernel is told without the lock that all share.
   for (const Poller& poller : answer_parked(id)) notify(poller);
   payer->tenant().charge_lap(laps, false);
-  laps.skip();
 }
 
 void KmsgFiles::notify(const Poller& poller) {
@@ -194,11 +182,9 @@ void KmsgFiles::adopt(InheritedContainers& containers) {
     if (saved.state.poll_handle != 0) polled.insert(saved.node.container());
     return file;
   });
-  // The one before us may have died between a record and its notice. Our thread tells the kernel:
-  // there may be thousands, and all containers' readers wait until we serve.
-  const std::lock_guard changed_lock(changed_mutex_);
-  changed_.merge(polled);
-  wake_.notify_one();
+  // The one before us may have died between a record and its notice. Others tell the kernel: there
+  // may be thousands, and all containers' readers wait until we serve.
+  for (const ContainerId id : polled) note_change(id);
 }
 
 void KmsgFiles::hand_over(bool resend) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,9 +8,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/cpu_laps.h"
-#include "base/result.h"
-#include "base/thread.h"
 #include "container/inherited_containers.h"
 #include "fuse/files/files.h"
 #include "fuse/files/kmsg_file.h"
@@ -40,8 +36,8 @@ class KmsgFiles : public Files {
   Answer poll(const Request& r) override;
   Answer release(const Request& r) override;
 
-  /// Error: there is no thread for it.
-  Result<bool> start();
+  /// Has readers notified from now on, by the notifier's threads.
+  void start();
   void stop();
 
   /// Answers a reader who waits with EINTR; false: that request does not wait here.
@@ -117,16 +113,17 @@ class KmsgFiles : public Files {
   uint64_t furthest_locked(NodeId node) const;
   uint32_t events_locked(const KmsgFile& file) const;
   bool was_written_locked(const KmsgFile& file, const OwnLine& line) const;
-  void run();
+  /// Something new is in a log: has its readers notified, in the lane of their tenant.
+  void note_change(ContainerId id);
   /// Whoever waits in poll(2) for something new in an open file.
   struct Poller {
     FilePtr file;
     uint64_t poll_handle = 0;
     uint64_t asked = 0;  ///< KmsgFile::times_asked
   };
-  /// Something new is in a log: answers the readers that wait for it, and notifies those that poll.
-  /// Its tenant pays.
-  void notify_readers(ContainerId id, CpuLaps& laps);
+  /// Answers the readers that wait for something new, and notifies those that poll. Their tenant
+  /// pays.
+  void notify_readers(ContainerId id);
   /// The former; returns the latter.
   std::vector<Poller> answer_parked(ContainerId id);
   /// Notifies once: the kernel asks again for as long as anybody waits.
@@ -142,12 +139,9 @@ class KmsgFiles : public Files {
   std::unordered_map<uint64_t, uint64_t> adopted_;  ///< handles that were adopted, by their OPEN
   uint64_t next_handle_;
 
-  std::mutex changed_mutex_;  ///< guards what follows; nothing else is locked while it is held
-  std::condition_variable wake_;
-  std::set<ContainerId> changed_;  ///< logs with something new
-  bool stopping_ = false;
+  std::mutex changed_mutex_;       ///< guards what follows; nothing else is locked while it is held
+  std::set<ContainerId> changed_;  ///< logs whose readers will be notified
   size_t listener_ = 0;
-  Thread thread_;
 };
 
 }  // namespace vprocfs
