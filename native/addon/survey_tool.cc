@@ -32,6 +32,7 @@ Napi::Object to_js(Napi::Env env, const Survey& survey) {
     const ContainerName name = container_name(row.cgroup, row.tenant_cgroup);
     JsObject one(env);
     one.set("id", row.id.name())
+        .set("tenant", row.tenant.name())
         .set("name", name.name)
         .set("runtime", name.runtime)
         .set("cgroup", row.cgroup)

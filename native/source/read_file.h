@@ -4,10 +4,12 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -71,11 +73,22 @@ class LineCutter {
   std::string begun_;  ///< of a line whose end has not come
 };
 
+/// How far a text that a container makes is read: as long as it has had less than this.
+struct ReadBounds {
+  size_t bytes = SIZE_MAX;
+  uint64_t cpu_us = UINT64_MAX;  ///< of the calling thread; looked at between pieces
+};
+
+/// What is read of a mount table at once. For each line the kernel walks through all mounts below
+/// that one: if n are piled up on one point, n lines take n * n steps, and only time bounds that.
+/// The kernel makes larger pieces where lines are long.
+inline constexpr size_t kTablePiece = 4096;
+
 /// Reads a text from its start to its end piece by piece, however long it is, and calls
 /// `line(std::string_view)` for every line; one without a newline at the end is none. `room` is for
-/// the pieces. Returns 0 or the errno of pread(2).
+/// the pieces. Returns 0, the errno of pread(2), or where the bounds end it EFBIG or ETIME.
 template <typename F>
-int for_each_line_of(int fd, std::string& room, F line);
+int for_each_line_of(int fd, std::string& room, F line, const ReadBounds& bounds = {});
 
 /// The whole content of a file. Any errno of openat(2) or pread(2), or EFBIG.
 Result<std::string> read_file(int dir_fd, const std::string& path);
@@ -98,17 +111,19 @@ int read_stream(int fd, size_t max_bytes, std::string& text);
 Result<std::string> read_link(int dir_fd, const std::string& path);
 
 template <typename F>
-int for_each_line_of(int fd, std::string& room, F line) {
-  constexpr size_t kPiece = size_t{64} << 10;
-  if (room.size() < kPiece) room.resize(kPiece);
+int for_each_line_of(int fd, std::string& room, F line, const ReadBounds& bounds) {
+  if (room.size() < kTablePiece) room.resize(kTablePiece);
   LineCutter cutter;
-  for (size_t offset = 0;;) {
+  const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
+  for (size_t offset = 0; offset < bounds.bytes;) {
+    if (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin >= bounds.cpu_us) return ETIME;
     const ssize_t n = read_piece(fd, room.data(), room.size(), offset);
     if (n < 0) return errno;
     if (n == 0) return 0;
     cutter.feed(std::string_view(room.data(), static_cast<size_t>(n)), line);
     offset += static_cast<size_t>(n);
   }
+  return EFBIG;
 }
 
 }  // namespace vprocfs

@@ -15,6 +15,8 @@ namespace {
 
 /// A container may have mounts at any number of longer paths.
 constexpr size_t kMaxPath = 255;
+/// Whether one is covered is looked up for every directory above it.
+constexpr size_t kMaxDead = 1024;
 
 bool is_place_of_files(std::string_view path) {
   if (path.size() > kMaxPath) return false;
@@ -45,7 +47,7 @@ class Count {
     const bool ours = is_ours(*mount, identity_);
     if (!ours && !is_lxcfs(*mount, identity_)) return;
     if (live_.count(mount->device) == 0) {
-      dead_.emplace_back(mount->id, mount->path);
+      if (dead_.size() < kMaxDead) dead_.emplace_back(mount->id, mount->path);
     } else {
       ++(ours ? out_.ours : out_.lxcfs);
     }
@@ -111,13 +113,14 @@ std::optional<Devices> live_devices(int procfs_fd, const MountIdentity& identity
 }
 
 std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity& identity,
-                                     const Devices& live) {
+                                     const Devices& live, uint64_t cpu_us) {
   const auto file = open_file(procfs_fd, std::to_string(pid) + "/mountinfo");
   if (!file) return std::nullopt;
   Count count(identity, live);
   std::string room;
   const auto take = [&](auto line) { count.take(line); };
-  if (for_each_line_of(file.value().get(), room, take) != 0) return std::nullopt;
+  const ReadBounds bounds{SIZE_MAX, cpu_us};
+  if (for_each_line_of(file.value().get(), room, take, bounds) != 0) return std::nullopt;
   return count.result();
 }
 

@@ -28,10 +28,10 @@ constexpr size_t kFdsPerContainer = 18;
 // How often a container's mounts are counted again, and of how many containers in one survey.
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
-// How long one survey may count mounts. A container's are not counted again for so many times the
-// time that it took.
+// How long one survey may count mounts, and the CPU time for those of one container, which are not
+// known if they take more. One piece of a mount table may take longer than both.
 constexpr uint64_t kMountsWithinUs = 250'000;
-constexpr uint64_t kMountsRestFactor = 200;
+constexpr uint64_t kTableCpuUs = 100'000;
 // The latest kills, which a container that is found later may be the owner of.
 constexpr size_t kMaxKills = 1024;
 // Beyond this number, only containers that still exist have their kills remembered.
@@ -259,21 +259,27 @@ bool Surveyor::take_moves(Member& member) {
 }
 
 void Surveyor::count_mounts(uint64_t now_us) {
-  size_t counted = 0;
-  std::optional<Devices> live;
+  const uint64_t begin = monotonic_us();
+  tables_.begin(now_us);
+  for (const auto& [id, member] : members_) {
+    tables_.add(member->description.tenant_identity.pid_namespace, id,
+                now_us >= member->mounts_next_us);
+  }
   const MountIdentity identity{sources_.fs_type, sources_.source};
-  const uint64_t until = boottime_us() + kMountsWithinUs;
-  for (auto& [id, member] : members_) {
-    const uint64_t begin = boottime_us();
-    const bool due = now_us >= member->mounts_next_us;
-    if (!due || counted >= kMountsAtOnce || begin >= until) continue;
-    if (counted++ == 0) live = live_devices(sources_.procfs_fd, identity);
+  std::optional<Devices> live;
+  uint64_t now = begin;
+  for (size_t counted = 0; counted < kMountsAtOnce && now < begin + kMountsWithinUs; ++counted) {
+    const auto id = tables_.next();
+    if (!id) return;
+    if (!live) live = live_devices(sources_.procfs_fd, identity);
     if (!live) return;
-    member->mounts = mounted_files(sources_.procfs_fd, member->description.init, identity, *live);
-    // A container may have any number of mounts: the longer they take, the later they are counted
-    // again.
-    const uint64_t took = boottime_us() - begin;
-    member->mounts_next_us = now_us + std::max(kMountsAgeUs, took * kMountsRestFactor);
+    const uint64_t before = monotonic_us();
+    Member& member = *members_.at(*id);
+    member.mounts =
+        mounted_files(sources_.procfs_fd, member.description.init, identity, *live, kTableCpuUs);
+    member.mounts_next_us = now_us + kMountsAgeUs;
+    now = monotonic_us();
+    tables_.charge(now - before);
   }
 }
 
@@ -332,6 +338,7 @@ Survey Surveyor::take() {
   for (const auto& [id, member] : members_) {
     SurveyRow& row = out.rows.emplace_back();
     row.id = id;
+    row.tenant = member->description.tenant;
     row.cgroup = member->description.cgroup;
     row.tenant_cgroup = member->description.tenant_cgroup;
     row.init = member->description.init;

@@ -16,13 +16,14 @@
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
 #include "survey/figures.h"
+#include "survey/table_turns.h"
 #include "survey/totals.h"
 
 namespace vprocfs {
 
 /// One container in a survey.
 struct SurveyRow {
-  ContainerId id;
+  ContainerId id, tenant;
   std::string cgroup;
   std::string tenant_cgroup;
   pid_t init = 0;
@@ -100,6 +101,7 @@ class Surveyor {
   std::string counters_text_;  ///< as the file has it; empty: not written yet
   std::map<ContainerId, std::unique_ptr<Member>> members_;
   std::atomic<size_t> open_count_ = 0;
+  TableTurns tables_;
 };
 
 }  // namespace vprocfs

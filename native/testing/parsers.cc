@@ -83,7 +83,7 @@ Result<Mounted> mounted_of(const std::string& dir, const std::string& type,
   if (!proc) return proc.error();
   const MountIdentity identity{type, source};
   const int fd = proc.value().get();
-  return mounted_files(fd, 1, identity, live_devices(fd, identity).value_or(Devices()))
+  return mounted_files(fd, 1, identity, live_devices(fd, identity).value_or(Devices()), UINT64_MAX)
       .value_or(Mounted());
 }
 

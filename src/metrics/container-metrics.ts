@@ -198,7 +198,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "mounted_files",
-    help: "Files in the container of a vprocfs that is mounted on the host; counted at most once a minute",
+    help: "Files in the container of a vprocfs that is mounted on the host; counted at most once a minute; absent if its mount table takes too long to read",
     kind: "gauge",
     figures: [["mountedFiles"]],
   },

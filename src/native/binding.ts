@@ -5,6 +5,8 @@ import type { NativeSession, SessionOptions } from "./session.js";
 /** A container in a survey. */
 export interface SurveyedContainer {
   readonly id: string;
+  /** See ContainerIdentity. */
+  readonly tenant: string;
   readonly name: string;
   readonly runtime: string;
   readonly cgroup: string;

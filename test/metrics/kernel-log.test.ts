@@ -100,6 +100,16 @@ describe("countMounted", () => {
     expect(counted(below, "0:5", "0:4")).toEqual({ ours: 1, lxcfs: 1, dead: 3 });
   });
 
+  it("looks at no more dead ones than a container of ours can have", () => {
+    const forged = Array.from(
+      { length: 2000 },
+      (_, place) =>
+        `${place + 10} 2 0:5 /x /proc/${"x/".repeat(100)}${place} ro - fuse.lxcfs vprocfs ro`,
+    );
+    const told = { ours: 3, lxcfs: 1, dead: 1024 };
+    expect(counted(`${mountinfo}\n${forged.join("\n")}`, "0:3", "0:4")).toEqual(told);
+  });
+
   it("does not count the dead that cannot be read because anything else covers them", () => {
     const dead = (...covers: string[]): number =>
       counted([mountinfo, ...covers].join("\n"), "0:8", "0:9").dead;

@@ -12,7 +12,7 @@ const FIGURES = CONTAINER_METRICS.flatMap(({ figures }) => figures.map(([figure]
 export function surveyed(id: string, name = `name-${id}`): Surveyed {
   const figures = new Map(FIGURES.map((figure, index) => [figure, index + 1] as const));
   const place = { runtime: "lxc", cgroup: `/lxc/${name}`, init: 7, lastVictim: "" };
-  return { id, name, ...place, figures };
+  return { id, tenant: id, name, ...place, figures };
 }
 
 export function containersOf(containers: readonly Surveyed[]): Containers {
