@@ -55,38 +55,83 @@ export function readMounts(path = "/proc/self/mountinfo"): Mount[] {
   return parseMountinfo(readFileSync(path, "utf8"));
 }
 
-const PIECE = 65_536;
+/**
+ * What is read of a container's table at once. For each line the kernel walks through all mounts below that one,
+ * so any number of bytes may take any time.
+ */
+const PIECE = 4096;
 /** Lines that are kept: a container may have any number of mounts. */
 const MAX_ENTRIES = 16_384;
 const LONGEST_LINE = 65_536;
 
-/**
- * The mounts of another process at or below /proc and /sys, and at /dev/kmsg. Its table may have any size;
- * RangeError is thrown if it has more than `maxBytes`, and errors of reading it are thrown too.
- */
-export function readKernelTreeMounts(path: string, maxBytes = Number.POSITIVE_INFINITY): Mount[] {
-  const fd = openSync(path, "r");
-  try {
-    const piece = Buffer.alloc(PIECE);
-    const kept: string[] = [];
-    let begun = "";
-    let bytes = 0;
-    for (let size = readSync(fd, piece); size > 0; size = readSync(fd, piece)) {
-      bytes += size;
-      if (bytes > maxBytes) {
-        throw new RangeError(`${path} is too long`);
-      }
-      const lines = (begun + piece.toString("latin1", 0, size)).split("\n");
-      begun = (lines.pop() ?? "").slice(0, LONGEST_LINE);
-      for (const line of lines) {
-        if (kept.length < MAX_ENTRIES && / \/(?:(?:proc|sys)[/ ]|dev\/kmsg )/.test(line)) {
-          kept.push(Buffer.from(line.slice(0, LONGEST_LINE), "latin1").toString());
+/** How far the mount tables of containers are read. */
+export interface TableBounds {
+  /** How long one table may take, ms; a piece of it may take longer. */
+  readonly tableMs: number;
+  /** The same for all tables of one tenant. */
+  readonly tenantMs: number;
+  /** The same for all tables. */
+  readonly allMs?: number;
+  readonly maxBytes?: number;
+}
+
+/** Reads mount tables of containers, which may be of any size. */
+export class ContainerTables {
+  readonly #bounds: TableBounds;
+  readonly #now: () => number;
+  readonly #tookMs = new Map<string, number>();
+  #allTookMs = 0;
+
+  constructor(bounds: TableBounds, now: () => number = () => performance.now()) {
+    this.#bounds = bounds;
+    this.#now = now;
+  }
+
+  /**
+   * The mounts of a process at or below /proc and /sys, and at /dev/kmsg. RangeError: the table is beyond the
+   * bounds. Errors of reading it are thrown too.
+   */
+  kernelTreeMounts(tenant: string, path: string): Mount[] {
+    const { tableMs, tenantMs, allMs = Number.POSITIVE_INFINITY } = this.#bounds;
+    const tookMs = this.#tookMs.get(tenant) ?? 0;
+    const begin = this.#now();
+    const withinMs = Math.min(tableMs, tenantMs - tookMs, allMs - this.#allTookMs);
+    try {
+      return this.#read(path, begin + withinMs);
+    } finally {
+      const took = this.#now() - begin;
+      this.#tookMs.set(tenant, tookMs + took);
+      this.#allTookMs += took;
+    }
+  }
+
+  #read(path: string, untilMs: number): Mount[] {
+    const { maxBytes = Number.POSITIVE_INFINITY } = this.#bounds;
+    const fd = openSync(path, "r");
+    try {
+      const piece = Buffer.alloc(PIECE);
+      const kept: string[] = [];
+      let begun = "";
+      for (let bytes = 0; ; ) {
+        if (bytes > maxBytes || this.#now() >= untilMs) {
+          throw new RangeError(`${path} is too long`);
+        }
+        const size = readSync(fd, piece);
+        if (size === 0) {
+          return parseMountinfo(kept.join("\n"));
+        }
+        bytes += size;
+        const lines = (begun + piece.toString("latin1", 0, size)).split("\n");
+        begun = (lines.pop() ?? "").slice(0, LONGEST_LINE);
+        for (const line of lines) {
+          if (kept.length < MAX_ENTRIES && / \/(?:(?:proc|sys)[/ ]|dev\/kmsg )/.test(line)) {
+            kept.push(Buffer.from(line.slice(0, LONGEST_LINE), "latin1").toString());
+          }
         }
       }
+    } finally {
+      closeSync(fd);
     }
-    return parseMountinfo(kept.join("\n"));
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -7,13 +7,13 @@ import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
 import { type AskStatus, askOnce } from "../keeper-status.js";
 import { type Figures, type Surveyed, Surveys } from "../metrics/survey.js";
-import { mountAt } from "../mountinfo.js";
+import { ContainerTables, mountAt } from "../mountinfo.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
 import { requireRoot } from "../root.js";
 import { counted, printable, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
-import { checkContainer, readExclusion } from "../tools/container-checks.js";
+import { checkContainer, readExclusion, TABLE_BOUNDS } from "../tools/container-checks.js";
 import { checkCallFiles, checkDaemon } from "../tools/daemon-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
 import { checkHost, checkSurvey } from "../tools/host-checks.js";
@@ -110,6 +110,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     paths: [...binding.views().map(({ path }) => path), ...(hasLogs ? LOG_FILES : [])],
     later: await laterFigures(surveys, containers),
     hostMeminfo,
+    tables: new ContainerTables(TABLE_BOUNDS),
   };
   const findings = [
     ...(selected === undefined ? checkHost(survey, binding.nodeMemory(), all, config, flags) : []),

@@ -3,7 +3,7 @@
 // already, that process waits for it and cannot be frozen, and the suspend fails after 20 s. So containers
 // are frozen first, while the worker still answers.
 
-import { readKernelTreeMounts, readMounts } from "../mountinfo.js";
+import { ContainerTables, readMounts } from "../mountinfo.js";
 import { type Identity, isOurs } from "../mountpoint.js";
 import type { ContainerIdentity } from "../native/binding.js";
 import {
@@ -27,13 +27,17 @@ export interface Prepared {
   readonly late: readonly string[];
 }
 
-/** A tenant with a longer mount table, or with more containers, is frozen without reading its mount tables. */
-const MAX_TABLE_BYTES = 4 << 20;
+/** A tenant whose mount tables are beyond this, or that has more containers, is frozen without reading them. */
+const TABLE_BOUNDS = { tableMs: 100, tenantMs: 100, allMs: 1000, maxBytes: 4 << 20 } as const;
 const MAX_TABLES = 32;
 
-function hasOurs({ init }: ContainerIdentity, identity: Identity): boolean {
+function hasOurs(
+  { init, tenant }: ContainerIdentity,
+  identity: Identity,
+  tables: ContainerTables,
+): boolean {
   try {
-    const mounts = readKernelTreeMounts(`/proc/${init}/mountinfo`, MAX_TABLE_BYTES);
+    const mounts = tables.kernelTreeMounts(tenant, `/proc/${init}/mountinfo`);
     return mounts.some((mount) => isOurs(mount, identity));
   } catch (error) {
     return error instanceof RangeError; // else it has ended
@@ -48,6 +52,7 @@ function outermost(
   containers: readonly ContainerIdentity[],
   identity: Identity,
 ): ContainerIdentity[] {
+  const tables = new ContainerTables(TABLE_BOUNDS);
   const tenants = new Map<string, ContainerIdentity[]>();
   for (const one of containers) {
     tenants.set(one.tenant, [...(tenants.get(one.tenant) ?? []), one]);
@@ -56,8 +61,8 @@ function outermost(
     const all = tenants.get(outer.id) ?? [];
     return (
       all.length > MAX_TABLES ||
-      hasOurs(outer, identity) ||
-      all.some((one) => one !== outer && hasOurs(one, identity))
+      hasOurs(outer, identity, tables) ||
+      all.some((one) => one !== outer && hasOurs(one, identity, tables))
     );
   });
 }

@@ -2,7 +2,7 @@ import type { ExclusionReason } from "../attach/selection.js";
 import type { Config } from "../config.js";
 import { messageOf } from "../errors.js";
 import type { Figures, Surveyed } from "../metrics/survey.js";
-import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
+import { type ContainerTables, type Mount, mountAt } from "../mountinfo.js";
 import { isLxcfs, isOurs } from "../mountpoint.js";
 import { type Finding, Findings } from "./findings.js";
 import { checkFigures, type Inside } from "./inside.js";
@@ -29,7 +29,11 @@ export interface ContainerInputs {
   readonly later: ReadonlyMap<string, Figures>;
   /** /proc/meminfo of the host itself. */
   readonly hostMeminfo: string;
+  readonly tables: ContainerTables;
 }
+
+/** How long mount tables of containers may take. */
+export const TABLE_BOUNDS = { tableMs: 1000, tenantMs: 2000 } as const;
 
 /** Why the watcher leaves containers alone, and a finding where that cannot be read, because something is short. */
 export function readExclusion(read: () => ExclusionReason): {
@@ -45,10 +49,21 @@ export function readExclusion(read: () => ExclusionReason): {
   }
 }
 
-function mountsOf(init: number): Mount[] | undefined {
+/** Undefined: they cannot be read, because the container has ended or as a finding says. */
+function mountsOf(
+  { init, tenant }: Surveyed,
+  tables: ContainerTables,
+  findings: Findings,
+): Mount[] | undefined {
   try {
-    return readKernelTreeMounts(`/proc/${init}/mountinfo`);
-  } catch {
+    return tables.kernelTreeMounts(tenant, `/proc/${init}/mountinfo`);
+  } catch (error) {
+    if (error instanceof RangeError) {
+      findings.add(
+        "warning",
+        "not checked what is mounted in it: reading its mount table, or those of the outermost container around it, takes too long",
+      );
+    }
     return undefined;
   }
 }
@@ -181,9 +196,9 @@ export async function checkContainer(
   container: Surveyed,
   inputs: ContainerInputs,
 ): Promise<Finding[]> {
-  const { id, name, init } = container;
+  const { id, name } = container;
   const findings = new Findings(name, id);
-  const mounts = mountsOf(init);
+  const mounts = mountsOf(container, inputs.tables, findings);
   if (mounts !== undefined) {
     const mounted = sortMounts(mounts, inputs.paths, inputs);
     const { inside, flags, hostMeminfo } = inputs;

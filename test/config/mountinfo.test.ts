@@ -2,7 +2,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { mountAt, parseMountinfo, readKernelTreeMounts, readMounts } from "../../src/mountinfo.js";
+import {
+  ContainerTables,
+  mountAt,
+  parseMountinfo,
+  readMounts,
+  type TableBounds,
+} from "../../src/mountinfo.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
 
@@ -68,16 +74,42 @@ describe("mountAt", () => {
   });
 });
 
-describe("readKernelTreeMounts", () => {
-  it("keeps what is at or below /proc and /sys, across the pieces that it reads", () => {
+describe("ContainerTables", () => {
+  const table = (text: string): string => {
     const path = join(temporaryDirectory(testScope(), "mounts"), "mountinfo");
+    writeFileSync(path, text);
+    return path;
+  };
+
+  it("keep what is at or below /proc and /sys, across the pieces that they read", () => {
     const other = `80 23 0:70 / /srv/proc/${"x".repeat(3000)} rw - tmpfs none rw\n`;
     const text = LINES + other.repeat(200) + LINES.repeat(100) + other.repeat(50);
-    writeFileSync(path, text);
     const inKernelTrees = parseMountinfo(text).filter(({ mountpoint }) =>
       /^\/(?:proc|sys)(?:\/|$)/.test(mountpoint),
     );
     expect(inKernelTrees).toHaveLength(303);
-    expect(readKernelTreeMounts(path)).toEqual(inKernelTrees);
+    const tables = new ContainerTables({ tableMs: 60_000, tenantMs: 60_000 });
+    expect(tables.kernelTreeMounts("1", table(text))).toEqual(inKernelTrees);
+  });
+
+  it("end where a table is too long, or takes too long", () => {
+    let now = 0;
+    // It has 16 pieces, for each of which a ms passes.
+    const tables = (bounds: Partial<TableBounds>): ContainerTables =>
+      new ContainerTables({ tableMs: 100, tenantMs: 100, ...bounds }, () => (now += 1));
+    const path = table(LINES.repeat(200));
+    const take = (bounded: ContainerTables, tenant = "1") =>
+      bounded.kernelTreeMounts(tenant, path).length;
+    expect(take(tables({}))).toBe(600);
+    expect(take(tables({ maxBytes: 1 << 20 }))).toBe(600);
+    expect(() => take(tables({ maxBytes: 1 << 15 }))).toThrow(RangeError);
+    expect(() => take(tables({ tableMs: 10 }))).toThrow(RangeError);
+    const ofTenant = tables({ tenantMs: 30 });
+    expect(take(ofTenant)).toBe(600);
+    expect(() => take(ofTenant)).toThrow(RangeError);
+    expect(take(ofTenant, "2")).toBe(600);
+    const ofAll = tables({ allMs: 30 });
+    expect(take(ofAll)).toBe(600);
+    expect(() => take(ofAll, "2")).toThrow(RangeError);
   });
 });

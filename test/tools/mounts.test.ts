@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { loadConfig } from "../../src/config-load.js";
-import { parseMountinfo } from "../../src/mountinfo.js";
+import { ContainerTables, parseMountinfo } from "../../src/mountinfo.js";
 import {
   type ContainerInputs,
   checkContainer,
@@ -94,7 +94,15 @@ describe("checkContainer", () => {
     paths: ["proc/vprocfs-test"],
     later: new Map(),
     hostMeminfo: "",
+    tables: new ContainerTables({ tableMs: 60_000, tenantMs: 60_000 }),
   };
+
+  it("says where a mount table takes too long", async () => {
+    const tables = new ContainerTables({ tableMs: 0, tenantMs: 0 });
+    const findings = await checkContainer(container, { ...inputs, tables });
+    const what = expect.stringContaining("takes too long");
+    expect(findings[0]).toMatchObject({ level: "warning", id: "5021", what });
+  });
 
   it("advises a command for this container of this vprocfs, if that serves", async () => {
     const todoOf = async (change: Partial<ContainerInputs>) => {
