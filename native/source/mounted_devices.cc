@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/words.h"
 #include "source/io_parse.h"
 #include "source/mount_table.h"
@@ -16,18 +19,9 @@ namespace {
 
 constexpr uint64_t kEveryUs = 10'000'000;
 constexpr size_t kMaxTableBytes = size_t{256} << 10;
-
-/// The beginning of a file, in whole lines.
-std::string read_some(int dir_fd, const std::string& path) {
-  const auto fd = open_file(dir_fd, path);
-  if (!fd) return {};
-  std::string text(kMaxTableBytes, '\0');
-  const ssize_t n = read_up_to(fd.value().get(), text.data(), text.size(), 0);
-  text.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
-  const size_t end = text.rfind('\n');
-  text.resize(end == std::string::npos ? 0 : end + 1);
-  return text;
-}
+// The CPU time for reading it, and for how many times as long it is left alone then.
+constexpr uint64_t kCpuUs = 5000;
+constexpr uint64_t kRestFactor = 1000;
 
 std::string name_of(DeviceNumber device) {
   return std::to_string(device.major) + ":" + std::to_string(device.minor);
@@ -52,25 +46,36 @@ void MountedDevices::add_with_disk(DeviceNumber device) {
   if (const auto number = parse_device(trim(disk.value()))) add(*number);
 }
 
-const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
-                                                    const std::vector<HostDisk>& disks) {
-  if (taken_ && now_us < taken_us_ + kEveryUs) return devices_;
+void MountedDevices::add_of(const MountEntry& mount, const std::vector<HostDisk>& disks) {
   constexpr std::string_view kDevices = "/dev/";
-  taken_ = true;
-  taken_us_ = now_us;
-  devices_.clear();
-  const std::string text = read_some(procfs_fd_, std::to_string(pid_) + "/mountinfo");
-  const MountTable table = MountTable::parse(text);
-  for (const MountEntry& mount : table.all()) {
-    const auto device = parse_device(mount.device);
-    if (device && device->major != 0) add_with_disk(*device);
-    if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) continue;
-    for (const HostDisk& disk : disks) {
-      if (mount.source.compare(kDevices.size(), std::string::npos, disk.name) == 0) {
-        add_with_disk(disk.device);
-      }
+  const auto device = parse_device(mount.device);
+  if (device && device->major != 0) add_with_disk(*device);
+  if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) return;
+  for (const HostDisk& disk : disks) {
+    if (mount.source.compare(kDevices.size(), std::string::npos, disk.name) == 0) {
+      add_with_disk(disk.device);
     }
   }
+}
+
+const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
+                                                    const std::vector<HostDisk>& disks) {
+  if (now_us < next_us_) return devices_;
+  const std::vector<DeviceNumber> before = std::move(devices_);
+  devices_.clear();
+  const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
+  if (const auto file = open_file(procfs_fd_, std::to_string(pid_) + "/mountinfo")) {
+    std::string room;
+    const auto take = [&](std::string_view line) {
+      if (const auto mount = parse_mount(line)) add_of(*mount, disks);
+    };
+    const ReadBounds bounds{kMaxTableBytes, kCpuUs};
+    // What was found before may be in the part that was not read.
+    if (for_each_line_of(file.value().get(), room, take, bounds) == ETIME) {
+      for (const DeviceNumber device : before) add(device);
+    }
+  }
+  next_us_ = now_us + std::max(kEveryUs, (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin) * kRestFactor);
   return devices_;
 }
 

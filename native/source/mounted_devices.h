@@ -7,14 +7,15 @@
 
 #include "facts/host.h"
 #include "facts/io.h"
+#include "source/mount_table.h"
 
 namespace vprocfs {
 
 /// The block devices that a process's file systems lie on, as its mount table tells them. Not
 /// thread-safe.
 ///
-/// The table is the container's to fill: no more than its first 256 KiB are read, and not more
-/// often than every ten seconds.
+/// The table is the container's to fill: no more than its first 256 KiB are read, with a few
+/// ms of CPU time, and not more often than every ten seconds, or less often if that takes long.
 class MountedDevices {
  public:
   /// Borrows both descriptors, of a procfs and a sysfs.
@@ -28,11 +29,11 @@ class MountedDevices {
  private:
   void add(DeviceNumber device);
   void add_with_disk(DeviceNumber device);
+  void add_of(const MountEntry& mount, const std::vector<HostDisk>& disks);
 
   int procfs_fd_, sysfs_fd_;
   pid_t pid_;
-  uint64_t taken_us_ = 0;
-  bool taken_ = false;
+  uint64_t next_us_ = 0;  ///< when the table is read again
   std::vector<DeviceNumber> devices_;
 };
 
