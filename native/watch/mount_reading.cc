@@ -16,11 +16,12 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kPiece = size_t{64} << 10;
 /// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
 constexpr uint64_t kMinRestUs = 10000;
-/// A tenant's next reading begins after so many times the time that the last one took.
+/// A tenant's next reading begins after so many times the CPU time that the last one took. One that
+/// has taken long also rests after each piece.
 constexpr uint64_t kRestFactor = 9;
+constexpr uint64_t kLongUs = 50000;
 
 /// Whether a line of mountinfo is about a mount on or below proc or sysfs.
 bool matters(std::string_view line) {
@@ -37,8 +38,9 @@ void NamespaceWatch::Reading::feed(std::string_view piece) {
   });
 }
 
-uint64_t NamespaceWatch::next_due() const {
+uint64_t NamespaceWatch::next_due(const std::vector<std::unique_ptr<Reading>>& readings) const {
   uint64_t soonest = UINT64_MAX;
+  for (const auto& reading : readings) soonest = std::min(soonest, reading->not_before);
   if (dirty_ == 0) return soonest;
   for (const auto& [key, known] : known_) {
     if (!known.dirty) continue;
@@ -75,10 +77,23 @@ void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, 
   }
 }
 
+/// Drops the readings of forgotten namespaces, which they would keep alive while they rest.
+void NamespaceWatch::drop_ended(std::vector<std::unique_ptr<Reading>>& readings) {
+  const auto is_past = [this](const std::unique_ptr<Reading>& reading) {
+    const auto it = known_.find(reading->key);
+    if (it != known_.end() && it->second.serial == reading->serial) return false;
+    closing_.push_back(std::move(reading->mounts));
+    give_back(*reading);
+    return true;
+  };
+  readings.erase(std::remove_if(readings.begin(), readings.end(), is_past), readings.end());
+}
+
 /// Waits until there is something to read. False: stop() was called.
 bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& readings) {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    drop_ended(readings);
     // Not under the lock: closing the last descriptor of a namespace removes its mounts, perhaps
     // many.
     if (!closing_.empty()) {
@@ -90,10 +105,11 @@ bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& reading
       // A stop that came while the lock was free is not announced again.
       continue;
     }
-    begin_due(readings, monotonic_us());
-    if (!readings.empty()) return true;
-    const uint64_t due = next_due();
     const uint64_t now = monotonic_us();
+    begin_due(readings, now);
+    const auto is_ready = [now](const auto& reading) { return reading->not_before <= now; };
+    if (std::any_of(readings.begin(), readings.end(), is_ready)) return true;
+    const uint64_t due = next_due(readings);
     if (due == UINT64_MAX) {
       due_.wait(lock);
     } else if (due > now) {
@@ -103,12 +119,14 @@ bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& reading
   return false;
 }
 
-/// The reading of the tenant on which the least was spent.
+/// The reading of the tenant on which the least was spent, of those that do not rest.
 size_t NamespaceWatch::choose(const std::vector<std::unique_ptr<Reading>>& readings) const {
   const std::lock_guard lock(mutex_);
   size_t best = 0;
   uint64_t least = UINT64_MAX;
+  const uint64_t now = monotonic_us();
   for (size_t i = 0; i < readings.size(); ++i) {
+    if (readings[i]->not_before > now) continue;
     const auto use = uses_.find(readings[i]->tenant);
     const uint64_t spent = use == uses_.end() ? 0 : use->second.spent_us;
     if (spent >= least) continue;
@@ -118,15 +136,20 @@ size_t NamespaceWatch::choose(const std::vector<std::unique_ptr<Reading>>& readi
   return best;
 }
 
+/// Has the tenant rest, and read the next one then.
+void NamespaceWatch::give_back(const Reading& reading) {
+  const auto use = uses_.find(reading.tenant);
+  if (use == uses_.end()) return;
+  use->second.reading = false;
+  use->second.not_before =
+      std::max(reading.not_before, monotonic_us() + kRestFactor * reading.owed_us);
+  if (use->second.count == 0) uses_.erase(use);
+}
+
 void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
   const std::lock_guard lock(mutex_);
   const uint64_t now = monotonic_us();
-  const auto use = uses_.find(reading.tenant);
-  if (use != uses_.end()) {
-    use->second.reading = false;
-    use->second.not_before = now + kRestFactor * reading.took_us;
-    if (use->second.count == 0) uses_.erase(use);
-  }
+  give_back(reading);
   const auto it = known_.find(reading.key);
   if (it == known_.end() || it->second.serial != reading.serial) return;
   Known& known = it->second;
@@ -145,16 +168,20 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
 /// A container may have any number of mounts: they are read piece by piece, and those of others in
 /// between.
 void NamespaceWatch::read_loop() {
-  std::string room(kPiece, '\0');
+  std::string room(kTablePiece, '\0');
   std::vector<std::unique_ptr<Reading>> readings;
   while (wait_for_due(readings)) {
     const size_t at = choose(readings);
     Reading& reading = *readings[at];
-    const uint64_t begun = monotonic_us();
+    const uint64_t begun = clock_us(CLOCK_THREAD_CPUTIME_ID);
     const ssize_t n = read_piece(reading.mounts.get(), room.data(), room.size(), reading.offset);
     if (n > 0) reading.feed(std::string_view(room.data(), static_cast<size_t>(n)));
-    const uint64_t took = monotonic_us() - begun;
+    const uint64_t took = clock_us(CLOCK_THREAD_CPUTIME_ID) - begun;
     reading.took_us += took;
+    reading.owed_us += took;
+    if (n > 0 && reading.took_us >= kLongUs) {
+      reading.not_before = monotonic_us() + kRestFactor * std::exchange(reading.owed_us, 0);
+    }
     {
       const std::lock_guard lock(mutex_);
       const auto use = uses_.find(reading.tenant);

@@ -112,7 +112,9 @@ class NamespaceWatch {
     uint64_t key = 0, serial = 0, tenant = 0;
     Fd mounts;
     size_t offset = 0;
-    uint64_t took_us = 0;
+    uint64_t took_us = 0;     ///< of CPU time
+    uint64_t owed_us = 0;     ///< the part of it for which the tenant has not rested
+    uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when the next piece may be read
     LineCutter lines;
     uint64_t digest = kFnvSeed;  ///< of those lines of mountinfo that matter
 
@@ -138,7 +140,9 @@ class NamespaceWatch {
   void read_loop();
   bool wait_for_due(std::vector<std::unique_ptr<Reading>>& readings);
   void begin_due(std::vector<std::unique_ptr<Reading>>& readings, uint64_t now);
-  uint64_t next_due() const;
+  uint64_t next_due(const std::vector<std::unique_ptr<Reading>>& readings) const;
+  void drop_ended(std::vector<std::unique_ptr<Reading>>& readings);
+  void give_back(const Reading& reading);
   size_t choose(const std::vector<std::unique_ptr<Reading>>& readings) const;
   void finish(Reading& reading, bool whole, Events& out);
 
