@@ -5,6 +5,8 @@
 //   mounter many MOUNTS COUNT    MOUNTS bind mounts, in each of COUNT mount namespaces
 //   mounter over PATH            such a FUSE file system over a directory of procfs
 //   mounter long BYTES           a mount table of at least so many bytes
+//   mounter pile MOUNTS          at least so many mounts on one point of the container's own
+//                                namespace, so that its mount table takes the kernel very long
 //   mounter pivot                the root of the container itself is such a FUSE file system, below
 //                                which /proc is what it was
 //   mounter churn                mount namespaces that come and go, one program in each
@@ -236,6 +238,44 @@ static void many(int mounts, int count) {
   }
 }
 
+// From <linux/mount.h>, which not every C library can be used together with.
+enum { CLONE_TREE = 0x1, MOVE_DESCRIPTORS = 0x4 | 0x40, WITH_ALL_ABOVE = 0x8000 };
+
+/// Lays mounts, with all that is above them, on top of what is mounted at a path.
+static void lay(int mounts, const char *on) {
+  const int top = open(on, O_PATH | O_CLOEXEC);
+  check(top < 0, on);
+  check(syscall(SYS_move_mount, mounts, "", top, "", MOVE_DESCRIPTORS) != 0, "move_mount");
+  close(top);
+}
+
+static int clone_of(int mount) {
+  const int flags = AT_EMPTY_PATH | WITH_ALL_ABOVE | CLONE_TREE | O_CLOEXEC;
+  const int clone = (int)syscall(SYS_open_tree, mount, "", flags);
+  check(clone < 0, "open_tree");
+  return clone;
+}
+
+static void pile(int mounts) {
+  check(mount("mounter", BASE, "tmpfs", 0, NULL) != 0, "mount tmpfs");
+  make_directory(BASE "/one");
+  make_directory(BASE "/two");
+  check(mount("mounter", BASE "/one", "tmpfs", 0, NULL) != 0, "mount tmpfs");
+  const int one = open(BASE "/one", O_PATH | O_CLOEXEC);
+  check(one < 0, BASE "/one");
+  // Each clone doubles them.
+  for (int made = 1; made < mounts / 2; made *= 2) {
+    const int clone = clone_of(one);
+    lay(clone, BASE "/one");
+    close(clone);
+  }
+  // The table begins with those that were made first: they come on top.
+  const int two = clone_of(one);
+  lay(two, BASE "/two");
+  close(two);
+  lay(one, BASE "/two");
+}
+
 static void make_long(long bytes) {
   char path[4000] = BASE;
   check(mount("mounter", BASE, "tmpfs", 0, NULL) != 0, "mount tmpfs");
@@ -274,12 +314,14 @@ int main(int argc, char **argv) {
     for (;;) pause();
   }
   load_program();
-  check(strcmp(what, "pivot") != 0 && unshare(CLONE_NEWNS) != 0, "unshare");
+  const int is_own = strcmp(what, "pivot") != 0 && strcmp(what, "pile") != 0;
+  check(is_own && unshare(CLONE_NEWNS) != 0, "unshare");
   check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0, "make private");
   // The container may share its /tmp with the host.
   check(mount("mounter", "/tmp", "tmpfs", 0, NULL) != 0, "mount tmpfs");
   make_directory(BASE);
   if (strcmp(what, "hanging") == 0 && argc == 3) hanging(atoi(argv[2]));
+  else if (strcmp(what, "pile") == 0 && argc == 3) pile(atoi(argv[2]));
   else if (strcmp(what, "pivot") == 0) pivot();
   else if (strcmp(what, "over") == 0 && argc == 3) over(argv[2]);
   else if (strcmp(what, "many") == 0 && argc == 4) many(atoi(argv[2]), atoi(argv[3]));
