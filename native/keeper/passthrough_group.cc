@@ -6,6 +6,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "base/fd.h"
 #include "base/write_text.h"
 
@@ -36,13 +38,15 @@ void for_each_root(Act act) {
 
 }  // namespace
 
-void enter_passthrough_group() {
+void enter_passthrough_group(pid_t pid) {
   // One that ends may take the group away in between.
   constexpr int kAttempts = 3;
-  for_each_root([](int root) {
+  char text[16];
+  std::snprintf(text, sizeof(text), "%d", pid);
+  for_each_root([&text](int root) {
     for (int i = 0; i < kAttempts; ++i) {
       ::mkdirat(root, kGroup, 0755);
-      if (write_text(root, kGroupProcs, kOurselves)) return;
+      if (write_text(root, kGroupProcs, text)) return;
     }
     ::unlinkat(root, kGroup, AT_REMOVEDIR);
   });
@@ -54,6 +58,10 @@ void leave_passthrough_group() {
     write_text(root, "cgroup.procs", kOurselves);
     ::unlinkat(root, kGroup, AT_REMOVEDIR);
   });
+}
+
+void remove_passthrough_group() {
+  for_each_root([](int root) { ::unlinkat(root, kGroup, AT_REMOVEDIR); });
 }
 
 }  // namespace vprocfs

@@ -127,6 +127,7 @@ void Supervisor::on_timers(uint64_t now) {
   }
   if (reap_at_ms_ != 0 && now >= reap_at_ms_) reap();
   abandon_undying(now);
+  move_out_undying(now);
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
   if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {
@@ -256,6 +257,8 @@ int Supervisor::run() {
     note();
   }
   reap();
+  // The last of them may have had a little less time to end than others.
+  move_out_undying(monotonic_ms() + kUndyingMs / 2);
   if (options_.socket != nullptr) ::unlink(options_.socket);
   if (leaving_ && store_.flush()) return 0;
   if (leaving_ && store_.has_mounts()) {

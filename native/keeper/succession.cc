@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "keeper/log.h"
+#include "keeper/passthrough_group.h"
 #include "keeper/proc.h"
 #include "keeper/supervisor.h"
 
@@ -135,6 +136,18 @@ void Supervisor::abandon_undying(uint64_t now) {
   }
 }
 
+/// The service manager would kill it too once we end, and wait for minutes for its end before it
+/// starts the next keeper.
+void Supervisor::move_out_undying(uint64_t now) {
+  const auto move = [now](Worker& worker) {
+    if (worker.moved_out || !worker.undying(now)) return;
+    worker.moved_out = true;
+    enter_passthrough_group(worker.pid);
+  };
+  for (Worker* worker : {&current_, &next_}) move(*worker);
+  for (Worker& worker : retired_) move(worker);
+}
+
 void Supervisor::promote(uint64_t now) {
   current_ = std::move(next_);
   next_ = Worker{};
@@ -197,6 +210,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
 void Supervisor::on_child(int pid, int status) {
   for (Worker& worker : retired_) {
     if (pid == worker.pid) {
+      if (worker.moved_out) remove_passthrough_group();
       worker = Worker{};
       return;
     }

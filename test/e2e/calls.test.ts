@@ -29,10 +29,11 @@ import {
   asService,
   CALLS,
   type Caller,
+  emptyRestGroups,
   type Kind,
   LIMITS,
   MIB,
-  SERVICE_ROOTS,
+  REST_GROUP,
   SYSLOG,
   serviceProcesses,
   startCaller,
@@ -770,21 +771,6 @@ describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-crea
     expect(await container.output(["busybox", "free", "-m"])).toMatch(/^Mem: +256 /m);
   });
 });
-
-/** Where what stays behind is. */
-const REST_GROUP = "vprocfs-rest";
-const REST_GROUPS = SERVICE_ROOTS.map((root) => join(root, REST_GROUP));
-
-/** Without processes; others may be in those of another vprocfs. */
-function emptyRestGroups(): string[] {
-  return REST_GROUPS.filter((path) => {
-    try {
-      return readFileSync(join(path, "cgroup.procs"), "utf8") === "";
-    } catch {
-      return false;
-    }
-  });
-}
 
 /** What the descriptors of a process lead to; none of one that has ended. */
 function openFilesOf(pid: number): string[] {

@@ -1,6 +1,6 @@
 // Keepers end, and others go on with what the service manager kept for them.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
@@ -8,17 +8,26 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { polledMountpointOf } from "../../src/polled.js";
+import { asService, emptyRestGroups, serviceProcesses } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
 import { outputSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { inLong, itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { Storm, type StormResult, stopped } from "./never-down-support.js";
+import {
+  FREEZER,
+  makeFreezer,
+  Storm,
+  type StormResult,
+  stopped,
+  workersOf,
+} from "./never-down-support.js";
 
 /** SIGRTMIN: end for the next keeper to go on. */
 const LEAVE = 34;
@@ -205,6 +214,25 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     await until("the manager has it", () => managed.stored.length === KEPT.length + 3);
     const polled = managed.events.filter((line) => line.endsWith(" fuse-1-0"));
     expect(polled.map((line) => line.split(" ")[0])).toEqual(["stored", "removed", "stored"]);
+  });
+
+  it.runIf(existsSync(FREEZER))("leaves no worker behind that its manager waits for", async () => {
+    const scope = testScope();
+    const managed = await Managed.start(scope, []);
+    const { keeperPid, workerPid } = await managed.serving();
+    const service = testName("service");
+    asService(scope, service, [keeperPid, ...workersOf(keeperPid)]);
+    const freezer = makeFreezer(scope, join(FREEZER, testName("nd")));
+    freezer.freeze(workerPid);
+    managed.tell("restart");
+    await until("it has left", () => managed.events.some((line) => line.startsWith("ended ")));
+    expect(existsSync(`/proc/${workerPid}`)).toBe(true);
+    expect(serviceProcesses(service)).not.toContain(workerPid);
+    freezer.thaw();
+    await managed.serving(keeperPid);
+    for (const group of emptyRestGroups()) {
+      rmdirSync(group);
+    }
   });
 
   it("mounts anew when the mount that was kept has gone", async () => {

@@ -195,6 +195,8 @@ export class Storm {
   }
 }
 
+export const FREEZER = "/sys/fs/cgroup/freezer";
+
 /** A cgroup whose processes stand still, and cannot even be killed (v1 only). */
 export function makeFreezer(scope: Scope, path: string) {
   const write = (file: string, text: string) => writeFileSync(join(path, file), text);

@@ -20,6 +20,7 @@ import { errnoOf } from "../../src/errors.js";
 import { askFigures } from "../../src/figures.js";
 import { socketOf } from "../../src/keeper.js";
 import { stoppedProcess } from "../../src/processes.js";
+import { asService, emptyRestGroups, serviceProcesses } from "../support/calls.js";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { background, haveProgram, output, outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
@@ -31,6 +32,7 @@ import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import {
+  FREEZER,
   makeFreezer,
   servingAfter,
   standbyOf,
@@ -47,7 +49,6 @@ function graceMs(daemon: Daemon): number {
 }
 
 const PATIENCE_MS = 3_000;
-const FREEZER = "/sys/fs/cgroup/freezer";
 
 /** How often a process has slept. */
 function sleepsOf(pid: number): number {
@@ -114,13 +115,18 @@ describeLive("a worker in trouble", [], () => {
     const daemon = await Daemon.start(scope);
     const freezer = makeFreezer(scope, join(FREEZER, testName("nd")));
     const { workerPid, generation } = await statusOf(daemon);
+    const service = testName("service");
+    asService(scope, service, daemon.processes);
     freezer.freeze(workerPid);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
     expect(read.ms).toBeLessThan(WATCHDOG_MS + 1_000 + graceMs(daemon));
     expect((await servingAfter(daemon, generation)).workerPid).not.toBe(workerPid);
+    // A service manager would wait for its end before it starts another keeper.
+    expect(serviceProcesses(service)).not.toContain(workerPid);
     freezer.thaw();
     await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
+    await until("its cgroup is gone", () => emptyRestGroups().length === 0);
     expect((await statusOf(daemon)).restarts).toBe(1);
     await removeCgroup(join(FREEZER, freezer.name));
   });

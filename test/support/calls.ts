@@ -156,6 +156,20 @@ export function serviceProcesses(name: string): number[] {
     .map(Number);
 }
 
+/** Where what stays behind is. */
+export const REST_GROUP = "vprocfs-rest";
+
+/** Those without processes; others may be in those of another vprocfs. */
+export function emptyRestGroups(): string[] {
+  return SERVICE_ROOTS.map((root) => join(root, REST_GROUP)).filter((path) => {
+    try {
+      return readFileSync(join(path, "cgroup.procs"), "utf8") === "";
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** Puts processes into a service's cgroup, as a service manager does. */
 export function asService(scope: Scope, name: string, pids: readonly number[]): void {
   for (const root of SERVICE_ROOTS) {
