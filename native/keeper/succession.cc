@@ -320,8 +320,13 @@ void Supervisor::hedge(uint64_t now) {
   const Worker* slow = awaited();
   if (slow == nullptr || now < hedge_at_ms(*slow)) return;
   Worker& other = slow == &current_ ? next_ : current_;
+  const uint32_t failures = failures_;
   start(other, now);
-  if (!other.alive()) hedge_again_ms_ = now + kMaxBackoffMs;
+  if (other.alive()) return;
+  hedge_again_ms_ = now + kMaxBackoffMs;
+  // Nothing speaks against the slow one, which takes over as soon as it is ready.
+  start_at_ms_ = 0;
+  failures_ = failures;
 }
 
 bool Supervisor::wants_standby() const {

@@ -310,6 +310,36 @@ describeLive("a worker that stands by", [], () => {
     expect(daemon.logs.split(CANNOT_START).length - 1).toBeLessThan(4);
   });
 
+  it("takes over as soon as it is ready where no other can be started meanwhile", async () => {
+    const scope = testScope();
+    const full = Cgroup.create(scope, testName("nd"));
+    const daemon = await Daemon.start(scope);
+    await standbyOf(daemon);
+    const first = await statusOf(daemon);
+    process.kill(first.workerPid, "SIGKILL");
+    const { workerPid, keeperPid, generation } = await servingAfter(daemon, first.generation);
+    const starting = await until("another one starts", () =>
+      workersOf(keeperPid).find((pid) => pid !== workerPid && pid !== first.workerPid),
+    );
+    await stopped(starting);
+    expect((await statusOf(daemon)).standby).toBe("starting");
+    await until("it is trusted", async () => (await statusOf(daemon)).failuresInARow === 0);
+    full.write("pids", "pids.max", 1);
+    full.write("pids", "cgroup.procs", keeperPid);
+    process.kill(workerPid, "SIGKILL");
+    await until("none can be started", () => daemon.logs.includes(CANNOT_START));
+    // Which is no failure of the one that starts.
+    expect((await statusOf(daemon)).failuresInARow).toBe(1);
+    process.kill(starting, "SIGCONT");
+    const now = await until("it is ready", async () => {
+      const status = await statusOf(daemon);
+      return (status.standby === "ready" || status.workerPid === starting) && status;
+    });
+    expect(now.workerPid).toBe(starting);
+    full.write("pids", "pids.max", "max");
+    await servingAfter(daemon, generation);
+  });
+
   it("is not waited for when it stopped while it started", async () => {
     const daemon = await Daemon.start(testScope());
     await standbyOf(daemon);
