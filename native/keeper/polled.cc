@@ -10,15 +10,20 @@ namespace {
 /// Somebody who keeps unmounting it is not to keep us busy.
 constexpr uint64_t kAgainMs = 10000;
 
+/// `again`: it was said before that something is mounted there.
+bool mount_polled(const KeeperOptions& options, bool again, Connection& polled) {
+  if (is_free(polled)) return connect(options, polled);
+  if (!again) {
+    keeper_log(options.log, LogLevel::kWarn, "%s: something is mounted here", polled.mountpoint);
+  }
+  return false;
+}
+
 }  // namespace
 
 bool make_polled(const KeeperOptions& options, Connection& polled) {
   if (polled.mountpoint == nullptr) return false;
-  if (!is_free(polled)) {
-    keeper_log(options.log, LogLevel::kWarn, "%s: something is mounted here", polled.mountpoint);
-  } else if (connect(options, polled)) {
-    return true;
-  }
+  if (mount_polled(options, false, polled)) return true;
   keeper_log(options.log, LogLevel::kWarn,
              "pressure files have no connection of their own: every open by a program that polls "
              "all its files costs an extra request");
@@ -31,17 +36,31 @@ bool Supervisor::wants_polled() const {
   return polled_.made() && current_.serves() && current_.connections < 2;
 }
 
+/// Whether it is to be mounted again, and the worker can be replaced: it and the standby have the
+/// old one. Once there was one the kernel asks for polls nowhere else.
+bool Supervisor::lacks_polled() const {
+  const bool had = polled_.mountpoint != nullptr && connection_.agreed.polled_elsewhere != 0;
+  return had && (!polled_.made() || polled_.ended()) && is_settled();
+}
+
 void Supervisor::look_after_polled(uint64_t now) {
-  if (!polled_.made() || stopping_) return;
+  if (stopping_) return;
   if (wants_polled()) polled_.refuse_some();
-  // Not before the worker can be replaced: it and who stands by have the old one.
-  if (!polled_.ended() || now < polled_again_ms_ || !is_settled()) return;
+  if (!lacks_polled() || now < polled_again_ms_) return;
   polled_again_ms_ = now + kAgainMs;
-  keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted: mounting it again",
-             polled_.mountpoint);
-  forget(polled_, memo_, store_);
-  polled_ = connection_of(options_, Connection::kPolled);
-  if (!make_polled(options_, polled_)) return;
+  const bool again = !polled_.made();
+  if (!again) {
+    keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted: mounting it again",
+               polled_.mountpoint);
+    forget(polled_, memo_, store_);
+    polled_ = connection_of(options_, Connection::kPolled);
+  }
+  if (!mount_polled(options_, again, polled_)) {
+    if (again) return;
+    keeper_log(options_.log, LogLevel::kError,
+               "containers cannot read their pressure files until it can be mounted");
+    return;
+  }
   keep(polled_, options_, memo_, store_);
   current_.connections = 1;
   begin_reload(-1);

@@ -186,6 +186,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);
+  if (lacks_polled()) sooner(polled_again_ms_);
   sooner(client_until_ms_);
   if (stopping_) sooner(waits_for_manager() ? leave_by_ms_ : stop_by_ms_);
   if (store_.pending() || ready_untold_ != nullptr) sooner(now + kStoreAgainMs);

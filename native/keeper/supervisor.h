@@ -119,6 +119,7 @@ class Supervisor {
 
   // polled.cc: the connection of files that are polled
   bool wants_polled() const;
+  bool lacks_polled() const;
   void look_after_polled(uint64_t now);
 
   // control.cc: the control socket

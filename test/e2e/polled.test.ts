@@ -15,7 +15,7 @@ import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { servingAfter, statusOf, stopped } from "./never-down-support.js";
 
 const TRIGGER = "some 1000 2000000";
 const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];
@@ -141,6 +141,24 @@ function polled(): void {
     expect((await statusOf(daemon)).polled).toBe(true);
     await daemon.stop();
     expect(existsSync(second)).toBe(false);
+  });
+
+  it("are mounted again once they can be", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const second = polledMountpointOf(daemon.mountpoint);
+    const { generation, keeperPid } = await statusOf(daemon);
+    // Before it looks, something else is mounted there.
+    await stopped(keeperPid);
+    outputSync(["umount", second]);
+    outputSync(["mount", "-t", "tmpfs", "tmpfs", second]);
+    process.kill(keeperPid, "SIGCONT");
+    await until("it has tried", () => daemon.logs.includes("something is mounted here"));
+    outputSync(["umount", second]);
+    await servingAfter(daemon, generation);
+    expect(mountAt(readMounts(), second)?.fsType).toBe("fuse.lxcfs");
+    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+    expect(daemon.logs.match(/something is mounted here/g)).toHaveLength(1);
   });
 
   it("stay while their keeper executes itself again", async () => {
