@@ -178,16 +178,18 @@ void Store::remove(StoreName name) {
 
 bool Store::flush() {
   if (!pending_) return true;
+  // All removals first: the manager ignores a descriptor that it has under another name already,
+  // and would have none once that name is removed.
   for (Entry& entry : entries_) {
-    if (entry.state == State::kToRemove || entry.state == State::kToReplace) {
-      const NameText text = text_of(entry.name);
-      if (!send_remove(text.text, std::strlen(text.text))) return false;
-      entry.state = entry.state == State::kToReplace ? State::kToSend : State::kFree;
-    }
-    if (entry.state == State::kToSend) {
-      if (!send_put(entry.name, entry.fd)) return false;
-      entry.state = State::kStored;
-    }
+    if (entry.state != State::kToRemove && entry.state != State::kToReplace) continue;
+    const NameText text = text_of(entry.name);
+    if (!send_remove(text.text, std::strlen(text.text))) return false;
+    entry.state = entry.state == State::kToReplace ? State::kToSend : State::kFree;
+  }
+  for (Entry& entry : entries_) {
+    if (entry.state != State::kToSend) continue;
+    if (!send_put(entry.name, entry.fd)) return false;
+    entry.state = State::kStored;
   }
   pending_ = false;
   return true;
