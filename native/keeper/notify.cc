@@ -11,6 +11,15 @@
 #include "base/unix_socket.h"
 
 namespace vprocfs {
+namespace {
+
+/// Whether the supervisor, or the kernel, is only short of something for a moment.
+bool passes(int error) {
+  return error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == EMFILE ||
+         error == ENFILE || error == ETOOMANYREFS;
+}
+
+}  // namespace
 
 bool has_supervisor() { return std::getenv("NOTIFY_SOCKET") != nullptr; }
 
@@ -21,10 +30,10 @@ bool notify_supervisor(const char* text, int fd) {
   if (!address) return true;
   const Fd socket = unix_socket(SOCK_DGRAM);
   if (!socket) return false;
-  if (!address->connect(socket.get())) return true;
+  if (!address->connect(socket.get())) return !passes(errno);
   const ssize_t sent =
       send_with(socket.get(), text, std::strlen(text), &fd, fd >= 0 ? 1 : 0, MSG_DONTWAIT);
-  return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS);
+  return sent >= 0 || !passes(errno);
 }
 
 }  // namespace vprocfs

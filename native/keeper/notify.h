@@ -6,7 +6,8 @@ namespace vprocfs {
 bool has_supervisor();
 
 /// sd_notify(3), with a descriptor if `fd` is one. Never blocks. False if it should be tried again
-/// later, because the supervisor has not read earlier messages. True if there is no supervisor.
+/// later, because the supervisor has not read earlier messages or memory is short. True if there is
+/// no supervisor.
 bool notify_supervisor(const char* text, int fd = -1);
 
 }  // namespace vprocfs

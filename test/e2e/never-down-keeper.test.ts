@@ -1,5 +1,6 @@
 // Keepers end, and others go on with what the service manager kept for them.
 
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createConnection } from "node:net";
@@ -10,7 +11,7 @@ import { errnoOf } from "../../src/errors.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { asService, emptyRestGroups, serviceProcesses } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
-import { outputSync } from "../support/command.js";
+import { haveProgram, outputSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
@@ -220,6 +221,22 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
       ...["removed", "removed", "removed"],
       ...["stored", "stored", "stored"],
     ]);
+  });
+
+  it.runIf(haveProgram("strace"))("tells it again what memory was short for", async () => {
+    const scope = testScope();
+    const managed = await Managed.start(scope, []);
+    const { keeperPid, generation } = await managed.serving();
+    const short = ["-e", "trace=sendmsg", "-e", "inject=sendmsg:error=ENOMEM:when=1..6"];
+    const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...short, "-p", `${keeperPid}`]);
+    scope.defer(() => void tracer.kill("SIGKILL"));
+    await until("it is short", () =>
+      /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
+    );
+    outputSync(["umount", "--lazy", polledMountpointOf(managed.mountpoint)]);
+    await until("a worker has it", async () => (await managed.serving()).generation > generation);
+    await until("the manager has it", () => managed.stored.length === KEPT.length + 3);
+    expect(managed.events.filter((line) => line.startsWith("removed "))).toHaveLength(3);
   });
 
   it.runIf(existsSync(FREEZER))("leaves no worker behind that its manager waits for", async () => {
