@@ -76,7 +76,7 @@ void Supervisor::start_for_reload(uint64_t now) {
 }
 
 bool Supervisor::hurried(const Worker& worker) const {
-  return reloading_ && !reload_retried_ && &worker == &next_;
+  return reloading_ && !reload_retried_ && &worker == &next_ && current_.alive();
 }
 
 bool Supervisor::retry_reload(const char* why, uint64_t now) {

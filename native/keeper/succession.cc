@@ -45,15 +45,20 @@ void Supervisor::remember(const char* what) {
   }
 }
 
+/// Until when a worker may take to get ready that was started at `started_ms`. A machine that is
+/// starved does not get faster by beginning from nothing again.
+uint64_t Supervisor::start_by_ms(uint64_t started_ms) const {
+  const uint64_t usual = std::max<uint64_t>(options_.start_ms, 4 * started_in_ms_);
+  return started_ms + std::min(kMaxStartMs, usual << std::min<uint32_t>(slow_starts_, 10));
+}
+
 void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
   const Inheritance inheritance{connection_.fuse.get(), connection_.state.get(), polled_.fuse.get(),
                                 polled_.state.get()};
   const Start how = current_.serves() ? Start::kBesideAnother : Start::kAwaited;
   if (start_worker(options_, inheritance, how, now, slot)) {
-    // A machine that is starved does not get faster by beginning from nothing again.
-    const uint64_t usual = std::max<uint64_t>(options_.start_ms, 4 * started_in_ms_);
-    slot.deadline_ms = now + std::min(kMaxStartMs, usual << std::min<uint32_t>(slow_starts_, 10));
+    slot.deadline_ms = start_by_ms(now);
     return;
   }
   keeper_log(options_.log, LogLevel::kError, "cannot start a worker: %s", std::strerror(errno));
@@ -284,7 +289,11 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   if (next_.silent(now, options_.watchdog_ms)) discard_standby();
   if (next_.alive() && next_.kill_reason == nullptr) {
     // One that is ready is put first when it takes over.
-    if (next_.state == WorkerState::kStarting) next_.put_first();
+    if (next_.state == WorkerState::kStarting) {
+      next_.put_first();
+      // A reload's had less time, while there was another one to serve.
+      next_.deadline_ms = std::max(next_.deadline_ms, start_by_ms(next_.started_ms));
+    }
     // It becomes the replacement when it is ready, and not before its time.
     keeper_log(options_.log, LogLevel::kWarn,
                "the worker ended (%s), the next one takes over in %llu ms", why,

@@ -74,6 +74,7 @@ class Supervisor {
   void note();
 
   // succession.cc: one worker after the other
+  uint64_t start_by_ms(uint64_t started_ms) const;
   void start(Worker& slot, uint64_t now);
   void activate(Worker& worker, uint64_t now);
   uint64_t activate_by_ms(uint64_t now) const { return now + options_.watchdog_ms; }

@@ -423,6 +423,28 @@ describeLive("a worker that stands by", [], () => {
     expect(await statusOf(daemon)).toMatchObject({ generation: 2, restarts: 0 });
   });
 
+  itLong("has as long as any to start when the one that a reload was to replace ends", async () => {
+    const scope = testScope();
+    const full = Cgroup.create(scope, testName("nd"));
+    const daemon = await Daemon.start(scope, "--standby", "off");
+    const { keeperPid, workerPid, generation } = await statusOf(daemon);
+    process.kill(keeperPid, "SIGHUP");
+    const starting = await until("another one starts", () =>
+      workersOf(keeperPid).find((pid) => pid !== workerPid),
+    );
+    await stopped(starting);
+    // Nor could one be started beside it.
+    full.write("pids", "pids.max", 1);
+    full.write("pids", "cgroup.procs", keeperPid);
+    process.kill(workerPid, "SIGKILL");
+    // As long as a reload gives the first one, or as six starts.
+    await pause(Math.max(10_000, 6 * daemon.startedInMs) + 1_000);
+    expect(workersOf(keeperPid)).toEqual([starting]);
+    process.kill(starting, "SIGCONT");
+    expect((await servingAfter(daemon, generation)).workerPid).toBe(starting);
+    full.write("pids", "pids.max", "max");
+  });
+
   it("is not there when it is switched off", async () => {
     const daemon = await Daemon.start(testScope(), "--standby", "off");
     const { workerPid, generation } = await statusOf(daemon);
