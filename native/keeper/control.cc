@@ -21,6 +21,8 @@ constexpr uint64_t kClientMs = 1000;
 // Without a descriptor for it, it has to wait.
 constexpr uint64_t kNoRoomMs = 100;
 constexpr int kBacklog = 16;
+/// When it is tried again to make the socket: /run may be full for a moment.
+constexpr uint64_t kListenAgainMs = 5000;
 
 }  // namespace
 
@@ -34,11 +36,17 @@ bool Supervisor::open_socket() {
     return false;
   }
   ::unlink(options_.socket);
+  const bool first = listen_again_ms_ == 0;
   listener_ = address->listen(SOCK_STREAM, kBacklog);
-  if (listener_) return true;
+  listen_again_ms_ = listener_ ? 0 : monotonic_ms() + kListenAgainMs;
   // Serving without one is better than not serving.
-  keeper_log(options_.log, LogLevel::kWarn, "%s: no control socket: %s", options_.socket,
-             std::strerror(errno));
+  if (!listener_ && first) {
+    keeper_log(options_.log, LogLevel::kWarn, "%s: no control socket: %s", options_.socket,
+               std::strerror(errno));
+  } else if (listener_ && !first) {
+    keeper_log(options_.log, LogLevel::kInfo, "%s: the control socket is there now",
+               options_.socket);
+  }
   return true;
 }
 

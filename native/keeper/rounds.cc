@@ -149,6 +149,7 @@ void Supervisor::on_timers(uint64_t now) {
     client_.reset();
     client_until_ms_ = 0;
   }
+  if (listen_again_ms_ != 0 && now >= listen_again_ms_) open_socket();
   refuse(now);
   if (watchdog_ms_ != 0 && now >= next_notify_ms_) {
     notify_supervisor("WATCHDOG=1");
@@ -188,6 +189,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (wants_standby()) sooner(standby_at_ms_);
   if (lacks_polled()) sooner(polled_again_ms_);
   sooner(client_until_ms_);
+  sooner(listen_again_ms_);
   if (stopping_) sooner(waits_for_manager() ? leave_by_ms_ : stop_by_ms_);
   if (store_.pending() || ready_untold_ != nullptr) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);

@@ -168,6 +168,7 @@ class Supervisor {
   uint64_t next_extension_ms_ = 1;  ///< when more time for the start is asked for; 0: it is over
   uint64_t next_notify_ms_ = 0;
   uint64_t client_until_ms_ = 0;  ///< until when no other is heard; 0: the next one is
+  uint64_t listen_again_ms_ = 0;  ///< when the control socket is tried again; 0: there is one
   uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
   uint64_t reap_at_ms_ = 0;       ///< when children that have ended are reaped; 0: there are none
   uint64_t stop_by_ms_ = 0;

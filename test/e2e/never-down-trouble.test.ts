@@ -5,14 +5,16 @@ import {
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   readSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { open, readFile } from "node:fs/promises";
+import { open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -498,6 +500,22 @@ describeLive("the keeper", ["busybox"], () => {
       expect(ms).toBeLessThan(30_000);
     },
   );
+
+  it("has its control socket later where it cannot be made at first", async () => {
+    const scope = testScope();
+    const mountpoint = temporaryDirectory(scope, "mnt");
+    const socket = socketOf(mountpoint);
+    mkdirSync(socket, { recursive: true });
+    const starting = Daemon.startAt(scope, mountpoint);
+    await until("a worker answers", () =>
+      readdir(join(mountpoint, "proc")).then(
+        (names) => names.length > 0,
+        () => false,
+      ),
+    );
+    rmdirSync(socket);
+    expect(await statusOf(await starting)).toMatchObject({ state: "serving", restarts: 0 });
+  });
 
   it("takes no process of a container for one that is stopped", async () => {
     const scope = testScope();
