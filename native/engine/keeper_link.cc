@@ -165,7 +165,10 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Entry>& out, uint6
     PassedFds passed;
     const ssize_t n = receive_with(control_.get(), &packet, sizeof(packet), passed,
                                    StoredFdsPacket::kMaxFds, MSG_DONTWAIT);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    // ECONNRESET: it ended without having read all, which is told once.
+    if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ECONNRESET)) continue;
+    // What has come so far is not all, and another worker gets all.
+    if (n < 0 && sure) return Error{errno, "the keeper"};
     if (n < static_cast<ssize_t>(kShortestPacket)) return false;
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kStoredFds)) {
       deferred_messages_.push_back(static_cast<KeeperMessage>(packet.type));

@@ -49,7 +49,8 @@ class KeeperLink : public FdStore {
   int beat_ms() const;
   KeeperPacket counted(KeeperMessage type) const;
   bool send(KeeperPacket packet) const;
-  /// What one packet brings. False when nobody answers any more, or ever did.
+  /// What one packet brings. False when nobody answers any more, or ever did; an error when the
+  /// answer could not be read.
   Result<bool> take_some(uint64_t from, std::vector<Entry>& out, uint64_t& next);
   /// Whether the keeper said something before `until_ms` (monotonic; 0: for ever).
   Result<bool> has_message(uint64_t until_ms) const;
