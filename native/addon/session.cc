@@ -53,6 +53,8 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   on_serving_ = given.member("onServing").callback("vprocfs-serving");
   on_features_ = given.member("onFeatures").callback("vprocfs-features");
   if (given.failed()) return;
+  // Before the callbacks go, which were there first: threads of ours call them.
+  napi_add_env_cleanup_hook(info.Env(), on_teardown, this);
   engine_ = make_engine();
   napi_type_tag_object(info.Env(), info.This(), &kSessionTag);
 }
@@ -83,11 +85,21 @@ std::optional<std::shared_ptr<LogReader>> SessionObject::kills_of(Napi::Env env,
 }
 
 SessionObject::~SessionObject() {
+  napi_remove_env_cleanup_hook(Env(), on_teardown, this);
+  end();
+}
+
+void SessionObject::on_teardown(void* self) { static_cast<SessionObject*>(self)->end(); }
+
+void SessionObject::end() {
   if (link_) link_->stop();
-  if (engine_ && !stopped_) static_cast<void>(engine_->stop(true));
-  if (on_end_) on_end_.Release();
-  if (on_serving_) on_serving_.Release();
-  if (on_features_) on_features_.Release();
+  // What a keeper has mounted stays: another worker will serve it.
+  if (engine_ && !stopped_) static_cast<void>(engine_->stop(options_.plain.fuse_fd < 0));
+  stopped_ = true;
+  for (Napi::ThreadSafeFunction* callback : {&on_end_, &on_serving_, &on_features_}) {
+    if (*callback) callback->Release();
+    *callback = {};
+  }
 }
 
 std::optional<Error> SessionObject::start() {

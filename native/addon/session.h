@@ -26,6 +26,9 @@ class SessionObject : public Wrapped<SessionObject> {
   static std::optional<std::shared_ptr<LogReader>> kills_of(Napi::Env env, Napi::Value value);
 
  private:
+  static void on_teardown(void* self);
+  /// Without JavaScript's stop().
+  void end();
   std::shared_ptr<Engine> make_engine();
   void tell_end(const std::string& reason);
   static void tell(const Napi::ThreadSafeFunction& callback);

@@ -54,7 +54,8 @@ Engine::Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features
       on_features_(std::move(on_features)) {}
 
 Engine::~Engine() {
-  if (started_) static_cast<void>(stop(true));
+  // What a keeper has mounted stays: another worker will serve it.
+  if (started_) static_cast<void>(stop(options_.plain.fuse_fd < 0));
   for (ServedConnection* served : {polled_.get(), plain_.get()}) {
     if (served != nullptr) served->close();
   }

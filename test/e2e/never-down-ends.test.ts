@@ -2,13 +2,36 @@
 
 import { spawn } from "node:child_process";
 import { expect, it } from "vitest";
+import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { startCallNode } from "../support/call-node.js";
 import { haveProgram } from "../support/command.js";
+import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { textOf, threadsOf } from "../support/proc.js";
+import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+
+/** Has Node end by itself when it is told so, as if there were nothing to wait for. */
+const ENDS = `
+const timers = [];
+const { setInterval } = globalThis;
+globalThis.setInterval = (...all) => {
+  const timer = setInterval(...all);
+  timers.push(timer);
+  return timer;
+};
+process.on("SIGWINCH", () => {
+  for (const one of [...timers, ...process._getActiveHandles()]) one.unref?.();
+});
+`;
+
+/** A daemon whose processes of Node run this module first. */
+function startWith(scope: Scope, module: string): Promise<Daemon> {
+  const preload = `NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(module)}`;
+  return Daemon.startUnder(scope, ["env", preload]);
+}
 
 describeLive("a worker that begins to serve", [], () => {
   it.runIf(haveProgram("strace"))("does not go on without what its keeper stores", async () => {
@@ -27,5 +50,19 @@ describeLive("a worker that begins to serve", [], () => {
     const after = await servingAfter(daemon, generation + 1);
     expect(after).toMatchObject({ generation: generation + 2, descriptors });
     expect(after.reasons).toEqual(["the keeper: Cannot allocate memory", "signal 9"]);
+  });
+});
+
+describeLive("a worker that ends without stopping", [], () => {
+  it("leaves the mount to the next one", async () => {
+    const daemon = await startWith(testScope(), ENDS);
+    const device = () => mountAt(readMounts(), daemon.mountpoint)?.device;
+    const before = device();
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGWINCH");
+
+    const { reasons } = await servingAfter(daemon, generation);
+    expect(reasons).toEqual([expect.stringMatching(/^exit status /)]);
+    expect(device()).toBe(before);
   });
 });
