@@ -119,25 +119,8 @@ function watcherOf(
 /** How long after the settings of hooks could not be written they are written again. */
 const SETTINGS_AGAIN_MS = 2000;
 
-/** Attaches containers while an engine serves: writes the settings of hooks and runs the watcher. */
-function attachingOf(
-  config: Config,
-  { mountpoint, log }: Place,
-  watcher: Watcher | undefined,
-): Companion {
-  const seen = new Set<number>();
-  const onlyLogs = config.onStop === "leave";
-  const detach = async (which: "all" | "new"): Promise<void> => {
-    try {
-      const files = await watcher?.detachAll(onlyLogs, seen);
-      const what = onlyLogs ? "kernel logs detached" : "detached";
-      if (which === "all" || (files ?? 0) > 0) {
-        log.info({ files }, `${what} from ${which} containers`);
-      }
-    } catch (error) {
-      log.error({ error: messageOf(error) }, "cannot detach from all containers");
-    }
-  };
+/** Writes the settings of hooks once an engine serves, and again until stop() if they cannot be written. */
+function settingsOf(config: Config, { mountpoint, log }: Place) {
   let again: NodeJS.Timeout | undefined;
   const settle = (engine: Engine, isFirst: boolean): void => {
     again = undefined;
@@ -155,12 +138,35 @@ function attachingOf(
     }
   };
   return {
-    start: (engine) => {
-      settle(engine, true);
-      watcher?.start();
-    },
+    start: (engine: Engine) => settle(engine, true),
+    stop: () => clearTimeout(again),
+  };
+}
+
+/** Attaches containers while an engine serves: runs the watcher, and takes the settings of hooks away in the end. */
+function attachingOf(
+  config: Config,
+  { mountpoint, log }: Place,
+  watcher: Watcher | undefined,
+  settings: ReturnType<typeof settingsOf>,
+): Companion {
+  const seen = new Set<number>();
+  const onlyLogs = config.onStop === "leave";
+  const detach = async (which: "all" | "new"): Promise<void> => {
+    try {
+      const files = await watcher?.detachAll(onlyLogs, seen);
+      const what = onlyLogs ? "kernel logs detached" : "detached";
+      if (which === "all" || (files ?? 0) > 0) {
+        log.info({ files }, `${what} from ${which} containers`);
+      }
+    } catch (error) {
+      log.error({ error: messageOf(error) }, "cannot detach from all containers");
+    }
+  };
+  return {
+    start: () => watcher?.start(),
     stop: async (forGood) => {
-      clearTimeout(again);
+      settings.stop();
       await watcher?.stop();
       if (forGood && watcher !== undefined) {
         // With on-stop = "leave" this detaches the kernel logs: systemd services that protect them do not
@@ -183,7 +189,8 @@ function attachingOf(
 /** The engine's companions, in the order in which they start. */
 export function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
   const watcher = watcherOf(config, binding, place.mountpoint, place.log);
-  const attaching = attachingOf(config, place, watcher);
+  const settings = settingsOf(config, place);
+  const attaching = attachingOf(config, place, watcher, settings);
   const logs = config.kernelLog === "on" ? [kernelLogServer(place.mountpoint, place.log)] : [];
   const stateOfWatcher = watcher && (() => watcher.state());
   const metrics =
@@ -195,7 +202,16 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
     metricsProblem: async () => (await metrics?.problem()) ?? "",
     attaching: stateOfWatcher,
   });
-  return [sleepGuard(place.log), ...logs, ...(metrics ? [metrics] : []), attaching, figures];
+  // The settings first: hooks go by them as soon as the keeper knows that the worker serves, which does not wait for
+  // ever (KeeperLink::tell_serving).
+  return [
+    { start: settings.start, stop: async () => {} },
+    sleepGuard(place.log),
+    ...logs,
+    ...(metrics ? [metrics] : []),
+    attaching,
+    figures,
+  ];
 }
 
 /**

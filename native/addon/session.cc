@@ -75,6 +75,13 @@ void SessionObject::tell_end(const std::string& reason) {
   });
 }
 
+void SessionObject::tell_serving(const std::shared_ptr<Wake>& done) {
+  on_serving_.NonBlockingCall([done](Napi::Env, Napi::Function callback) {
+    callback.Call({});
+    done->ring();
+  });
+}
+
 std::optional<std::shared_ptr<LogReader>> SessionObject::kills_of(Napi::Env env,
                                                                   Napi::Value value) {
   bool is_session = false;
@@ -104,7 +111,6 @@ void SessionObject::end() {
 
 std::optional<Error> SessionObject::start() {
   if (started_) return Error{EALREADY, "session"};
-  const auto tell_serving = [this] { tell(on_serving_); };
   auto started = engine_->prepare();
   // Under a keeper it says when to begin: there may be a worker before us.
   if (started && control_fd_ < 0) started = engine_->activate(nullptr);
@@ -115,12 +121,13 @@ std::optional<Error> SessionObject::start() {
   }
   started_ = true;
   if (control_fd_ < 0) {
-    tell_serving();
+    tell(on_serving_);
     return std::nullopt;
   }
   ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
-  link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving,
-                                       [this](const std::string& reason) { tell_end(reason); });
+  link_ = std::make_shared<KeeperLink>(
+      Fd(control_fd_), *engine_, [this](const auto& done) { tell_serving(done); },
+      [this](const std::string& reason) { tell_end(reason); });
   const auto linked = link_->start();
   return linked ? std::nullopt : std::optional(linked.error());
 }

@@ -31,6 +31,8 @@ class SessionObject : public Wrapped<SessionObject> {
   void end();
   std::shared_ptr<Engine> make_engine();
   void tell_end(const std::string& reason);
+  /// The same of `on_serving_`, and rings `done` once JavaScript has returned.
+  void tell_serving(const std::shared_ptr<Wake>& done);
   static void tell(const Napi::ThreadSafeFunction& callback);
   std::optional<Error> start();
   Napi::Value stop(bool unmount);

@@ -21,6 +21,9 @@ constexpr int kLastBeats = 4;
 /// Beats count requests too: nobody who asks for the count waits longer.
 constexpr uint64_t kLongestBeatMs = 2000;
 constexpr uint64_t kLongestIdleMs = 60000;
+/// How long the keeper is not told that we serve at most, for JavaScript to do first what others
+/// may rely on then; and no longer than the beats of a keeper with little patience are apart.
+constexpr int kBeforeServingMs = 500;
 /// How long a keeper that does not say whether it stores descriptors may take to show it.
 constexpr uint64_t kFdStoreMs = 5000;
 
@@ -100,16 +103,27 @@ int KeeperLink::beat_ms() const {
   return quiet_beats_ < kLastBeats ? kBeatMs : std::max(kBeatMs, quiet_beat_ms_);
 }
 
+/// Readers have their answers meanwhile.
+void KeeperLink::tell_serving() const {
+  const auto done = std::make_shared<Wake>(Wake::open());
+  on_serving_(done);
+  pollfd fds[] = {{done->fd(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
+  const int most =
+      quiet_beat_ms_ > 0 ? std::min(quiet_beat_ms_, kBeforeServingMs) : kBeforeServingMs;
+  while (*done && ::poll(fds, 2, most) < 0 && errno == EINTR) {
+  }
+}
+
 bool KeeperLink::obey(KeeperMessage message) {
   if (message == KeeperMessage::kActivate) {
     auto active = engine_.activate(this);
     if (active) {
+      tell_serving();
       KeeperPacket packet = packet_of(KeeperMessage::kServing);
       packet.serving = engine_.connections();
       engine_.state_ignored().copy(packet.why, sizeof(packet.why) - 1);
       packet.lost = lost_;
       send(packet);
-      on_serving_();
       return true;
     }
     const std::string why = active.error().path + ": " + std::strerror(active.error().code);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,12 @@ namespace vprocfs {
 class KeeperLink : public FdStore {
  public:
   using OnEnd = std::function<void(const std::string& reason)>;
-  using OnServing = std::function<void()>;
+  using OnServing = std::function<void(std::shared_ptr<Wake> done)>;
 
   /// Takes the descriptor. `on_end` is called once: "drained" when there is nothing left to do,
   /// "stop" when the daemon is to unmount and end, "alone" when the keeper is gone and this worker
   /// serves on, or why it cannot serve. `on_serving` is called once when it was told to take over
-  /// and has done so.
+  /// and has done so: whoever rings `done` has done what is to be there before the keeper knows.
   KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end);
   ~KeeperLink() override { stop(); }
 
@@ -41,6 +42,7 @@ class KeeperLink : public FdStore {
  private:
   void run();
   bool obey(KeeperMessage message);
+  void tell_serving() const;
   void beat();
   /// Whether nobody has asked anything for long enough that beats may become rare.
   bool is_idle() const;

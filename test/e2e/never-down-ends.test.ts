@@ -1,7 +1,9 @@
 // How a worker begins and ends beside its keeper: what must be there first, and what must not be lost.
 
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { expect, it } from "vitest";
+import { settingsFileOf } from "../../src/attach/settings.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { startCallNode } from "../support/call-node.js";
 import { haveProgram } from "../support/command.js";
@@ -12,6 +14,23 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+
+/** The settings take long to write, and what comes after them takes longer. */
+const SLOW = `
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+const { renameSync, watch } = fs;
+const block = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+fs.renameSync = (from, to) => {
+  if (String(to).endsWith(".attach")) block(250);
+  renameSync(from, to);
+};
+fs.watch = (...all) => {
+  block(2000);
+  return watch(...all);
+};
+syncBuiltinESMExports();
+`;
 
 /** Has Node end by itself when it is told so, as if there were nothing to wait for. */
 const ENDS = `
@@ -34,6 +53,11 @@ function startWith(scope: Scope, module: string): Promise<Daemon> {
 }
 
 describeLive("a worker that begins to serve", [], () => {
+  it("has written the settings of hooks when its keeper says that it serves", async () => {
+    const daemon = await startWith(testScope(), SLOW);
+    expect(existsSync(settingsFileOf(daemon.mountpoint))).toBe(true);
+  });
+
   it.runIf(haveProgram("strace"))("does not go on without what its keeper stores", async () => {
     const scope = testScope();
     const { daemon } = await startCallNode(scope);
