@@ -295,8 +295,12 @@ describe.runIf(missing.length === 0)(title, () => {
     const order = (of: string): string[] =>
       of
         .split("\n")
-        .filter((line) => /^(?:Before|After|DefaultDependencies|WatchdogSec)=/.test(line));
+        .filter((line) =>
+          /^(?:Before|After|DefaultDependencies|WatchdogSec|RestartKillSignal)=/.test(line),
+        );
     expect(order(other)).toEqual(order(unit));
+    // The keeper's signal to leave the mount to the next one.
+    expect(order(unit)).toContain("RestartKillSignal=SIGRTMIN");
     expect(order(unit).join(" ")).toMatch(/docker.*incus-startup.*lxd.*machines.target.*kubelet/);
     for (const path of [
       "systemd/system/systemd-nspawn@.service.d",

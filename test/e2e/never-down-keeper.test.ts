@@ -291,6 +291,22 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     expect(await readFile(join(managed.mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
   });
 
+  it("leaves the mount to the next one whatever it is doing when it is restarted", async () => {
+    const managed = await Managed.start(testScope(), []);
+    const { device } = managed;
+    const first = await managed.serving();
+    process.kill(first.keeperPid, "SIGHUP");
+    await until("it reloads", () => managed.events.some((line) => line === "reloading 1"));
+    managed.tell("restart");
+    await until("it has begun again", () => managed.events.some((line) => line === "ended 0"));
+    // The next one has no worker yet.
+    await until("the next one goes on", () => managed.logs.includes("continuing with the mount"));
+    managed.tell("restart");
+    await managed.serving(first.keeperPid);
+    expect(managed.device).toBe(device);
+    expect(managed.logs).not.toContain("unmounting");
+  });
+
   it("unmounts at a restart when nothing was kept", async () => {
     const managed = await Managed.start(testScope(), [], { limit: 0 });
     const first = await managed.serving();

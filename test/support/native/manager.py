@@ -105,9 +105,8 @@ def on_end(status):
 def obey(line):
     global job
     job = line
-    if line == "restart" and store:
-        os.kill(main, signal.SIGRTMIN)
-    os.kill(main, signal.SIGTERM)
+    # RestartKillSignal= of the unit.
+    os.kill(main, signal.SIGRTMIN if line == "restart" else signal.SIGTERM)
 
 
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
