@@ -4,7 +4,6 @@
 #include <sys/signalfd.h>
 
 #include "base/clock.h"
-#include "fuse/mount.h"
 #include "keeper/connection.h"
 #include "keeper/launch.h"
 #include "keeper/log.h"
@@ -21,11 +20,15 @@ int refuse_all(const KeeperOptions& options) {
   if (launched.open(store.take({StoreKind::kLaunch}))) launched.refused();
   Connection held[kMaxConnections];
   pollfd fds[kMaxConnections + 1] = {};
-  const bool known = memo.open(store.take({StoreKind::kMemo}));
+  memo.open(store.take({StoreKind::kMemo}));
+  const MemoRecord& record = memo.record();
   for (uint32_t i = 0; i < kMaxConnections; ++i) {
+    held[i].number = i;
+    held[i].mountpoint = i == Connection::kPlain ? record.mountpoint : record.polled;
+    held[i].device = record.connections[i].device;
     held[i].fuse = store.take({StoreKind::kFuse, i, 0});
     held[i].refusal = store.take({StoreKind::kRefusal, i, 0});
-    held[i].agreed = memo.record().connections[i].agreed;
+    held[i].agreed = record.connections[i].agreed;
     fds[i] = {held[i].refusal.get(), POLLIN, 0};
     if (held[i].fuse) held[i].requeue();
   }
@@ -40,12 +43,14 @@ int refuse_all(const KeeperOptions& options) {
     ::poll(fds, kMaxConnections + 1, static_cast<int>(until - now));
     signalfd_siginfo info{};
     const bool told = ::read(signals.get(), &info, sizeof(info)) == sizeof(info);
+    // The next keeper is on its way, which goes on with what is in the store.
+    if (told && static_cast<int>(info.ssi_signo) == leave_signal()) return 0;
     if (told && (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)) {
-      bool lazy = false;
-      for (const char* place : {memo.record().mountpoint, memo.record().polled}) {
-        if (known && place[0] != '\0') static_cast<void>(unmount_fuse(place, lazy));
+      for (const Connection& connection : held) {
+        if (connection.device != 0) disconnect(options, connection);
+        forget(connection, memo, store);
       }
-      return 1;
+      return 0;
     }
     for (uint32_t i = 0; i < kMaxConnections; ++i) {
       if (!held[i].refusal || held[i].ended()) fds[i].fd = -1;

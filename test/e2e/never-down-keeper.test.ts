@@ -291,6 +291,43 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     expect(await readFile(join(managed.mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
   });
 
+  /** A service whose readers get errors, because the configuration is wrong since a keeper ended. */
+  async function refused() {
+    const scope = testScope();
+    const config = join(temporaryDirectory(scope, "nd"), "vprocfs.toml");
+    writeFileSync(config, "");
+    const managed = await Managed.start(scope, ["--config", config]);
+    const { device } = managed;
+    const { keeperPid } = await managed.serving();
+    writeFileSync(config, "no-such-key = 1\n");
+    process.kill(keeperPid, "SIGKILL");
+    await until("readers get errors", () => managed.logs.includes("readers get errors"));
+    return { managed, config, device, keeperPid };
+  }
+
+  it("is restarted at once, with the mount, when the configuration has been repaired", async () => {
+    const { managed, config, device, keeperPid } = await refused();
+    writeFileSync(config, "");
+    managed.tell("restart");
+    await managed.serving(keeperPid);
+    // Not only when readers have had errors for so long that systemd is to try again.
+    expect(managed.events.filter((line) => line.startsWith("ended"))).toEqual([
+      "ended 9",
+      "ended 0",
+    ]);
+    expect(managed.device).toBe(device);
+  });
+
+  it("is stopped while the configuration is wrong, and that is no failure", async () => {
+    const { managed } = await refused();
+    managed.tell("stop");
+    await managed.ended();
+    expect(managed.isMounted).toBe(false);
+    expect(managed.events).toContain("ended 0");
+    const removed = managed.events.filter((line) => line.startsWith("removed"));
+    expect(removed).toEqual(expect.arrayContaining(["removed fuse-0-0", "removed fuse-1-0"]));
+  });
+
   it("leaves the mount to the next one whatever it is doing when it is restarted", async () => {
     const managed = await Managed.start(testScope(), []);
     const { device } = managed;
