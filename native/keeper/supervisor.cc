@@ -64,6 +64,7 @@ void Supervisor::resume(const Resume& from) {
 }
 
 void Supervisor::succeed(const MemoRecord& from) {
+  adopted_ = true;
   generation_ = from.generation;
   restarts_ = from.restarts;
   born_ms_ = from.born_ms;

@@ -178,6 +178,7 @@ class Supervisor {
   uint64_t probe_by_ms_ = 0;    ///< until when it may take to say whether it would start; else 0
   bool killed_ = false;         ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
+  bool adopted_ = false;         ///< goes on with the mount of an earlier keeper
   uint64_t leave_until_ms_ = 0;  ///< how long a worker that takes over has the queue for itself
   const char* ready_untold_ = nullptr;  ///< what tell_ready() is to tell again
   bool reloading_ = false;

@@ -1,7 +1,7 @@
 // Keepers end, and others go on with what the service manager kept for them.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
@@ -52,6 +52,8 @@ const KEPT = [
   ...["fuse-0-0", "fuse-1-0", "launch-0-0", "memo-0-0"],
   ...["refusal-0-0", "refusal-1-0", "state-0-0", "state-1-0"],
 ];
+
+const REFUSING = "status no worker serves, readers get an error";
 
 describeLive("a keeper whose service manager keeps descriptors", ["g++", "python3"], () => {
   async function underLoad(
@@ -342,6 +344,47 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     await managed.serving(first.keeperPid);
     expect(managed.device).toBe(device);
     expect(managed.logs).not.toContain("unmounting");
+  });
+
+  /** What starts a service whose workers fail at once as long as `condition` holds, an expression of Node. */
+  function failing(scope: Scope, condition: string): string[] {
+    const script = join(temporaryDirectory(scope, "nd"), "failing.cjs");
+    writeFileSync(script, `if (process.argv[2] === "worker" && (${condition})) process.exit(1);\n`);
+    return ["env", `NODE_OPTIONS=--require=${script}`];
+  }
+
+  it("says that it is up when it has the mount and its workers fail", async () => {
+    const scope = testScope();
+    const mark = join(temporaryDirectory(scope, "nd"), "mark");
+    const launcher = failing(scope, `require("fs").existsSync("${mark}")`);
+    const managed = await Managed.start(scope, ["--patience-ms", "1000"], { launcher });
+    const { device } = managed;
+    const { keeperPid } = await managed.serving();
+    const before = managed.events.length;
+    writeFileSync(mark, "");
+    process.kill(keeperPid, "SIGKILL");
+    await until("it has waited", () => managed.events.includes(REFUSING, before));
+    expect(managed.events.slice(before)).toContain("ready 1");
+    rmSync(mark);
+    await managed.serving(keeperPid);
+    expect(managed.device).toBe(device);
+  });
+
+  it("does not say so of a mount that nobody has read from yet", async () => {
+    const scope = testScope();
+    const starts = join(temporaryDirectory(scope, "nd"), "starts");
+    // So many that the first ones come within patience, and the last ones after it.
+    const managed = await Managed.start(scope, ["--patience-ms", "1000"], {
+      launcher: failing(
+        scope,
+        `require("fs").appendFileSync("${starts}", "."), require("fs").statSync("${starts}").size < 7`,
+      ),
+    });
+    const refused = managed.events.indexOf(REFUSING);
+    const ready = managed.events.indexOf("ready 1");
+    expect(refused).toBeGreaterThanOrEqual(0);
+    expect(ready).toBeGreaterThan(refused);
+    expect(managed.events[ready + 1]).toBe("status serving");
   });
 
   it("unmounts at a restart when nothing was kept", async () => {
