@@ -4,14 +4,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { type Mount, mountAt, readMounts } from "../../src/mountinfo.js";
+import { polledMountpointOf } from "../../src/polled.js";
 import { filesOf, mountsOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 import { Storm, statusOf } from "./never-down-support.js";
 
 const MEMORY = 64 * MIB;
@@ -21,16 +24,27 @@ const WATCH = ["--watch", "on", "--attach-only", MINE];
 
 const unit = join(project, "packaging/systemd/vprocfs-unit");
 
-/** What vprocfs.service runs, on a node where the keeper `other` is of lxcfs.service. */
+interface Node {
+  /** PID of the keeper of lxcfs.service. */
+  readonly other?: number;
+  /** What systemd is about to do with vprocfs.service; "fails": it does not say. */
+  readonly job?: "stop" | "restart" | "fails";
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** What vprocfs.service runs, on a node where systemd holds descriptors of it. */
 async function runUnit(
   action: "stop" | "stopped",
-  { other, env = {} }: { readonly other: number; readonly env?: NodeJS.ProcessEnv },
+  { other = 0, job, env = {} }: Node,
 ): Promise<void> {
   const own = testScope();
   const directory = temporaryDirectory(own, "bin");
+  const jobs = job === "fails" ? "exit 1" : job && `echo "7 vprocfs.service ${job} running"`;
   const systemctl = `#!/bin/sh
 case "$*" in
 "show --property=MainPID --value lxcfs.service") echo ${other} ;;
+"show --property=NFileDescriptorStore --value vprocfs.service") echo 8 ;;
+list-jobs*) ${jobs ?? ":"} ;;
 is-system-running) echo running ;;
 "show --property=RestartSteps --value vprocfs.service") echo 6 ;;
 esac
@@ -40,7 +54,7 @@ esac
   writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${cli} "$@"\n`, { mode: 0o755 });
   const path = `${directory}:${process.env.PATH}`;
   await output([unit, action, "vprocfs.service"], {
-    env: { PATH: path, VPROCFS: program, ...env },
+    env: { PATH: path, VPROCFS: program, INVOCATION_ID: "1", ...env },
   });
 }
 
@@ -95,13 +109,42 @@ describeLive("another vprocfs", ["g++"], () => {
     expect(await daemon.stop()).toBe(0);
     expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
     const VPROCFS_MOUNTPOINT = daemon.mountpoint;
-    await runUnit("stopped", { other: 0, env: { VPROCFS_MOUNTPOINT } });
+    await runUnit("stopped", { env: { VPROCFS_MOUNTPOINT } });
     expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
-    await runUnit("stopped", {
-      other: 0,
-      env: { VPROCFS_MOUNTPOINT, SERVICE_RESULT: "success" },
-    });
+    await runUnit("stopped", { env: { VPROCFS_MOUNTPOINT, SERVICE_RESULT: "success" } });
     expect(filesOf(container.init)).toEqual([]);
+  });
+
+  it("is not needed to unmount what systemd still holds after a stop, and nobody serves", async () => {
+    const own = testScope();
+    const managed = await Managed.start(own, []);
+    const container = await Container.start(own, { memory: MEMORY, name: "held" });
+    await vprocfs("attach", "--mountpoint", managed.mountpoint, `${container.init}`);
+    const { keeperPid, workerPid } = await managed.serving();
+    process.kill(managed.pid, "SIGSTOP");
+    own.defer(() => void process.kill(managed.pid, "SIGCONT"));
+    for (const pid of [keeperPid, workerPid]) {
+      process.kill(pid, "SIGKILL");
+    }
+    const env = { VPROCFS_MOUNTPOINT: managed.mountpoint, SERVICE_RESULT: "signal" };
+    for (const job of ["restart", "fails", undefined] as const) {
+      await runUnit("stopped", { env, ...(job && { job }) });
+      expect(managed.isMounted).toBe(true);
+      expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
+    }
+    await runUnit("stopped", { env, job: "stop" });
+    expect(managed.isMounted).toBe(false);
+    expect(mountAt(readMounts(), polledMountpointOf(managed.mountpoint))).toBeUndefined();
+    expect(filesOf(container.init)).toEqual([]);
+  });
+
+  it("gets nothing where systemd does not say that it is not a restart", async () => {
+    const managed = await Managed.start(testScope(), []);
+    const { keeperPid } = await managed.serving();
+    await runUnit("stop", { other: 0, job: "fails", env: { MAINPID: `${keeperPid}` } });
+    await until("it leaves", () => managed.logs.includes("leaving the mount to the next keeper"));
+    await managed.ended();
+    expect(managed.isMounted).toBe(true);
   });
 
   it("says when it is asked to take its own place", async () => {
