@@ -116,6 +116,97 @@ export const lifecycle = [
     },
   },
   {
+    name: "restart-anytime",
+    title:
+      "`systemctl restart` during a reload, while workers do not start, and while the configuration is wrong: containers keep their files; `systemctl stop` takes them out in each case",
+    async run(bed) {
+      await bed.sh(
+        `mkdir -p /etc/systemd/system/vprocfs.service.d
+        # A worker that fails where there is a mark, and time for what is done between two starts.
+        printf '[Service]\\nEnvironment=NODE_OPTIONS=--require=/root/failing.cjs\\nRestartSec=20\\nRestartSteps=0\\nRestartMaxDelaySec=infinity\\n' >/etc/systemd/system/vprocfs.service.d/failing.conf
+        echo 'if (process.argv[2] === "worker" && require("fs").existsSync("/root/fails")) process.exit(1);' >/root/failing.cjs
+        systemctl daemon-reload
+        systemctl restart vprocfs
+        served
+        own 30 docker:docker0
+        config=/etc/vprocfs/vprocfs.toml
+        pid_of docker:docker0
+        bind() { awk '$5 == "/proc/meminfo" { print $1 }' "/proc/$PID/mountinfo"; }
+        of() { systemctl show -p "$1" --value vprocfs; }
+        is() { [ "$(of "$1")" = "$2" ]; }
+        reloads() {
+            systemctl reload --no-block vprocfs
+            within 30 is SubState reload || fail "it does not reload: $(of SubState)"
+        }
+        crashes() {
+            keeper=$(of MainPID)
+            kill -9 "$keeper"
+            another() { ! is MainPID 0 && ! is MainPID "$keeper"; }
+            within 30 another || fail "it is not started again"
+        }
+        fails() {
+            touch /root/fails
+            crashes
+            within 30 grep -sqx vprocfs-keeper "/proc/$(of MainPID)/comm" || fail "no keeper"
+            is SubState start || fail "workers fail, and it is in $(of SubState)"
+        }
+        holding() { grep -sq -- --hold-ms "/proc/$(of MainPID)/cmdline"; }
+        holds() {
+            cp $config /root/config
+            echo no-such-key = 1 >>$config
+            crashes
+            within 60 holding || fail "readers wait: $(of SubState)"
+        }
+        waits() {
+            holds
+            within 60 is SubState auto-restart || fail "it is in $(of SubState)"
+        }
+        repaired() { rm -f /root/fails; [ ! -e /root/config ] || mv /root/config $config; }
+        kept() { # WHEN
+            served
+            [ "$(bind)" = "$before" ] || fail "$1: other files are in the container"
+            own 30 docker:docker0
+        }
+        gone() { # WHEN
+            [ "$(mounts_left)" = 0 ] || fail "$1: $(mounts_left) processes still see our mounts"
+            is NFileDescriptorStore 0 || fail "$1: descriptors are left"
+            # Or failed: a stop kills the command of a reload.
+            ! systemctl is-active -q vprocfs || fail "$1: it is $(of ActiveState)"
+            [ -z "$(ls /run/vprocfs/*.attach 2>/dev/null)" ] || fail "$1: settings are left"
+        }
+        before=$(bind)
+        [ -n "$before" ] || fail "there is nothing in the container"
+
+        reloads
+        systemctl restart vprocfs || fail "restart during a reload: $(of Result)"
+        kept "restart during a reload"
+        fails
+        # As long as readers get errors it is up, too.
+        systemctl restart vprocfs || fail "restart while workers fail: $(of Result)"
+        [ "$(status state)" = refusing ] || fail "workers fail, and the state is $(status state)"
+        repaired
+        kept "restart while workers fail"
+        holds
+        repaired
+        systemctl restart vprocfs || fail "restart while the configuration was wrong: $(of Result)"
+        kept "restart while the configuration was wrong"
+        waits
+        repaired
+        systemctl restart vprocfs || fail "restart between two starts: $(of Result)"
+        kept "restart between two starts"
+
+        for state in reloads fails holds; do
+            $state
+            systemctl stop vprocfs || fail "stop while it $state: $(of Result)"
+            gone "stop while it $state"
+            repaired
+            systemctl start vprocfs
+            own 30 docker:docker0
+        done`,
+      );
+    },
+  },
+  {
     name: "remove",
     title:
       "`apt remove` and `purge` leave nothing behind; after a new installation every container is served",
