@@ -386,6 +386,14 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual(["1", own, "none"]);
   });
 
+  it("say so if the new version has started only to say that it cannot serve", async () => {
+    const refuses = "echo 4 >/run/NFileDescriptorStore; echo no worker serves >/run/StatusText";
+    const said = "grep -c 'vprocfs.service does not serve' /run/out";
+    expect(
+      await administer(`install vprocfs-1; ${refuses}; install vprocfs-2; ${said}; state`),
+    ).toEqual(["1", own]);
+  });
+
   it("restart a service in LXCFS's place neither", async () => {
     const wrong = "mkdir -p /etc/vprocfs; touch /etc/vprocfs/wrong; rm /run/units";
     expect(

@@ -16,14 +16,12 @@ interface Node {
   readonly steps: string;
   /** What systemd is about to do with the service. */
   readonly job?: string;
-  /** What the service says of itself. */
-  readonly status?: string;
 }
 
 /** Runs vprocfs-unit with a systemctl that answers for such a node. */
 async function runUnit(
   verb: string,
-  { kept, steps, job = "", status = "" }: Node,
+  { kept, steps, job = "" }: Node,
   variables: Readonly<Record<string, string>>,
 ): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-unit-"));
@@ -32,7 +30,6 @@ async function runUnit(
 case "$*" in
 "show --property=NFileDescriptorStore --value vprocfs.service") echo "${kept}" ;;
 "show --property=RestartSteps --value vprocfs.service") echo "${steps}" ;;
-"show --property=StatusText --value vprocfs.service") echo "${status}" ;;
 "list-jobs --no-legend --full vprocfs.service") [ -z "${job}" ] || echo "1 vprocfs.service ${job} running" ;;
 is-system-running) echo stopping ;;
 esac
@@ -81,15 +78,5 @@ describe("a service that is restarted", () => {
 
   it("is told to stop by a signal that it knows if systemd keeps nothing", async () => {
     expect(await endOf("0")).toBe("TERM");
-  });
-});
-
-describe("a service that has started", () => {
-  it.each([
-    ["serving", true],
-    ["no worker serves, readers get an error", false],
-  ])("and says %j", async (status, serves) => {
-    const said = runUnit("serves", { kept: "3", steps: "", status }, {});
-    await (serves ? expect(said).resolves.toBe("") : expect(said).rejects.toThrow());
   });
 });
