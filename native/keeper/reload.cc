@@ -87,11 +87,17 @@ bool Supervisor::retry_reload(const char* why, uint64_t now) {
   return true;
 }
 
+const char* Supervisor::ready_text() const {
+  if (current_.serves()) return "READY=1\nSTATUS=serving";
+  return refusing_ ? "READY=1\nSTATUS=no worker serves, readers get an error"
+                   : "READY=1\nSTATUS=restarting";
+}
+
 void Supervisor::end_reload(const char* result) {
   if (!reloading_) return;
   reloading_ = false;
   // For systemd a reload ends with this, whichever way it went.
-  tell_ready(current_.serves() ? "READY=1\nSTATUS=serving" : "READY=1\nSTATUS=restarting");
+  tell_ready(ready_text());
   answer(reload_client_, result);
 }
 

@@ -78,13 +78,14 @@ void Supervisor::refuse(uint64_t now) {
   if (!refusing_) {
     keeper_log(options_.log, LogLevel::kError,
                "no worker serves: readers get an error until one does");
+    refusing_ = true;
     // The mount is here, and a start that takes too long would end it.
     if (adopted_) {
-      tell_ready("READY=1\nSTATUS=no worker serves, readers get an error");
+      next_extension_ms_ = 0;
+      tell_ready(ready_text());
     } else {
       notify_supervisor("STATUS=no worker serves, readers get an error");
     }
-    refusing_ = true;
     connection_.requeue();
     polled_.requeue();
   }

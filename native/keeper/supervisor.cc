@@ -173,6 +173,10 @@ void Supervisor::begin_leave() {
   next_.kill("stopping", now);
   end_reloads("stopping");
   if (!current_.alive()) return;
+  // It holds nothing yet.
+  const bool begins =
+      current_.state == WorkerState::kStarting || current_.state == WorkerState::kReady;
+  if (begins) return current_.kill("stopping", now);
   // What it holds it answers, so that nobody waits for the next one, which an older kernel could
   // not hand it again.
   current_.state = WorkerState::kDraining;

@@ -50,6 +50,8 @@ class Supervisor {
   int wait_ms(uint64_t now) const;
   void adjust_for_pause(uint64_t planned_ms, uint64_t now);
   void on_timers(uint64_t now);
+  /// What READY tells: whether a worker serves.
+  const char* ready_text() const;
   /// Tells the service manager, again and again while it does not take it: its queue may be full of
   /// descriptors for its store.
   void tell_ready(const char* text);
