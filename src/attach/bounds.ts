@@ -7,7 +7,6 @@ export const SLOW = { slowMs: 250, maxSlow: 64 } as const;
 export const ONCE_FOR_ALL = {
   concurrency: AT_A_TIME,
   ...SLOW,
-  maxWaiting: 2 ** 30,
   atOnce: 2 ** 30,
   perSecond: 2 ** 30,
   freeMs: 2 ** 30,
@@ -67,8 +66,6 @@ export interface FairQueueOptions {
   readonly slowMs: number;
   /** How many slow jobs do not count; further ones do. */
   readonly maxSlow: number;
-  /** Jobs of one tenant that may wait. */
-  readonly maxWaiting: number;
   /** Jobs of one tenant: this many at once, then `perSecond`. */
   readonly atOnce: number;
   readonly perSecond: number;
@@ -108,20 +105,24 @@ export class FairQueue<T, K> {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Adds a job. It replaces a waiting job of the same tenant and key. False: the tenant has too many that wait. */
-  add(tenant: T, key: K, job: Job): boolean {
-    const { waiting } = this.#queueOf(tenant);
-    if (waiting.size >= this.#options.maxWaiting && !waiting.has(key)) {
+  /** Adds a job. It replaces a waiting job of the same tenant and key. */
+  add(tenant: T, key: K, job: Job): void {
+    this.#queueOf(tenant).waiting.set(key, job);
+    this.#next();
+  }
+
+  /** Removes a waiting job. False: there is none. */
+  remove(tenant: T, key: K): boolean {
+    if (this.#queues.get(tenant)?.waiting.delete(key) !== true) {
       return false;
     }
-    waiting.set(key, job);
-    this.#next();
+    this.#settle();
     return true;
   }
 
-  /** Whether the tenant has a waiting job. */
-  hasWaiting(tenant: T): boolean {
-    return (this.#queues.get(tenant)?.waiting.size ?? 0) > 0;
+  /** How many jobs of the tenant wait. */
+  waitingOf(tenant: T): number {
+    return this.#queues.get(tenant)?.waiting.size ?? 0;
   }
 
   /** Starts no job of the tenant for `ms`. */

@@ -70,6 +70,8 @@ export interface VisitsOptions extends AttachingOptions {
   readonly after: (ms: number, action: () => void) => void;
   readonly look: (visit: Visit) => void;
   readonly lookLater: (ms: number, visit: Visit, attempt: number) => void;
+  /** The watch cannot follow another namespace of the tenant. It says so when there is room again. */
+  readonly onFull: (tenant: number) => void;
   /** Looks for other processes in namespaces whose process has ended. */
   readonly lookForOthers: () => void;
   /** Starts no visit of a tenant for a while. */
@@ -134,11 +136,15 @@ export class Visits {
     const look = this.#look(visit, attempt);
     const ownMs = now() - begun;
     const helperMs = (await look) ?? 0;
-    if (!this.#options.hasPending(visit.tenant)) {
-      // No later visit would find out that the other helper has ended.
-      this.#busy.delete(visit.tenant);
-    }
+    this.forgetBusy(visit.tenant);
     return ownMs + helperMs;
+  }
+
+  /** Forgets that another helper works for a tenant, if no later visit would find out that it has ended. */
+  forgetBusy(tenant: number): void {
+    if (!this.#options.hasPending(tenant)) {
+      this.#busy.delete(tenant);
+    }
   }
 
   /** Resolves to the CPU time of the helper, ms. */
@@ -222,7 +228,9 @@ export class Visits {
       if (followed === "shortage") {
         this.#options.shortages.note("not enough descriptors to watch the mounts of a container");
         this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
-      } else if (followed === "ended") {
+      } else if (followed === "full") {
+        this.#options.onFull(tenant);
+      } else {
         this.#giveUp(other ?? lasting);
       }
       return undefined;

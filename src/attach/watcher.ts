@@ -13,7 +13,7 @@ import { type AttachingOptions, type Visit, Visits } from "./visits.js";
 
 /** Visits of one tenant's namespaces: this many at once, then this many a second. */
 const VISIT_RATE = { atOnce: 200, perSecond: 10 } as const;
-/** Visits of one tenant that may wait: twice as many as namespaces of it can be followed. */
+/** With so many visits of one tenant that wait, scans add no other: twice as many as can be followed of it. */
 const MAX_WAITING = 2048;
 /** CPU time of the helpers for one tenant: this much at once, then this share of one CPU. */
 const COST = { freeMs: 2000, share: 0.1 } as const;
@@ -65,6 +65,8 @@ export class Watcher {
   readonly #shortages: Shortages;
   readonly #scan: ProcessScan;
   readonly #visits: Visits;
+  /** Tenants with namespaces that a scan has left out, and that another one is to find. */
+  readonly #leftOut = new Set<number>();
   readonly #now: () => number;
   readonly #run: RunHelper;
   #forgotMs = Number.NEGATIVE_INFINITY;
@@ -88,7 +90,6 @@ export class Watcher {
     this.#queue = new FairQueue({
       concurrency: AT_A_TIME,
       ...SLOW,
-      maxWaiting: MAX_WAITING,
       ...VISIT_RATE,
       ...COST,
       onError: (error) => this.#fail(error),
@@ -101,10 +102,11 @@ export class Watcher {
       watch: this.#watch,
       tracked: this.#tracked,
       shortages: this.#shortages,
-      hasPending: (tenant) => this.#delayed.has(tenant) || this.#queue.hasWaiting(tenant),
+      hasPending: (tenant) => this.#delayed.has(tenant) || this.#queue.waitingOf(tenant) > 0,
       after: (ms, action) => this.#delayed.after(ms, action),
       look: (visit) => this.#look(visit),
       lookLater: (ms, visit, attempt) => this.#lookLater(ms, visit, attempt),
+      onFull: (tenant) => this.#leftOut.delete(tenant),
       lookForOthers: () => this.#scan.beginSparingly(),
       rest: (tenant, ms) => this.#queue.rest(tenant, ms),
       onError: (error) => this.#fail(error),
@@ -205,7 +207,11 @@ export class Watcher {
       return true;
     }
     const tenant = this.#watch.tenantOf(pid);
-    if (tenant !== 0) {
+    const isTooMuch = this.#queue.waitingOf(tenant) >= MAX_WAITING;
+    // What is followed has its room, which also bounds how many of these can wait.
+    if (isTooMuch && !this.#tracked.has(namespace)) {
+      this.#leftOut.add(tenant);
+    } else if (tenant !== 0) {
       this.#look({ ...this.#watch.representativeOf(pid), namespace, tenant });
     }
     return mountNamespaceOf(pid) === namespace;
@@ -227,22 +233,37 @@ export class Watcher {
     } else if (event.kind === "ended") {
       const isServed = this.#tracked.has(event.namespace);
       this.#forget(event.namespace);
-      if (isServed && !event.isInit) {
+      // Else those that end fast would wait without a bound.
+      const isAwaited = this.#queue.remove(event.tenant, event.namespace);
+      if ((isServed || isAwaited) && !event.isInit) {
         this.#scan.beginSparingly();
+      }
+      if (isAwaited) {
+        this.#visits.forgetBusy(event.tenant);
+        this.#lookForLeftOut(event.tenant);
       }
     } else {
       this.#look(event);
     }
   }
 
+  /**
+   * Visits a namespace when its tenant has its turn, however many visits of that wait: what events are about is
+   * bounded by the watch, which does not report it again, and what is visited again has waited before.
+   */
   #look({ pid, namespace, tenant, isInit }: Visit, attempt = 0): void {
     const visit = { pid, namespace, tenant, isInit };
     // One at a time for each tenant: what is mounted in a namespace can propagate to those nested in it.
-    const isAdded = this.#queue.add(tenant, namespace, async () => {
-      return this.#stopped ? 0 : await this.#visits.visit(visit, attempt);
+    this.#queue.add(tenant, namespace, async () => {
+      const costMs = this.#stopped ? 0 : await this.#visits.visit(visit, attempt);
+      this.#lookForLeftOut(tenant);
+      return costMs;
     });
-    if (!isAdded) {
-      // A later scan finds it again.
+  }
+
+  /** Scans for what scans have left out, once no visit of the tenant waits and unless it has no room for more. */
+  #lookForLeftOut(tenant: number): void {
+    if (this.#queue.waitingOf(tenant) === 0 && this.#leftOut.delete(tenant)) {
       this.#scan.beginSparingly();
     }
   }

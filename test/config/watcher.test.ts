@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import {
   type HelperReport,
   helperAbort,
@@ -12,6 +12,7 @@ import {
 } from "../../src/attach/helper.js";
 import { LeftAlone } from "../../src/attach/left-alone.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
+import { ProcessScan } from "../../src/attach/scan.js";
 import { Shortages } from "../../src/attach/shortages.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
 import { Visits } from "../../src/attach/visits.js";
@@ -295,43 +296,131 @@ it.runIf(process.getuid?.() === 0)(
   },
 );
 
-it.runIf(process.getuid?.() === 0)(
-  "has so many visits of a tenant wait, and finds the others with a later scan",
-  async () => {
-    const WAITING = 2048;
-    // No process has it: of an init that has ended nothing is looked for.
-    const NOBODY = 2 ** 22;
-    const pid = await elsewhere(["--mount"]);
-    let tell = (_: readonly WatchEvent[]): void => {};
-    let isFound = false;
-    class Watch extends FakeWatch {
-      constructor(onEvents: (events: readonly WatchEvent[]) => void) {
-        super();
-        tell = onEvents;
-      }
-      override tenantOf(one = 0): number {
-        isFound ||= one === pid;
-        return 0;
-      }
+/**
+ * A watcher with one tenant that has more visits waiting than scans may add to, and that can have `room`.
+ * Its clock stands still unless `passing()` waits: a scan is followed by a rest of 20 times what it took by it.
+ */
+async function crowded(room: "followed" | "full") {
+  const WAITING = 2500;
+  // No process has it: of an init that has ended nothing is looked for.
+  const NOBODY = 2 ** 22;
+  const known = await elsewhere();
+  const other = await elsewhere(["--mount"]);
+  let nowMs = 0;
+  let scans = 0;
+  let tell = (_: readonly WatchEvent[]): void => {};
+  class Watch extends FakeWatch {
+    constructor(onEvents: (events: readonly WatchEvent[]) => void) {
+      super();
+      tell = onEvents;
     }
-    const { run } = fakeBinding([]);
-    const binding = { Watch, identityOf: () => null, fnmatch: () => true, run };
-    const watcher = new Watcher({ ...USUAL, binding });
-    onTestFinished(() => watcher.stop());
-    const appear = (tenant: number, count: number): void =>
-      tell(
-        Array.from({ length: count }, (_, namespace) => {
-          return { kind: "appeared", pid: NOBODY, namespace, tenant, isInit: true } as const;
-        }),
-      );
-    // One of them runs.
-    appear(1, WAITING + 1);
-    expect(watcher.state()).toMatchObject({ running: 1, waiting: WAITING });
-    appear(1, 2 * WAITING);
-    expect(watcher.state()).toMatchObject({ running: 1, waiting: WAITING });
-    appear(2, 2);
-    expect(watcher.state()).toMatchObject({ running: 2, waiting: WAITING + 1 });
-    await until("it has looked at all processes", () => isFound);
+    override tenantOf(pid = 0): number {
+      scans += pid === other ? 1 : 0;
+      return pid === other ? 1 : 0;
+    }
+    override follow(): "followed" {
+      asked.push(room);
+      return room as "followed";
+    }
+  }
+  const asked: string[] = [];
+  const served: number[] = [];
+  const watcher = new Watcher({
+    ...USUAL,
+    binding: {
+      Watch,
+      identityOf: (pid) => container({ init: pid }),
+      fnmatch: (pattern) => pattern === "*",
+      run: fakeBinding([]).run,
+    },
+    run: async (_, { pid }) => {
+      served.push(pid);
+      return reportOf([]);
+    },
+    now: () => nowMs,
+  });
+  onTestFinished(() => watcher.stop());
+  const sparing = vi.spyOn(ProcessScan.prototype, "beginSparingly");
+  onTestFinished(() => sparing.mockRestore());
+  const crowd = (kind: "appeared" | "ended"): void =>
+    tell(
+      Array.from({ length: WAITING }, (_, namespace) => {
+        return { kind, pid: NOBODY, namespace, tenant: 1, isInit: true };
+      }),
+    );
+  const event = (kind: WatchEvent["kind"]): void => {
+    const namespace = mountNamespaceOf(known) ?? 0;
+    tell([{ kind, pid: known, namespace, tenant: 1, isInit: true }]);
+  };
+  const passing = (what: string, isDone: () => boolean, stepMs = 100): Promise<boolean> =>
+    until(what, () => {
+      nowMs += stepMs;
+      return isDone();
+    });
+  return {
+    watcher,
+    known,
+    other,
+    asked,
+    served,
+    crowd,
+    event,
+    passing,
+    sparing,
+    scans: () => scans,
+  };
+}
+
+it.runIf(process.getuid?.() === 0)(
+  "serves again what is served and has changed, however many visits of its tenant wait",
+  async () => {
+    const { known, served, crowd, event, passing } = await crowded("followed");
+    event("appeared");
+    await until("it is served", () => served.length === 1);
+    crowd("appeared");
+    event("mounts");
+    await passing("it is served again", () => served.length === 2, 20_000);
+    expect(served).toEqual([known, known]);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "leaves out what a scan finds while too many visits of its tenant wait, and finds it once they are done",
+  async () => {
+    const { watcher, other, served, crowd, event, passing, sparing, scans } =
+      await crowded("followed");
+    crowd("appeared");
+    event("lost");
+    await until("it has been found", () => scans() === 1);
+    const { waiting } = watcher.state();
+    expect(waiting).toBeGreaterThan(2048);
+    expect(sparing).not.toHaveBeenCalled();
+    // What has ended does not wait.
+    crowd("ended");
+    expect(watcher.state().waiting).toBe(0);
+    await until("it has been found again", () => scans() === 2);
+    expect(sparing).toHaveBeenCalledTimes(1);
+    await passing("it is served", () => served.length > 0);
+    expect(served).toEqual([other]);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "scans no more for a tenant of which nothing else can be followed, until there is room",
+  async () => {
+    const { watcher, asked, served, crowd, event, passing, sparing, scans } = await crowded("full");
+    crowd("appeared");
+    event("lost");
+    await until("it has been found", () => scans() === 1);
+    event("appeared");
+    crowd("ended");
+    await passing("there is no room", () => asked.length > 0);
+    await watcher.idle();
+    expect([asked, served]).toEqual([["full"], []]);
+    expect(sparing).not.toHaveBeenCalled();
+    event("lost");
+    await passing("all are looked at again", () => asked.length > 1);
+    expect(scans()).toBe(2);
   },
 );
 
@@ -358,6 +447,7 @@ async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
     lookLater: () => {
       isPending = true;
     },
+    onFull: () => {},
     lookForOthers: () => {
       searches += 1;
     },
