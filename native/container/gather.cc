@@ -235,7 +235,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   histories.cpu_changed = false;
   if (needs & kNeedTotals) {
     histories.io_changed =
-        advance(histories.io, facts.io, *facts.host_diskstats, host.disk_layers(), now);
+        advance(histories.io, facts.io, *facts.host_diskstats, host.disk_layers(), now).is_changed;
     facts.io_totals = histories.io.sums.totals();
   }
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;

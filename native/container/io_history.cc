@@ -37,31 +37,41 @@ void add(uint64_t& total, uint64_t seen, uint64_t now) {
 
 }  // namespace
 
-bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
-             DiskLayers& layers, uint64_t now_us) {
+IoAdvance advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
+                  DiskLayers& layers, uint64_t now_us) {
+  IoAdvance out;
   std::vector<IoHistory::Device> devices;
-  bool changed = false;
   for (const DeviceIo& now : io.devices) {
     const HostDisk* disk = disk_of(disks, now.device);
     if (disk == nullptr) continue;
     IoHistory::Device seen{now.device, 0, 0};
+    bool is_known = false;
     for (const auto& device : history.devices) {
-      if (device.device == now.device) seen = device;
+      if (device.device == now.device) {
+        seen = device;
+        is_known = true;
+      }
+    }
+    const auto layer = layers.of(*disk, now_us);
+    if (!layer) {
+      // The next reading adds what this one would have.
+      out.is_whole = false;
+      if (is_known) devices.push_back(seen);
+      continue;
     }
     if (seen.read_bytes != now.read_bytes || seen.written_bytes != now.written_bytes)
-      changed = true;
-    const DiskLayer layer = layers.of(*disk, now_us);
-    for (const auto& [counts, totals] : {std::pair(layer.is_bottom, &history.sums.bottom),
-                                         std::pair(layer.is_top, &history.sums.top)}) {
+      out.is_changed = true;
+    for (const auto& [counts, totals] : {std::pair(layer->is_bottom, &history.sums.bottom),
+                                         std::pair(layer->is_top, &history.sums.top)}) {
       if (!counts) continue;
       add(totals->read_bytes, seen.read_bytes, now.read_bytes);
       add(totals->written_bytes, seen.written_bytes, now.written_bytes);
     }
     devices.push_back({now.device, now.read_bytes, now.written_bytes});
   }
-  if (devices.size() != history.devices.size()) changed = true;
+  if (devices.size() != history.devices.size()) out.is_changed = true;
   history.devices = std::move(devices);
-  return changed;
+  return out;
 }
 
 std::string pack_io_history(const IoHistory& history) {

@@ -38,10 +38,16 @@ struct IoHistory {
   IoSums sums;
 };
 
-/// Takes a new reading into `history`; true when that changed it. `disks` are the host's: no other
-/// device counts. A device whose figures went backwards is another one under the same number.
-bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
-             DiskLayers& layers, uint64_t now_us);
+/// What a reading has done to a history.
+struct IoAdvance {
+  bool is_changed = false;
+  bool is_whole = true;  ///< false: some devices were left as they were, of no known layer
+};
+
+/// Takes a new reading into `history`. `disks` are the host's: no other device counts. A device
+/// whose figures went backwards is another one under the same number.
+IoAdvance advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
+                  DiskLayers& layers, uint64_t now_us);
 
 /// As plain bytes for the state file.
 std::string pack_io_history(const IoHistory& history);

@@ -1,6 +1,7 @@
 #include "source/disk_layers.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
 #include <vector>
 
@@ -23,43 +24,67 @@ bool is_any_of(std::string_view name, std::initializer_list<std::string_view> pr
                      [name](std::string_view prefix) { return starts_with(name, prefix); });
 }
 
-std::vector<std::string> names_in(int sysfs_fd, const std::string& path) {
-  auto names = list_names(sysfs_fd, path);
-  return names ? std::move(names.value()) : std::vector<std::string>();
+/// sysfs does not tell of it, or there is none (EBADF). Any other error is a lack of something.
+bool is_untold(int code) {
+  return code == ENOENT || code == ENOTDIR || code == ENODEV || code == EACCES || code == EBADF;
 }
 
-bool is_on_loop(int sysfs_fd, const std::string& path, int depth = 0) {
-  const auto names = names_in(sysfs_fd, path + "/slaves");
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    const bool is_deep = depth >= kMaxDepth;
-    return starts_with(name, kLoop) ||
-           (!is_deep && is_on_loop(sysfs_fd, path + "/slaves/" + name, depth + 1));
-  });
+/// Lists directories of a sysfs.
+class Lister {
+ public:
+  explicit Lister(int sysfs_fd) : sysfs_fd_(sysfs_fd) {}
+
+  /// Nothing: there is no such directory, or it could not be listed, which failed() tells.
+  std::optional<std::vector<std::string>> names_in(const std::string& path) {
+    auto names = list_names(sysfs_fd_, path);
+    if (names) return std::move(names.value());
+    if (!is_untold(names.error().code)) failed_ = true;
+    return std::nullopt;
+  }
+  bool has_any(const std::string& path) {
+    const auto names = names_in(path);
+    return names && !names->empty();
+  }
+  bool failed() const { return failed_; }
+
+ private:
+  const int sysfs_fd_;
+  bool failed_ = false;
+};
+
+bool is_on_loop(Lister& lister, const std::string& path, int depth = 0) {
+  const auto names = lister.names_in(path + "/slaves");
+  return names && std::any_of(names->begin(), names->end(), [&](const std::string& name) {
+           const bool is_deep = depth >= kMaxDepth;
+           return starts_with(name, kLoop) ||
+                  (!is_deep && is_on_loop(lister, path + "/slaves/" + name, depth + 1));
+         });
 }
 
-DiskLayer look_at(int sysfs_fd, const HostDisk& disk) {
+DiskLayer look_at(Lister& lister, const HostDisk& disk) {
   if (starts_with(disk.name, kLoop)) return {};
   const std::string path =
       "dev/block/" + std::to_string(disk.device.major) + ":" + std::to_string(disk.device.minor);
-  const bool has_slaves = !names_in(sysfs_fd, path + "/slaves").empty();
+  const bool has_slaves = lister.has_any(path + "/slaves");
   // It may be a disk of another host, or a device of this one that it does not tell of.
   if (!has_slaves && starts_with(disk.name, "drbd")) return {};
   const bool is_made = has_slaves || is_any_of(disk.name, {"dm-", "md", "bcache"});
-  const auto holders = list_names(sysfs_fd, path + "/holders");
+  const auto holders = lister.names_in(path + "/holders");
   if (!holders) return {!is_made, !is_made};
-  bool is_held = !holders.value().empty();
+  bool is_held = !holders->empty();
   // What cgroups count is of the whole disk: its partitions too.
-  for (const std::string& name : names_in(sysfs_fd, path)) {
-    if (is_held) break;
-    is_held =
-        starts_with(name, disk.name) && !names_in(sysfs_fd, path + "/" + name + "/holders").empty();
+  const auto parts = is_held ? std::nullopt : lister.names_in(path);
+  if (parts) {
+    is_held = std::any_of(parts->begin(), parts->end(), [&](const std::string& name) {
+      return starts_with(name, disk.name) && lister.has_any(path + "/" + name + "/holders");
+    });
   }
-  return {!is_made, !is_held && !is_on_loop(sysfs_fd, path)};
+  return {!is_made, !is_held && !is_on_loop(lister, path)};
 }
 
 }  // namespace
 
-DiskLayer DiskLayers::of(const HostDisk& disk, uint64_t now_us) {
+std::optional<DiskLayer> DiskLayers::of(const HostDisk& disk, uint64_t now_us) {
   const std::pair number{disk.device.major, disk.device.minor};
   {
     const std::lock_guard lock(mutex_);
@@ -68,7 +93,9 @@ DiskLayer DiskLayers::of(const HostDisk& disk, uint64_t now_us) {
     const auto known = known_.find(number);
     if (known != known_.end() && known->second.name == disk.name) return known->second.layer;
   }
-  const DiskLayer layer = look_at(sysfs_fd_, disk);
+  Lister lister(sysfs_fd_);
+  const DiskLayer layer = look_at(lister, disk);
+  if (lister.failed()) return std::nullopt;
   const std::lock_guard lock(mutex_);
   known_[number] = {disk.name, layer};
   return layer;

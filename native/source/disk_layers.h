@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -23,7 +24,8 @@ class DiskLayers {
   /// Borrows the root of a sysfs.
   explicit DiskLayers(int sysfs_fd) : sysfs_fd_(sysfs_fd) {}
 
-  DiskLayer of(const HostDisk& disk, uint64_t now_us);
+  /// Nothing: sysfs could not be read at the moment, for lack of descriptors or memory.
+  std::optional<DiskLayer> of(const HostDisk& disk, uint64_t now_us);
 
  private:
   struct Known {

@@ -226,7 +226,7 @@ void CgroupFigures::read_io(Figures& out, KeptCounters& kept) {
   const auto disks = host_.diskstats(now_us);
   if (!disks) return;
   IoHistory all;
-  advance(all, io, *disks.value(), host_.disk_layers(), now_us);
+  if (!advance(all, io, *disks.value(), host_.disk_layers(), now_us).is_whole) return;
   const IoTotals totals = all.sums.totals();
   out.set(Figure::kReadBytes,
           tell_io(CgroupCount::kReadBytes, totals.read_bytes, kept.read_bytes, kept));

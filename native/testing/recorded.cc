@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "container/container.h"
+#include "container/io_history.h"
 #include "container/mirror.h"
 #include "container/task_load.h"
 #include "seccomp/call.h"
@@ -177,7 +178,8 @@ Result<Napi::Value> memory_figures(Napi::Env env, const std::string& dir, pid_t 
 }
 
 /// (caseDir, init, file of an earlier worker's counters of this container alone, which is brought
-/// up to date) -> the figures of its cgroups that no file under /proc needs.
+/// up to date) -> the figures of its cgroups that no file under /proc
+/// needs.
 Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t init,
                                    const std::optional<std::string>& kept) {
   const auto recorded = RecordedCase::open(dir, init);
@@ -195,6 +197,25 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   return to_js(env, figures);
 }
 
+/// (caseDir, init, what a worker has stored of the container's I/O, or nothing) -> what the next
+/// one stores after a reading
+Result<Bytes> stored_io(const std::string& dir, pid_t init, const Bytes& stored) {
+  const auto recorded = RecordedCase::open(dir, init);
+  if (!recorded) return recorded.error();
+  RecordedCase& of = *recorded.value();
+  const auto source =
+      ContainerSource::open(of.mounts(), of.container().description().paths, nullptr, {});
+  if (!source) return source.error();
+  const auto io = source.value()->io();
+  if (!io) return io.error();
+  const auto disks = of.host().diskstats(0);
+  if (!disks) return disks.error();
+  IoHistory history;
+  unpack_io_history(stored.text.data(), stored.text.size(), history);
+  advance(history, io.value(), *disks.value(), of.host().disk_layers(), 0);
+  return Bytes(pack_io_history(history));
+}
+
 /// (file of counters) -> its text, as far as it is understood.
 std::string kept_counters(const std::string& path) { return CounterTotals::load(path).text(); }
 
@@ -205,6 +226,7 @@ void add_recorded(Napi::Object& exports) {
   add<list_fixture>(exports, "listFixture");
   add<sysinfo_fixture>(exports, "sysinfoFixture");
   add<cgroup_figures>(exports, "cgroupFigures");
+  add<stored_io>(exports, "storedIo");
   add<kept_counters>(exports, "keptCounters");
   add<memory_figures>(exports, "memoryFigures");
 }

@@ -1,13 +1,21 @@
 // What a container reads and writes where the host has devices that are made of others: the kernel
 // counts it again on each of them.
 
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
 import { project } from "../support/project.js";
-import { figuresOfFixture, renderFixture } from "../support/testing.js";
+import { figuresOfFixture, renderFixture, storedIoOfFixture } from "../support/testing.js";
 
 interface Device {
   readonly number: string;
@@ -162,4 +170,44 @@ it("metrics do not fall below those of a worker that counted it on each device",
   expect(surveyed(file)).toEqual([16, 8]);
   writeIo([sda([9, 6]), dm(0, ["sda/sda2"], [9, 6])]);
   expect(surveyed(file)).toEqual([17, 10]);
+});
+
+describe("while sysfs cannot be read", () => {
+  const devices = [sda([8, 4]), dm(0, ["sda"], [9, 5])];
+
+  it.each([
+    ["sda/holders", [9, 5]],
+    ["dm-0/slaves", [8, 4]],
+  ])("a device counts later: %s", (path, others) => {
+    writeHost(devices);
+    writeIo(devices);
+    const place = join(directory, "sys/block", path);
+    renameSync(place, `${place}-`);
+    // ELOOP, which does not say that there is nothing; as EMFILE and ENOMEM do not.
+    symlinkSync(basename(place), place);
+    const before = storedIoOfFixture(directory);
+    expect(before.totals).toEqual(others);
+    expect(surveyed()).toEqual([Number.NaN, Number.NaN]);
+    rmSync(place);
+    renameSync(`${place}-`, place);
+    expect(storedIoOfFixture(directory, before.stored).totals).toEqual([9, 5]);
+    expect(surveyed()).toEqual([9, 5]);
+  });
+
+  it("what was counted of a device stays", () => {
+    writeHost(devices);
+    writeIo(devices);
+    const { stored } = storedIoOfFixture(directory);
+    const more = [sda([18, 14]), dm(0, ["sda"], [20, 16])];
+    writeIo(more);
+    const place = join(directory, "sys/block/dm-0/slaves");
+    rmSync(place, { recursive: true });
+    symlinkSync("slaves", place);
+    const lacking = storedIoOfFixture(directory, stored);
+    expect(lacking.totals).toEqual([18, 14]);
+    rmSync(place);
+    mkdirSync(place);
+    link(join(directory, "sys/block/sda"), join(place, "sda"));
+    expect(storedIoOfFixture(directory, lacking.stored).totals).toEqual([20, 16]);
+  });
 });

@@ -518,6 +518,8 @@ interface Testing {
   parsePressure(text: string): string | null;
   /** By the names of native/survey/figures.def; what is not told is left out. */
   cgroupFigures(caseDir: string, init: number, counters?: string): Record<string, number>;
+  /** What a worker stores of a container's I/O after a reading. `stored`: by the worker before it. */
+  storedIo(caseDir: string, init: number, stored: Buffer): Buffer;
   /** The text of a file of counters, as far as it is understood. */
   keptCounters(path: string): string;
   /** By the same names. */
@@ -694,6 +696,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseStat: "function",
   parsePressure: "function",
   cgroupFigures: "function",
+  storedIo: "function",
   keptCounters: "function",
   memoryFigures: "function",
   readLogRecord: "function",
@@ -785,6 +788,16 @@ function readContainer(caseDir: string): RecordedContainer {
 export function figuresOfFixture(caseDir: string, counters?: string): ReadonlyMap<string, number> {
   const { init } = readContainer(caseDir);
   return new Map(Object.entries(native.cgroupFigures(caseDir, init, counters)));
+}
+
+/** What a worker stores of the I/O of a recorded container, and the kB read and written in it. */
+export function storedIoOfFixture(
+  caseDir: string,
+  before: Buffer = Buffer.alloc(0),
+): { readonly stored: Buffer; readonly totals: readonly number[] } {
+  const stored = native.storedIo(caseDir, readContainer(caseDir).init, before);
+  const totals = [8, 16].map((at) => Number(stored.readBigUInt64LE(at)) / 1024);
+  return { stored, totals };
 }
 
 /** What operators are told of the memory of a recorded container. */
