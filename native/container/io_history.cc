@@ -40,6 +40,7 @@ void add(uint64_t& total, uint64_t seen, uint64_t now) {
 IoAdvance advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks,
                   DiskLayers& layers, uint64_t now_us) {
   IoAdvance out;
+  out.is_changed = history.lists_some;
   std::vector<IoHistory::Device> devices;
   for (const DeviceIo& now : io.devices) {
     const HostDisk* disk = disk_of(disks, now.device);
@@ -51,6 +52,10 @@ IoAdvance advance(IoHistory& history, const IoFacts& io, const std::vector<HostD
         seen = device;
         is_known = true;
       }
+    }
+    if (history.lists_some && !is_known) {
+      devices.push_back({now.device, now.read_bytes, now.written_bytes});
+      continue;
     }
     const auto layer = layers.of(*disk, now_us);
     if (!layer) {
@@ -71,6 +76,7 @@ IoAdvance advance(IoHistory& history, const IoFacts& io, const std::vector<HostD
   }
   if (devices.size() != history.devices.size()) out.is_changed = true;
   history.devices = std::move(devices);
+  history.lists_some = false;
   return out;
 }
 
@@ -91,7 +97,6 @@ bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
   std::memcpy(&packed, data, sizeof(packed));
   if (packed.count > (bytes - sizeof(packed)) / sizeof(PackedDevice)) return false;
   IoHistory history;
-  history.sums.bottom = packed.totals;
   const auto* at = static_cast<const uint8_t*>(data) + sizeof(packed);
   for (size_t i = 0; i < packed.count; ++i, at += sizeof(PackedDevice)) {
     PackedDevice device;
@@ -100,7 +105,12 @@ bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
         {{device.major, device.minor}, device.read_bytes, device.written_bytes});
   }
   const size_t left = bytes - static_cast<size_t>(at - static_cast<const uint8_t*>(data));
-  if (left >= sizeof(history.sums)) std::memcpy(&history.sums, at, sizeof(history.sums));
+  history.lists_some = left < sizeof(history.sums);
+  if (history.lists_some) {
+    history.sums = {packed.totals, packed.totals};
+  } else {
+    std::memcpy(&history.sums, at, sizeof(history.sums));
+  }
   out = std::move(history);
   return true;
 }

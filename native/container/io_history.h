@@ -36,6 +36,9 @@ struct IoHistory {
   };
   std::vector<Device> devices;
   IoSums sums;
+  /// Of an earlier version, which did not list devices that are made of others: what they have
+  /// counted by the next reading is not new. Not stored.
+  bool lists_some = false;
 };
 
 /// What a reading has done to a history.

@@ -39,6 +39,9 @@ const md = (of: readonly string[], io: Io): Device => {
   return { number: "9:127", name: "md127", of, ...(io && { io }) };
 };
 
+/** At the end of what a worker stores, unless it is of an earlier version. */
+const SUMS_BYTES = 32;
+
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), testName("layers-")));
@@ -209,5 +212,27 @@ describe("while sysfs cannot be read", () => {
     mkdirSync(place);
     link(join(directory, "sys/block/sda"), join(place, "sda"));
     expect(storedIoOfFixture(directory, lacking.stored).totals).toEqual([20, 16]);
+  });
+});
+
+describe("after a version that listed no devices that are made of others", () => {
+  /** As that one stored it. */
+  function storedBefore(devices: readonly Device[]): Buffer {
+    writeHost(devices);
+    writeIo(devices);
+    const { stored } = storedIoOfFixture(directory);
+    return stored.subarray(0, -SUMS_BYTES);
+  }
+
+  it("what they have counted is not new, but what they count is", () => {
+    const stored = storedBefore([sda([8, 0])]);
+    rmSync(join(directory, "sys"), { recursive: true });
+    const devices = [sda([8, 0]), dm(0, ["sda"], [8, 400])];
+    writeHost(devices);
+    writeIo(devices);
+    const first = storedIoOfFixture(directory, stored);
+    expect(first.totals).toEqual([8, 0]);
+    writeIo([sda([9, 0]), dm(0, ["sda"], [9, 402])]);
+    expect(storedIoOfFixture(directory, first.stored).totals).toEqual([9, 2]);
   });
 });
