@@ -29,9 +29,6 @@ class CgroupFigures {
   /// Fills in what there is; what is absent or cannot be read stays as it was. Brings the counters
   /// up to date.
   void read(Figures& out, KeptCounters& kept);
-  /// Whether the kernel takes I/O out of the container's figures again: v1 does when a cgroup
-  /// within it ends.
-  bool may_lose_io() const { return io_.dir && !io_.v2; }
 
  private:
   /// The cgroup around the container's own on which its runtime sets the quota; none: it sets that

@@ -82,12 +82,6 @@ struct Surveyor::Member {
   uint64_t mounts_next_us = 0;  ///< when they are counted again
   CpuTotals cpu;
   KeptCounters counters;
-
-  /// Whether a worker that begins without the counters would report less.
-  bool is_to_be_kept() const {
-    return cgroups.may_lose_io() || counters.above_us != 0 || counters.read_bytes.lost != 0 ||
-           counters.written_bytes.lost != 0 || counters.is_moved();
-  }
 };
 
 /// A reader without a thread, which reads when a survey is taken.
@@ -153,13 +147,12 @@ void Surveyor::remember_kills() {
   kills_fresh_ = !sources_.totals.empty() && !save_totals(file_of(".kills"), kill_totals_.text());
 }
 
-/// Stores the counters before they are reported, as remember_kills() does. Most hosts have none
-/// that need it.
+/// Stores the counters before they are reported, as remember_kills() does.
 void Surveyor::remember_counters() {
   if (sources_.totals.empty()) return;
   counter_totals_.entries.clear();
   for (const auto& [id, member] : members_) {
-    if (member->is_to_be_kept()) counter_totals_.entries[id] = member->counters;
+    if (member->counters.are_needed()) counter_totals_.entries[id] = member->counters;
   }
   std::string text = counter_totals_.text();
   if (text == counters_text_ || (counters_text_.empty() && counter_totals_.entries.empty())) return;

@@ -63,6 +63,12 @@ struct KeptCounters {
   std::array<MovedCounter, kCpuKinds> cpu;         ///< by CpuKind
   std::array<MovedCounter, kCgroupCounts> counts;  ///< by CgroupCount
 
+  /// Whether a worker that begins without them may report less. What the kernel tells of I/O falls
+  /// when a device goes or is made part of another one, and on v1 when a cgroup within the
+  /// container ends.
+  bool are_needed() const {
+    return above_us != 0 || read_bytes.told() != 0 || written_bytes.told() != 0 || is_moved();
+  }
   /// Whether what is told is not only of the cgroups that it is in.
   bool is_moved() const {
     const auto is = [](const MovedCounter& one) { return one.is_moved(); };

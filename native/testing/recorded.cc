@@ -177,8 +177,8 @@ Result<Napi::Value> memory_figures(Napi::Env env, const std::string& dir, pid_t 
   return to_js(env, figures);
 }
 
-/// (caseDir, init, file of an earlier worker's counters of this container alone, which is brought
-/// up to date) -> the figures of its cgroups that no file under /proc
+/// (caseDir, init, file of an earlier worker's counters of this container alone, which is made and
+/// brought up to date as a survey does) -> the figures of its cgroups that no file under /proc
 /// needs.
 Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t init,
                                    const std::optional<std::string>& kept) {
@@ -186,10 +186,11 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   if (!recorded) return recorded.error();
   Figures figures;
   CounterTotals totals = CounterTotals::load(kept.value_or(""));
-  KeptCounters none;
-  KeptCounters& counters = totals.entries.empty() ? none : totals.entries.begin()->second;
   RecordedCase& of = *recorded.value();
+  if (totals.entries.empty()) totals.entries[of.container().id()] = {};
+  KeptCounters& counters = totals.entries.begin()->second;
   CgroupFigures(of.mounts(), of.host(), of.container().description()).read(figures, counters);
+  if (!counters.are_needed()) totals.entries.clear();
   if (kept) {
     const auto saved = save_totals(*kept, totals.text());
     if (!saved) return saved.error();

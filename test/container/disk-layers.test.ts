@@ -236,3 +236,15 @@ describe("after a version that listed no devices that are made of others", () =>
     expect(storedIoOfFixture(directory, first.stored).totals).toEqual([9, 2]);
   });
 });
+
+it("metrics do not fall when another worker finds fewer devices", () => {
+  const file = join(directory, "counters");
+  const devices = [sda([8, 4]), sdb([1, 2])];
+  writeHost(devices);
+  writeIo(devices);
+  expect(surveyed(file)).toEqual([9, 6]);
+  writeIo([sda([8, 4])]);
+  expect(surveyed(file)).toEqual([9, 6]);
+  writeIo([sda([9, 6])]);
+  expect(surveyed(file)).toEqual([10, 8]);
+});
