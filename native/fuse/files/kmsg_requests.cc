@@ -65,7 +65,6 @@ Answer KmsgFiles::open_in_turn(const Request& r, const ContainerPtr& container) 
 }
 
 void KmsgFiles::begin_log(const ContainerDescription& container) {
-  if (logs_.marks(container.id)) return;
   logs_.begin(container.id, container.tenant_identity, [&] { return options_.banner(container); });
 }
 
