@@ -33,6 +33,8 @@
       "ldflags": ["-Wl,-z,now"],
       "defines": [
         "NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED",
+        # While Node ends, no callback can be called any more. That must not abort the process.
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
         "VPROCFS_VERSION=<!(node -p \"require('./package.json').version\")"
       ]
     },
