@@ -77,6 +77,7 @@ class LineCutter {
 struct ReadBounds {
   size_t bytes = SIZE_MAX;
   uint64_t cpu_us = UINT64_MAX;  ///< of the calling thread; looked at between pieces
+  uint64_t us = UINT64_MAX;      ///< with what it waits; a container can hold its table's lock
 };
 
 /// What is read of a mount table at once. For each line the kernel walks through all mounts below
@@ -115,8 +116,10 @@ int for_each_line_of(int fd, std::string& room, F line, const ReadBounds& bounds
   if (room.size() < kTablePiece) room.resize(kTablePiece);
   LineCutter cutter;
   const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
+  const uint64_t begin_us = monotonic_us();
   for (size_t offset = 0; offset < bounds.bytes;) {
     if (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin >= bounds.cpu_us) return ETIME;
+    if (monotonic_us() - begin_us >= bounds.us) return ETIME;
     const ssize_t n = read_piece(fd, room.data(), room.size(), offset);
     if (n < 0) return errno;
     if (n == 0) return 0;

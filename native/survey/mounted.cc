@@ -119,7 +119,9 @@ std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity
   Count count(identity, live);
   std::string room;
   const auto take = [&](auto line) { count.take(line); };
-  const ReadBounds bounds{SIZE_MAX, cpu_us};
+  // It waits on a busy machine, too.
+  constexpr uint64_t kWaits = 10;
+  const ReadBounds bounds{SIZE_MAX, cpu_us, kWaits * cpu_us};
   if (for_each_line_of(file.value().get(), room, take, bounds) != 0) return std::nullopt;
   return count.result();
 }

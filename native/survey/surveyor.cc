@@ -255,8 +255,7 @@ void Surveyor::count_mounts(uint64_t now_us) {
   const uint64_t begin = monotonic_us();
   tables_.begin(now_us);
   for (const auto& [id, member] : members_) {
-    tables_.add(member->description.tenant_identity.pid_namespace, id,
-                now_us >= member->mounts_next_us);
+    tables_.add(member->description.tenant_identity, id, member->mounts_next_us);
   }
   const MountIdentity identity{sources_.fs_type, sources_.source};
   std::optional<Devices> live;

@@ -18,16 +18,16 @@ void TableTurns::begin(uint64_t now_us) {
   }
 }
 
-void TableTurns::add(uint64_t tenant, ContainerId container, bool is_due) {
+void TableTurns::add(const TenantIdentity& tenant, ContainerId container, uint64_t due_us) {
   Use& use = uses_[tenant];
   use.is_there = true;
-  if (!is_due || use.not_before_us > now_us_) return;
+  if (due_us > now_us_ || use.not_before_us > now_us_) return;
   if (use.due.empty()) {
     // Nobody saves up turns.
     use.spent_us = std::max(use.spent_us, clock_us_);
     order_.emplace(use.spent_us, tenant);
   }
-  use.due.push_back(container);
+  use.due.emplace(due_us, container);
 }
 
 std::optional<ContainerId> TableTurns::next() {
@@ -36,8 +36,8 @@ std::optional<ContainerId> TableTurns::next() {
   std::tie(clock_us_, tenant_) = *least;
   order_.erase(least);
   Use& use = uses_[tenant_];
-  const ContainerId container = use.due.back();
-  use.due.pop_back();
+  const ContainerId container = use.due.begin()->second;
+  use.due.erase(use.due.begin());
   return container;
 }
 

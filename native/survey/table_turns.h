@@ -5,9 +5,9 @@
 #include <optional>
 #include <set>
 #include <utility>
-#include <vector>
 
 #include "source/container_id.h"
+#include "tenant/identity.h"
 
 namespace vprocfs {
 
@@ -17,10 +17,11 @@ class TableTurns {
  public:
   /// Begins a round, in which nobody has a turn yet. `now_us` is CLOCK_BOOTTIME.
   void begin(uint64_t now_us);
-  /// A container of a tenant, which has a turn in this round if it is due and the tenant does not
-  /// rest.
-  void add(uint64_t tenant, ContainerId container, bool is_due);
-  /// Whose turn it is; nothing: nobody's in this round.
+  /// A container of a tenant, which has a turn in this round if it has been due since `due_us` and
+  /// the tenant does not rest.
+  void add(const TenantIdentity& tenant, ContainerId container, uint64_t due_us);
+  /// Whose turn it is: of a tenant's, that of the one that has been due for longest. Nothing:
+  /// nobody's in this round.
   std::optional<ContainerId> next();
   /// How long that took: its tenant does not come again before so many times as long have passed.
   void charge(uint64_t took_us);
@@ -31,14 +32,14 @@ class TableTurns {
     uint64_t spent_us = 0;       ///< on the scale of `clock_us_`
     uint64_t not_before_us = 0;  ///< when the tenant may come again
     bool is_there = false;       ///< it has containers
-    std::vector<ContainerId> due;
+    std::set<std::pair<uint64_t, ContainerId>> due;
   };
 
   uint64_t now_us_ = 0;
   uint64_t clock_us_ = 0;  ///< `Use::spent_us` of the tenant that came last
-  uint64_t tenant_ = 0;    ///< that one
-  std::map<uint64_t, Use> uses_;
-  std::set<std::pair<uint64_t, uint64_t>> order_;  ///< tenants with turns, by `Use::spent_us`
+  TenantIdentity tenant_;  ///< that one
+  std::map<TenantIdentity, Use> uses_;
+  std::set<std::pair<uint64_t, TenantIdentity>> order_;  ///< tenants with turns, by `Use::spent_us`
 };
 
 }  // namespace vprocfs
