@@ -20,7 +20,7 @@ namespace {
 constexpr uint64_t kEveryUs = 10'000'000;
 constexpr size_t kMaxTableBytes = size_t{256} << 10;
 // The CPU time for reading it, and for how many times as long it is left alone then.
-constexpr uint64_t kCpuUs = 5000;
+constexpr uint64_t kCpuUs = 15'000;
 constexpr uint64_t kRestFactor = 1000;
 
 std::string name_of(DeviceNumber device) {
