@@ -242,8 +242,10 @@ describeLive("metrics", [], () => {
 
   it("count the files of a vprocfs that has ended apart", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
-    const ended = await Daemon.start(own);
+    // Of their own: daemons of other tests take dead files of the usual name out of all containers when they stop.
+    const identity = ["--fs-type", "fuse.dead", "--source", testName("dead")];
+    const { daemon, scrape } = await serveMetrics(own, ...identity);
+    const ended = await Daemon.start(own, ...identity);
     const binds = bindsOf(ended);
     const container = await Container.start(own, { name: "dead", binds });
     const id = await idOf(container, daemon);
