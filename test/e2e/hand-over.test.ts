@@ -46,7 +46,6 @@ case "$*" in
 "show --property=NFileDescriptorStore --value vprocfs.service") echo 8 ;;
 list-jobs*) ${jobs ?? ":"} ;;
 is-system-running) echo running ;;
-"show --property=RestartSteps --value vprocfs.service") echo 6 ;;
 esac
 `;
   writeFileSync(join(directory, "systemctl"), systemctl, { mode: 0o755 });

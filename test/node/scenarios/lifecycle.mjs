@@ -123,7 +123,7 @@ export const lifecycle = [
       await bed.sh(
         `mkdir -p /etc/systemd/system/vprocfs.service.d
         # A worker that fails where there is a mark, and time for what is done between two starts.
-        printf '[Service]\\nEnvironment=NODE_OPTIONS=--require=/root/failing.cjs\\nRestartSec=20\\nRestartSteps=0\\nRestartMaxDelaySec=infinity\\n' >/etc/systemd/system/vprocfs.service.d/failing.conf
+        printf '[Service]\\nEnvironment=NODE_OPTIONS=--require=/root/failing.cjs\\nRestartSec=20\\n' >/etc/systemd/system/vprocfs.service.d/failing.conf
         echo 'if (process.argv[2] === "worker" && require("fs").existsSync("/root/fails")) process.exit(1);' >/root/failing.cjs
         systemctl daemon-reload
         systemctl restart vprocfs
