@@ -43,11 +43,15 @@ bool Supervisor::lacks_polled() const {
   return had && (!polled_.made() || polled_.ended()) && is_settled();
 }
 
+/// Whether it was mounted again and no worker could be started since that serves it.
+bool Supervisor::awaits_polled() const { return polled_remade_ && wants_polled() && is_settled(); }
+
 void Supervisor::look_after_polled(uint64_t now) {
   if (stopping_) return;
   if (wants_polled()) polled_.refuse_some();
-  if (!lacks_polled() || now < polled_again_ms_) return;
+  if (!(lacks_polled() || awaits_polled()) || now < polled_again_ms_) return;
   polled_again_ms_ = now + kAgainMs;
+  if (awaits_polled()) return begin_reload(-1);
   const bool again = !polled_.made();
   if (!again) {
     keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted: mounting it again",
@@ -63,6 +67,7 @@ void Supervisor::look_after_polled(uint64_t now) {
   }
   keep(polled_, options_, memo_, store_);
   current_.connections = 1;
+  polled_remade_ = true;
   begin_reload(-1);
 }
 

@@ -70,7 +70,8 @@ void Supervisor::begin_pending_reload(uint64_t now) {
 void Supervisor::start_for_reload(uint64_t now) {
   start(next_, now);
   // The old one serves meanwhile, so that a start that hangs can be given up early for another.
-  if (!next_.alive() || reload_retried_) return;
+  if (!next_.alive()) return end_reload("cannot start a worker");
+  if (reload_retried_) return;
   const uint64_t soon = std::max(kSoonMs, 6 * started_in_ms_);
   next_.deadline_ms = std::min(next_.deadline_ms, now + soon);
 }

@@ -112,7 +112,8 @@ void Supervisor::adjust_for_pause(uint64_t planned_ms, uint64_t now) {
 void Supervisor::report_progress(uint64_t now) {
   if (next_extension_ms_ == 0 || now < next_extension_ms_ || stopping_) return;
   const bool slow = current_.alive() && !current_.serves() && now >= current_.started_ms + kSlowMs;
-  if (!slow) return;
+  // With a mount, readers may be let wait for longer than a start may take.
+  if (!slow && !adopted_) return;
   next_extension_ms_ = now + kExtensionMs;
   notify_supervisor(kExtension);
 }
@@ -193,7 +194,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);
-  if (lacks_polled()) sooner(polled_again_ms_);
+  if (lacks_polled() || awaits_polled()) sooner(polled_again_ms_);
   sooner(client_until_ms_);
   sooner(listen_again_ms_);
   if (stopping_) sooner(waits_for_manager() ? leave_by_ms_ : stop_by_ms_);

@@ -64,14 +64,15 @@ void Supervisor::start(Worker& slot, uint64_t now) {
   keeper_log(options_.log, LogLevel::kError, "cannot start a worker: %s", std::strerror(errno));
   if (&slot == &next_) {
     standby_at_ms_ = now + kMaxBackoffMs;
-    return end_reload("cannot start a worker");
+    return;
   }
   ++failures_;
   start_at_ms_ = now + kMaxBackoffMs;
 }
 
 /// A takeover takes some ms: readers who wait for one that is at fault get their error this late.
-constexpr uint64_t kTakeoverMs = 1000;
+/// Of these, KeeperLink may wait 500 for the daemon before it says that it serves.
+constexpr uint64_t kTakeoverMs = 1500;
 
 void Supervisor::activate(Worker& worker, uint64_t now) {
   // Whoever served before writes no more: what it damaged is put right unseen.
@@ -201,7 +202,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   worker.deadline_ms = 0;
   worker.serving_ms = worker.last_beat_ms = now;
   worker.pace(options_.watchdog_ms, true);
-  refusing_ = false;
+  refusing_ = polled_remade_ = false;
   slow_starts_ = 0;
   next_extension_ms_ = 0;
   launch_.confirm();
@@ -350,8 +351,8 @@ void Supervisor::stand_by(uint64_t now) {
 void Supervisor::discard_standby() {
   if (!next_.alive()) return;
   // It has taken nothing, so nobody waits for its end.
-  ::kill(next_.pid, SIGKILL);
-  next_ = Worker{};
+  next_.kill("discarded", monotonic_ms());
+  retire(next_);
 }
 
 }  // namespace vprocfs

@@ -123,6 +123,7 @@ class Supervisor {
   // polled.cc: the connection of files that are polled
   bool wants_polled() const;
   bool lacks_polled() const;
+  bool awaits_polled() const;
   void look_after_polled(uint64_t now);
 
   // control.cc: the control socket
@@ -172,6 +173,7 @@ class Supervisor {
   uint64_t client_until_ms_ = 0;  ///< until when no other is heard; 0: the next one is
   uint64_t listen_again_ms_ = 0;  ///< when the control socket is tried again; 0: there is one
   uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
+  bool polled_remade_ = false;    ///< and no worker serves since that knows of it
   uint64_t reap_at_ms_ = 0;       ///< when children that have ended are reaped; 0: there are none
   uint64_t stop_by_ms_ = 0;
   uint64_t leave_by_ms_ = 0;    ///< when we leave though the service manager has not read all
