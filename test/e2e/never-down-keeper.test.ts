@@ -380,6 +380,7 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
         `require("fs").appendFileSync("${starts}", "."), require("fs").statSync("${starts}").size < 7`,
       ),
     });
+    await until("it is ready", () => managed.events.includes("status serving"));
     const refused = managed.events.indexOf(REFUSING);
     const ready = managed.events.indexOf("ready 1");
     expect(refused).toBeGreaterThanOrEqual(0);
