@@ -123,6 +123,8 @@ int main(int argc, char** argv) {
       if (polled.made()) disconnect(options, polled);
       // Made for us, and of no use to anybody.
       if (options.polled != nullptr) ::rmdir(options.polled);
+      store.drop_offered();
+      store.remove({StoreKind::kMemo});
       return 1;
     }
   }

@@ -9,6 +9,8 @@ namespace {
 
 /// Somebody who keeps unmounting it is not to keep us busy.
 constexpr uint64_t kAgainMs = 10000;
+/// Each is two starts of a worker, which may fail for long.
+constexpr uint64_t kReloadAgainMs = 60000;
 
 /// `again`: it was said before that something is mounted there.
 bool mount_polled(const KeeperOptions& options, bool again, Connection& polled) {
@@ -50,8 +52,11 @@ void Supervisor::look_after_polled(uint64_t now) {
   if (stopping_) return;
   if (wants_polled()) polled_.refuse_some();
   if (!(lacks_polled() || awaits_polled()) || now < polled_again_ms_) return;
+  if (!lacks_polled()) {
+    polled_again_ms_ = now + kReloadAgainMs;
+    return begin_reload(-1);
+  }
   polled_again_ms_ = now + kAgainMs;
-  if (awaits_polled()) return begin_reload(-1);
   const bool again = !polled_.made();
   if (!again) {
     keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted: mounting it again",

@@ -26,7 +26,9 @@ constexpr uint64_t kPauseMs = 500;
 // not for one after the other.
 constexpr uint64_t kExtensionMs = 5000;
 constexpr uint64_t kSlowMs = 3000;
-constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
+constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000";
+constexpr char kSlowExtension[] =
+    "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
 constexpr uint64_t kStoreAgainMs = 50;
 constexpr uint64_t kMaxPatienceMs = 60000;
 /// So long a worker may have only been forked, and cannot be put first yet.
@@ -115,7 +117,7 @@ void Supervisor::report_progress(uint64_t now) {
   // With a mount, readers may be let wait for longer than a start may take.
   if (!slow && !adopted_) return;
   next_extension_ms_ = now + kExtensionMs;
-  notify_supervisor(kExtension);
+  notify_supervisor(slow ? kSlowExtension : kExtension);
 }
 
 void Supervisor::tell_ready(const char* text) {
@@ -287,6 +289,9 @@ int Supervisor::run() {
     if (connection->made()) disconnect(options_, *connection);
     forget(*connection, memo_, store_);
   }
+  // Only who goes on with the mount needs them, and with any there the next start counts as one.
+  store_.remove({StoreKind::kMemo});
+  store_.remove({StoreKind::kLaunch});
   // A directory of ours, which nothing else is in.
   if (options_.polled != nullptr) ::rmdir(options_.polled);
   return exit_status_;

@@ -51,6 +51,7 @@ void Supervisor::resume(const Resume& from) {
   current_.state = WorkerState::kServing;
   current_.generation = from.generation;
   current_.connections = from.connections;
+  polled_remade_ = polled_.made() && from.connections == 1;
   current_.started_ms = from.worker_started_ms;
   current_.serving_ms = current_.last_beat_ms = monotonic_ms();
   resent_before_ = from.resent;
