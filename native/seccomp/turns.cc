@@ -22,16 +22,20 @@ constexpr size_t kMaxListenersPerTenant = 512;
 
 /// Notes whose calls come from a source. True: they are of a tenant that has too many already.
 bool Agent::is_of_too_many(Source& source, uint64_t tenant) const {
-  if (source.tenant.exchange(tenant) == tenant) return false;
+  if (source.tenant == tenant) return false;
+  // One by one: of two that came last together, each would count the other and be one too many.
+  const std::lock_guard lock(mutex_);
+  source.tenant = tenant;
   // One that a monitor has too stays open there: the kernel would not have its callers go on.
   const auto counts = [tenant](const Source& one) {
     return one.tenant == tenant && one.kind != FdKind::kSideListener;
   };
   if (!counts(source)) return false;
-  const std::lock_guard lock(mutex_);
   const auto count = std::count_if(sources_.begin(), sources_.end(),
                                    [&counts](const auto& entry) { return counts(*entry.second); });
-  return static_cast<size_t>(count) > kMaxListenersPerTenant;
+  const bool refused = static_cast<size_t>(count) > kMaxListenersPerTenant;
+  if (refused) source.tenant = 0;
+  return refused;
 }
 
 /// Takes the turn of a tenant, 0 if it is not known yet, until leave_turn(). False: it is in use,
