@@ -271,21 +271,22 @@ PidHolders LogOwners::holders_at(pid_t pid, uint64_t at_us) const {
   auto former = ended(pid);
   const bool is_it = former && former->start_us <= at_us && at_us <= former->end_us;
   if (is_it && of_innermost(*former) != nullptr) return {std::nullopt, std::move(former)};
-  return {living(pid), std::move(former)};
+  return holders(pid);
 }
 
 /// The moment is exact, and so are the times of ended processes. A living process that began within
 /// the same tick may have begun after the record, unless it is in the cgroup that printed it.
 std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64_t cgroup) const {
-  PidHolders found;
-  found.ended = ended(pid);
-  const bool was_it = found.ended && found.ended->start_us <= at_us && at_us <= found.ended->end_us;
-  if (was_it && found.ended->numbers.size() < kExitLevels) return found.ended;
+  const auto had_it = [at_us](const std::optional<KnownProcess>& one) {
+    return one && one->start_us <= at_us && at_us <= one->end_us;
+  };
+  PidHolders found{std::nullopt, ended(pid)};
+  if (had_it(found.ended) && found.ended->numbers.size() < kExitLevels) return found.ended;
   // Most records are printed by the host's own tasks; this finds them with one readlink(2).
-  const uint64_t there = was_it ? 0 : read_pid_namespace(procfs_fd_, pid).value_or(0);
+  const uint64_t there = had_it(found.ended) ? 0 : read_pid_namespace(procfs_fd_, pid).value_or(0);
   if (there != 0 && there == own_namespace_) return std::nullopt;
-  found.living = living(pid);
-  if (was_it) return may_be_same(found) ? merged(found) : found.ended;
+  found = holders(pid);
+  if (had_it(found.ended)) return may_be_same(found) ? merged(found) : found.ended;
   if (!found.living || found.living->start_us > at_us) return std::nullopt;
   const bool is_older = found.living->start_us + kClockTickUs <= at_us;
   return is_older || is_in_cgroup(*found.living, cgroup) ? found.living : std::nullopt;

@@ -19,16 +19,18 @@ import { readStatus } from "../../src/keeper-status.js";
 import { readKernelLog } from "../../src/klog/client.js";
 import { logSocketOf } from "../../src/klog/protocol.js";
 import { Cgroup, isV2, MIB } from "../support/cgroups.js";
-import { background, output, run } from "../support/command.js";
+import { background, finished, haveProgram, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { textOf, threadsOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { statusOf } from "./never-down-support.js";
 
 interface Told {
   readonly sequence: number;
@@ -75,6 +77,31 @@ async function starve(container: Container): Promise<string> {
   const outcome = await container.run(["sh", "-c", "echo $$; exec tail /dev/zero"]);
   expect(outcome.status).not.toBe(0);
   return `${outcome.stdout}`.trim();
+}
+
+/** Has processes make the kernel print of them by name, without a PID. */
+function printing() {
+  const tag = `${process.pid % 10_000}`;
+  const leftover = (name: string) => [program("fault"), name, "netlink"];
+  const says = (name: string) => `parsing attributes in process \`${name}'.`;
+  // The kernel lets ten through in five seconds, of the whole node.
+  const print = (who: string, from: (name: string) => Promise<unknown>) => {
+    let tries = 0;
+    return until(`the kernel tells of ${who}`, async () => {
+      tries += 1;
+      const name = `${who}${tag}x${tries}`;
+      await from(name);
+      return (await output(["dmesg"])).includes(says(name)) && name;
+    });
+  };
+  // What is printed in the moment in which a daemon begins to look is proven of nobody.
+  const printedIn = (daemon: Daemon, who: string, of: Container) =>
+    until(`${who} is told of it`, async () => {
+      const name = await print(who, (one) => of.run(leftover(one)));
+      const lines = await textsOf(daemon, of);
+      return lines.some((line) => line.includes(says(name))) && lines;
+    });
+  return { leftover, print, printedIn };
 }
 
 /** Our path in v1's hierarchy for memory; undefined without one, or at its root. */
@@ -131,34 +158,55 @@ describeLive("a container's kernel log", [], () => {
     const daemon = await Daemon.start(own);
     const container = await Container.start(own);
     const other = await Container.start(own);
-    const tag = `${process.pid % 10_000}`;
-    const leftover = (name: string) => [program("fault"), name, "netlink"];
-    const says = (name: string) => `parsing attributes in process \`${name}'.`;
-    // The kernel lets ten through in five seconds, of the whole node.
-    const print = (who: string, from: (name: string) => Promise<unknown>) => {
-      let tries = 0;
-      return until(`the kernel tells of ${who}`, async () => {
-        tries += 1;
-        const name = `${who}${tag}x${tries}`;
-        await from(name);
-        return (await output(["dmesg"])).includes(says(name)) && name;
-      });
-    };
+    const { print, leftover, printedIn } = printing();
     await print("h", (name) => run(leftover(name)));
-    // What is printed in the moment in which a daemon begins to look is proven of nobody.
-    const printedIn = (who: string, of: Container) =>
-      until(`${who} is told of it`, async () => {
-        const name = await print(who, (one) => of.run(leftover(one)));
-        const lines = await textsOf(daemon, of);
-        return lines.some((line) => line.includes(says(name))) && lines;
-      });
-    await printedIn("o", other);
-    const ownLines = await printedIn("c", container);
+    await printedIn(daemon, "o", other);
+    const ownLines = await printedIn(daemon, "c", container);
     const otherLines = await textsOf(daemon, other);
     // Nor how many of others' lines the kernel left out, which whoever comes next prints.
-    expect(ownLines.filter((line) => !line.includes(`\`c${tag}x`))).toEqual([]);
-    expect(otherLines.filter((line) => !line.includes(`\`o${tag}x`))).toEqual([]);
+    expect(ownLines.filter((line) => !line.includes("`c"))).toEqual([]);
+    expect(otherLines.filter((line) => !line.includes("`o"))).toEqual([]);
   });
+
+  it.runIf(haveProgram("strace"))(
+    "tells of what a task printed that ends while it is looked for",
+    async () => {
+      const own = testScope();
+      const daemon = await Daemon.start(own);
+      const container = await Container.start(own);
+      const { print, leftover, printedIn } = printing();
+      await printedIn(daemon, "k", container);
+      const ends: ChildProcess[] = [];
+      const { workerPid } = await statusOf(daemon);
+      const slow = ["-e", "trace=readlinkat", "-e", "inject=readlinkat:delay_enter=2000000"];
+      const tracer = background(own, [
+        "strace",
+        "-qq",
+        "-f",
+        "-o",
+        "/dev/null",
+        ...slow,
+        "-p",
+        `${workerPid}`,
+      ]);
+      const traced = (thread: string) => /^TracerPid:\s+[1-9]/m.test(textOf(`${thread}/status`));
+      await until("it is slow", () => threadsOf(workerPid).every(traced));
+      const name = await print("e", async (one) => {
+        const child = container.start(own, [...leftover(one), "wait"]);
+        if (child.stdout !== null) {
+          await once(child.stdout, "data");
+        }
+        ends.push(child);
+      });
+      for (const child of ends) {
+        const gone = finished(child);
+        child.stdin?.end();
+        await gone;
+      }
+      tracer.kill("SIGKILL");
+      await told(daemon, container, new RegExp(`process .${name}'`));
+    },
+  );
 
   it("tells a container in another one, and the one around it, each in its own words", async () => {
     const own = testScope();

@@ -34,7 +34,7 @@ told() { # PATTERN
     grep -qE "$1" /tmp/told && return
     sleep 0.5
   done
-  fail "not told of $1: $(cat /tmp/told); the kernel: $(dmesg | tail -n 5)"
+  fail "not told of $1; the kernel: $(dmesg | tail -n 3); it was told: $(tail -n 20 /tmp/told)"
 }
 
 contain box

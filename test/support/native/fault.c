@@ -1,6 +1,7 @@
 // Ends by a fault of its own: `fault NAME segfault|trap|syscall` after its PID, which it prints.
 // NAME becomes the name of the process. `fault NAME forks N` makes N children that wait, `fault NAME
-// netlink` has the kernel tell of a message that is too long, of whom by the name only.
+// netlink` has the kernel tell of a message that is too long, of whom by the name only; with one more
+// argument it then waits for the end of its input.
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -37,7 +38,11 @@ int main(int argc, char **argv) {
     forbid_getppid();
     syscall(SYS_getppid);
   }
-  if (strcmp(argv[2], "netlink") == 0) return send_leftover();
+  if (strcmp(argv[2], "netlink") == 0) {
+    const int status = send_leftover();
+    if (argc > 3) getchar();
+    return status;
+  }
   if (strcmp(argv[2], "forks") == 0 && argc > 3) {
     for (int i = 0; i < atoi(argv[3]); ++i) {
       if (fork() == 0) {
