@@ -241,17 +241,19 @@ Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
   });
 }
 
-Result<Container::TextForCpus> Container::render_of_cpus(const View& view, uint64_t now_us,
-                                                         uint64_t tick_us, const MadeOf& before) {
+Result<Container::RecentText> Container::render_recent(const View& view, uint64_t now_us,
+                                                       uint64_t tick_us, const MadeOf& before) {
+  const bool by_limits = view.changes == Changes::kWithLimits;
   const std::lock_guard lock(mutex_);
-  auto facts = gather_locked(view.needs | kNeedCpus, now_us, tick_us);
+  auto facts = gather_locked(by_limits ? view.needs | kNeedCpus : view.needs, now_us, tick_us);
   if (!facts) return facts.error();
+  RecentText made;
+  made.taken_us = taken_us_;
   const auto& cpuinfo = facts.value().host_cpuinfo;
-  const bool is_same =
-      cpuinfo && cpuinfo == before.cpuinfo.lock() && facts.value().shown_cpus == before.cpus;
-  TextForCpus made;
+  const bool is_same = by_limits && cpuinfo && cpuinfo == before.cpuinfo.lock() &&
+                       facts.value().shown_cpus == before.cpus;
   if (!is_same) made.text = text_of(view, facts.value());
-  made.made_of = {std::move(facts.value().shown_cpus), cpuinfo};
+  if (by_limits) made.made_of = {std::move(facts.value().shown_cpus), cpuinfo};
   return made;
 }
 
@@ -291,14 +293,6 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us,
 Result<std::string> Container::render(const View& view, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   return render_locked(view, now_us);
-}
-
-Result<Container::TextOfMoment> Container::render_recent(const View& view, uint64_t now_us,
-                                                         uint64_t tick_us) {
-  const std::lock_guard lock(mutex_);
-  auto text = render_locked(view, now_us, tick_us);
-  if (!text) return text.error();
-  return TextOfMoment{std::move(text.value()), taken_us_};
 }
 
 }  // namespace vprocfs

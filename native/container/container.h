@@ -100,28 +100,22 @@ class Container {
   /// Errors as render().
   Result<CpuSet> shown_cpus(uint64_t now_us, uint64_t tick_us);
 
-  /// The same for contract `tick`: figures that were gathered for another file less than `tick_us`
-  /// ago are used again, unless a limit was written since.
-  struct TextOfMoment {
-    std::string text;
-    uint64_t taken_us = 0;  ///< when the oldest of its figures were gathered
-  };
-  Result<TextOfMoment> render_recent(const View& view, uint64_t now_us, uint64_t tick_us);
-
   /// What a text that changes with limits was made of: the CPUs that it is for, and the host's
   /// cpuinfo where that is in it.
   struct MadeOf {
     CpuSet cpus;
     std::weak_ptr<const HostCpuinfo> cpuinfo;
   };
-  /// Gathers and renders for the CPUs that are found as by shown_cpus(). The text is nothing where
-  /// it is the one that was made of `before`. Errors as render().
-  struct TextForCpus {
+  struct RecentText {
     std::optional<std::string> text;
-    MadeOf made_of;
+    MadeOf made_of;         ///< of one that changes with limits
+    uint64_t taken_us = 0;  ///< when the oldest of its figures were gathered
   };
-  Result<TextForCpus> render_of_cpus(const View& view, uint64_t now_us, uint64_t tick_us,
-                                     const MadeOf& before);
+  /// Figures that were gathered for another file less than `tick_us` ago are used again, unless a
+  /// limit was written since. The text is nothing where it changes with limits and is the one that
+  /// was made of `before`. Errors as render().
+  Result<RecentText> render_recent(const View& view, uint64_t now_us, uint64_t tick_us,
+                                   const MadeOf& before);
 
   /// The figures for system calls of its processes, gathered at most `tick_us` ago and not before
   /// the last write to a limit. Errors as render().

@@ -17,7 +17,9 @@ bool is_cpu_line(std::string_view key) {
 }  // namespace
 
 HostMeminfo parse_meminfo(std::string_view text) {
+  constexpr size_t kUsualLines = 64;
   HostMeminfo info;
+  info.lines.reserve(kUsualLines);
   for_each_line(text, [&](std::string_view line) {
     const size_t colon = line.find(':');
     if (colon == 0 || colon == std::string_view::npos) return;

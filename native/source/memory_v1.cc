@@ -24,8 +24,10 @@ constexpr Key<StatV1> kStatKeys[] = {
 };
 
 StatV1 parse_stat(std::string_view text) {
+  // The cgroup's own figures, without its descendants, come before its limits.
+  const size_t limits = text.find("\nhierarchical_memory_limit ");
   StatV1 stat;
-  parse_table(text, kStatKeys, stat);
+  parse_table(text.substr(limits == text.npos ? 0 : limits + 1), kStatKeys, stat);
   return stat;
 }
 

@@ -187,6 +187,21 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
     checkMeminfo(meminfo);
   });
 
+  it("leaves in the page cache what has not changed", async () => {
+    const { workerPid } = await readStatus(daemon.mountpoint);
+    const asked = async () => (await counters(daemon, workerPid)).requests;
+    const file = "/sys/devices/system/cpu/online";
+    const text = await container.read(file);
+    const before = await asked();
+    // Nobody else reads.
+    const after = await until("it is read in eight ticks", async () => {
+      expect(await container.read(file)).toBe(text);
+      const now = await asked();
+      return (now.GETATTR ?? 0) - (before.GETATTR ?? 0) >= 8 && now;
+    });
+    expect((after.READ ?? 0) - (before.READ ?? 0)).toBe(0);
+  });
+
   it("follows a change of limits", async () => {
     container.cgroup.limit({ memory: 80 * MIB });
     await until("the new limit is shown", async () => {

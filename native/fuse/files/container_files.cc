@@ -9,8 +9,10 @@
 namespace vprocfs {
 namespace {
 
-/// The kernel knows a change by its time: a clock that is set back must not hide one.
-uint64_t modified_after(const CachedTextPtr& before) {
+/// The kernel knows a change by its time: a clock that is set back must not hide one. The same text
+/// has the same time: the kernel need not read it again.
+uint64_t modified_of(const std::string& text, const CachedTextPtr& before) {
+  if (before && before->text == text) return before->modified_ns;
   const uint64_t now_ns = clock_ns(CLOCK_REALTIME);
   return before ? std::max(now_ns, before->modified_ns + 1) : now_ns;
 }
@@ -49,9 +51,11 @@ CachedTextPtr ContainerFiles::cached_text(uint16_t view_index) {
   return it == cached_.end() ? nullptr : it->second;
 }
 
-CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, uint64_t now_us) {
+CachedTextPtr ContainerFiles::set_tick_text(const View& view, Container::RecentText recent) {
   auto made = std::make_shared<CachedText>();
-  made->taken_us = now_us;
+  made->taken_us = recent.taken_us;
+  made->made_of = std::move(recent.made_of);
+  std::string& text = *recent.text;
   const std::lock_guard lock(mutex_);
   auto& present = cached_[view.index];
   // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
@@ -64,7 +68,7 @@ CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, 
     const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
     lengths_->set(view.index, length);
   }
-  made->modified_ns = modified_after(present);
+  made->modified_ns = modified_of(text, present);
   made->text = std::move(text);
   present = made;
   return made;
@@ -88,8 +92,7 @@ CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
                              growth == Mirror::Growth::kBeyondColumns);
   }
   made->taken_us = now_us;
-  const bool same = present && present->text == text;
-  made->modified_ns = same ? present->modified_ns : modified_after(present);
+  made->modified_ns = modified_of(text, present);
   made->text = std::move(text);
   if (present) mirrored_bytes_ -= room_of(present);
   present = made;
@@ -120,8 +123,8 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
     if (present->made_of.cpus == shown.value()) return present;
   }
   // Limits may have been written since: what is kept is what the text was made for.
-  auto rendered = container_.render_of_cpus(view, now_us, tick_us,
-                                            present ? present->made_of : Container::MadeOf{});
+  auto rendered = container_.render_recent(view, now_us, tick_us,
+                                           present ? present->made_of : Container::MadeOf{});
   if (!rendered) return rendered.error();
   if (!rendered.value().text) {
     present->taken_us = now_us;
@@ -131,8 +134,7 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
   made->made_of = std::move(rendered.value().made_of);
-  const bool changed = !present || present->text != text;
-  made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
+  made->modified_ns = modified_of(text, present);
   made->text = std::move(text);
   const std::lock_guard lock(mutex_);
   cached_[view.index] = made;

@@ -28,7 +28,7 @@ struct CachedText {
   /// CLOCK_BOOTTIME; of files that change with limits when it was last found to be so.
   mutable std::atomic<uint64_t> taken_us{0};
   Container::MadeOf made_of;  ///< for files that change with limits
-  uint64_t modified_ns = 0;   ///< CLOCK_REALTIME; another one for each snapshot of a file
+  uint64_t modified_ns = 0;   ///< CLOCK_REALTIME; another one for each other text of a file
 };
 using CachedTextPtr = std::shared_ptr<const CachedText>;
 
@@ -61,9 +61,9 @@ class ContainerFiles : public Container::Attached {
 
   /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
   CachedTextPtr cached_text(uint16_t view_index);
-  /// Makes `text` the current text of a file in contract `tick`. Its length stays that of the
-  /// previous text if possible.
-  CachedTextPtr set_tick_text(const View& view, std::string text, uint64_t now_us);
+  /// Makes `recent`, which has a text, the current one of a file in contract `tick`. Its length
+  /// stays that of the previous text if possible.
+  CachedTextPtr set_tick_text(const View& view, Container::RecentText recent);
   /// There is nothing that the kernel could have of a file.
   void drop_text(uint16_t view_index);
   /// The present text of a file that changes with limits only, rendered again when the CPUs shown

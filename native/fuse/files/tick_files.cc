@@ -9,13 +9,14 @@ namespace vprocfs {
 
 Answer refuse_open() { return Answer::tell(ENOSYS); }
 
-Result<Container::TextOfMoment> TickFiles::render(const View& view, Container* container) {
+Result<Container::RecentText> TickFiles::render(const View& view, Container* container,
+                                                const Container::MadeOf& before) {
   counters().renders.fetch_add(1, std::memory_order_relaxed);
   const uint64_t now = boottime_us();
-  if (container) return container->render_recent(view, now, options().tick_us);
+  if (container) return container->render_recent(view, now, options().tick_us, before);
   auto text = parts_.host.raw(std::string(view.path));
   if (!text) return text.error();
-  return Container::TextOfMoment{std::move(text.value()), now};
+  return Container::RecentText{std::move(text.value()), {}, now};
 }
 
 Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container, bool any_age) {
@@ -23,14 +24,16 @@ Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container
   ContainerFiles& files = ContainerFiles::of(container);
   CachedTextPtr present = files.cached_text(view.index);
   if (present && (any_age || now < present->taken_us + options().tick_us)) return present;
-  auto text = render(view, &container);
+  auto text = render(view, &container, present ? present->made_of : Container::MadeOf{});
   if (!text) {
     // Not the figures of a moment ago either, when there are none any more.
     if (text.error().code == EOPNOTSUPP) files.drop_text(view.index);
     return text.error();
   }
   // Older than `now` where other files needed the same figures: its tick ends the sooner.
-  return files.set_tick_text(view, std::move(text.value().text), text.value().taken_us);
+  if (text.value().text) return files.set_tick_text(view, std::move(text.value()));
+  present->taken_us = text.value().taken_us;
+  return present;
 }
 
 Answer TickFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
@@ -65,7 +68,7 @@ Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& vi
     // A file that says EOPNOTSUPP is there all the same.
     const bool refused = !text && text.error().code == EOPNOTSUPP;
     if (!text && !refused) return Answer::error(text.error());
-    return answer_attributes(node, view, refused ? kUnknownSize : text.value().text.size());
+    return answer_attributes(node, view, refused ? kUnknownSize : text.value().text->size());
   }
   const auto text = snapshot(view, *container, false);
   if (!text && text.error().code == EOPNOTSUPP) return answer_attributes(node, view, kUnknownSize);

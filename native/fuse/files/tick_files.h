@@ -28,8 +28,9 @@ class TickFiles : public ViewFiles {
   uint32_t mode_of(const View& view) const override { return ViewFiles::mode_of(view) & ~0222u; }
 
  private:
-  /// nullptr: the host's.
-  Result<Container::TextOfMoment> render(const View& view, Container* container);
+  /// nullptr: the host's. `before`: as Container::render_recent().
+  Result<Container::RecentText> render(const View& view, Container* container,
+                                       const Container::MadeOf& before = {});
   /// What the page cache is to have of a file; the present one when it is of this tick, or
   /// `any_age`.
   Result<CachedTextPtr> snapshot(const View& view, Container& container, bool any_age);
