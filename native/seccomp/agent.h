@@ -246,7 +246,6 @@ class Agent {
   void adopt_blocked();
   void drop_idle_side_listeners();
   void resume_blocked(size_t index);
-  bool take_blocked(size_t place, size_t index);
   bool take_blocked_locked(size_t place, size_t index);
   bool take_ready(size_t index);
   void on_log(ContainerId id);

@@ -158,11 +158,6 @@ void Agent::resume_blocked(size_t index) {
 }
 
 /// Moves the blocked call at a place into this thread's slot. False: there is none any more.
-bool Agent::take_blocked(size_t place, size_t index) {
-  const std::lock_guard lock(mutex_);
-  return take_blocked_locked(place, index);
-}
-
 bool Agent::take_blocked_locked(size_t place, size_t index) {
   const auto found = std::find_if(blocked_.begin(), blocked_.end(),
                                   [place](const BlockedCall& one) { return one.place == place; });
@@ -208,13 +203,11 @@ void Agent::on_log_ready(size_t index) {
 /// Ends the blocked calls whose time is over.
 void Agent::end_blocked(size_t index) {
   for (;;) {
-    size_t place = 0;
     {
       const std::lock_guard lock(mutex_);
       if (blocked_.empty() || blocked_.front().until_us > boottime_us()) return;
-      place = blocked_.front().place;
+      take_blocked_locked(blocked_.front().place, index);
     }
-    if (!take_blocked(place, index)) continue;
     const SourcePtr source = find(pending_.in_flight(index).key);
     if (source) reply(*source, pending_.in_flight(index).notification, Verdict::fails(EINTR));
     pending_.in_flight(index) = PendingCalls::Entry{};
