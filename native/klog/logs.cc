@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kStateHeader = 32;
 constexpr size_t kFirstBytes = 8192;
 constexpr uint64_t kMarkKey = 0;
-/// How often ended containers are looked for while new logs find no room.
+/// How soon ended containers are looked for again that were looked for in vain.
 constexpr uint64_t kLookUs = 1'000'000;
 
 /// The beginning of a log's record, before the ring.
@@ -49,7 +49,7 @@ void KernelLogs::adopt() {
     }
     if (known != logs_.end()) drop_locked(known);
     bytes_ += log.bytes;
-    of_tenants_[log.tenant] += log.bytes;
+    of_tenants_[log.tenant].bytes += log.bytes;
     logs_[id] = std::move(log);
   });
   state_.for_each(RecordType::kLogMark, [&](RecordIndex record, uint64_t, size_t bytes) {
@@ -57,10 +57,14 @@ void KernelLogs::adopt() {
   });
 }
 
-bool KernelLogs::has_room_locked(const TenantIdentity& tenant, size_t more) const {
+bool KernelLogs::tenant_has_room_locked(const TenantIdentity& tenant, size_t more) const {
   const auto of_tenant = of_tenants_.find(tenant);
-  const size_t has = of_tenant == of_tenants_.end() ? 0 : of_tenant->second;
-  return bytes_ + more <= bounds_.all && has + more <= bounds_.tenant;
+  const size_t has = of_tenant == of_tenants_.end() ? 0 : of_tenant->second.bytes;
+  return has + more <= bounds_.tenant;
+}
+
+bool KernelLogs::has_room_locked(const TenantIdentity& tenant, size_t more) const {
+  return bytes_ + more <= bounds_.all && tenant_has_room_locked(tenant, more);
 }
 
 KernelLogs::Log KernelLogs::make_locked(const TenantIdentity& tenant, size_t bytes) {
@@ -79,14 +83,14 @@ KernelLogs::Log KernelLogs::make_locked(const TenantIdentity& tenant, size_t byt
 
 void KernelLogs::charge_locked(Log& log, const TenantIdentity& tenant) {
   log.tenant = tenant;
-  of_tenants_[tenant] += log.bytes;
+  of_tenants_[tenant].bytes += log.bytes;
   const Prefix prefix{tenant.pid_namespace, tenant.start_us};
   std::memcpy(state_.data(log.record), &prefix, sizeof prefix);
 }
 
 void KernelLogs::give_back_locked(const Log& log) {
   const auto tenant = of_tenants_.find(log.tenant);
-  if ((tenant->second -= log.bytes) == 0) of_tenants_.erase(tenant);
+  if ((tenant->second.bytes -= log.bytes) == 0) of_tenants_.erase(tenant);
 }
 
 void KernelLogs::publish_locked(ContainerId id, const Log& log) {
@@ -116,20 +120,30 @@ void KernelLogs::grow_locked(ContainerId id, Log& log) {
   logs_[id] = std::move(larger);
 }
 
+uint64_t& KernelLogs::looked_us_locked(const TenantIdentity& tenant) {
+  return tenant_has_room_locked(tenant, kFirstBytes) ? looked_us_ : of_tenants_[tenant].looked_us;
+}
+
 bool KernelLogs::make_room(const TenantIdentity& tenant) {
   {
     const std::lock_guard lock(mutex_);
     if (has_room_locked(tenant, kFirstBytes)) return true;
-    const uint64_t now_us = boottime_us();
-    if (looked_us_ != 0 && now_us < looked_us_ + kLookUs) {
-      ++refused_;
-      return false;
-    }
-    looked_us_ = now_us;
   }
-  forget_ended();
-  const std::lock_guard lock(mutex_);
+  // Whoever comes while another one looks waits for the room that it may make.
+  const std::lock_guard looking(looking_);
+  std::unique_lock lock(mutex_);
   if (has_room_locked(tenant, kFirstBytes)) return true;
+  if (boottime_us() >= looked_us_locked(tenant) + kLookUs) {
+    // A tenant that has used up its own bound has only its own logs looked at, which are few.
+    const bool is_own = !tenant_has_room_locked(tenant, kFirstBytes);
+    lock.unlock();
+    forget_ended(is_own ? &tenant : nullptr);
+    lock.lock();
+    if (has_room_locked(tenant, kFirstBytes)) return true;
+    // Not for the bound of all, which it comes to where others take what it has made room for.
+    const bool is_in_vain = is_own == !tenant_has_room_locked(tenant, kFirstBytes);
+    if (is_in_vain) looked_us_locked(tenant) = boottime_us();
+  }
   ++refused_;
   return false;
 }
@@ -251,11 +265,13 @@ void KernelLogs::notify_listeners(ContainerId id) {
   for (const auto& [token, listener] : listeners_) listener(id);
 }
 
-void KernelLogs::forget_ended() {
+void KernelLogs::forget_ended(const TenantIdentity* of) {
   std::vector<ContainerId> ids;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [id, log] : logs_) ids.push_back(id);
+    for (const auto& [id, log] : logs_) {
+      if (of == nullptr || !(log.tenant != *of)) ids.push_back(id);
+    }
   }
   for (const ContainerId id : ids) {
     if (is_there_(id)) continue;

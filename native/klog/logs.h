@@ -125,8 +125,8 @@ class KernelLogs {
   /// Waits until the listener is not running.
   void unlisten(size_t token);
 
-  /// Forgets the logs of containers that have ended.
-  void forget_ended();
+  /// Forgets the logs of containers that have ended; `of`: only those of this tenant.
+  void forget_ended(const TenantIdentity* of = nullptr);
 
   /// The first record of the host's log that is not delivered yet; 0: none is.
   uint64_t mark() const;
@@ -144,6 +144,10 @@ class KernelLogs {
     TenantIdentity tenant;
     std::unique_ptr<LogRing> ring;
   };
+  struct OfTenant {
+    size_t bytes = 0;
+    uint64_t looked_us = 0;  ///< as of KernelLogs, for the tenant's bound
+  };
   using Map = std::map<ContainerId, Log>;
 
   /// Calls `use` with a log's ring under the lock and returns its result; `{}` if there is no log.
@@ -156,6 +160,9 @@ class KernelLogs {
   /// A new empty log of `bytes`; its record is 0 if there is no room.
   Log make_locked(const TenantIdentity& tenant, size_t bytes);
   bool has_room_locked(const TenantIdentity& tenant, size_t more) const;
+  bool tenant_has_room_locked(const TenantIdentity& tenant, size_t more) const;
+  /// When ended containers were last looked for in vain because of the bound that leaves no room.
+  uint64_t& looked_us_locked(const TenantIdentity& tenant);
   /// Whether a new log has room, once the logs of ended containers are forgotten if necessary.
   bool make_room(const TenantIdentity& tenant);
   /// Counts a log as the tenant's.
@@ -169,12 +176,13 @@ class KernelLogs {
   StateFile& state_;
   const IsThere is_there_;
   const LogBounds bounds_;
+  std::mutex looking_;  ///< of one that looks for ended containers to make room; before mutex_
   mutable std::mutex mutex_;
   Map logs_;
-  std::map<TenantIdentity, size_t> of_tenants_;  ///< bytes
+  std::map<TenantIdentity, OfTenant> of_tenants_;
   size_t bytes_ = 0;
   uint64_t refused_ = 0;
-  uint64_t looked_us_ = 0;  ///< when a lack of room last had us look for ended containers
+  uint64_t looked_us_ = 0;  ///< see looked_us_locked()
   RecordIndex mark_record_ = 0;
   std::mutex listening_;  ///< guards what follows
   std::map<size_t, Listener> listeners_;

@@ -1,7 +1,11 @@
 #include "klog/logs.h"
 
+#include <chrono>
+#include <functional>
+#include <future>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "base/fd.h"
 #include "klog/banner.h"
@@ -32,14 +36,14 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
     using K = KernelLogsObject;
     return DefineClass(
         env, "KernelLogs",
-        {method<&K::add>("add"), method<&K::read>("read"), method<&K::end>("end"),
-         method<&K::forget_ended>("forgetEnded"), method<&K::take_over>("takeOver"),
-         method<&K::figures>("figures"), method<&K::begin>("begin"), method<&K::marks>("marks"),
-         method<&K::clear>("clear"), method<&K::set_console>("setConsole"),
-         method<&K::unread>("unread"), method<&K::take>("take"), method<&K::again>("again"),
-         method<&K::syslog>("syslog"), method<&K::give_back_text>("giveBack"),
-         method<&K::listen>("listen"), method<&K::unlisten>("unlisten"),
-         method<&K::set_mark>("setMark")});
+        {method<&K::add>("add"), method<&K::add_while_looking>("addWhileLooking"),
+         method<&K::read>("read"), method<&K::end>("end"), method<&K::forget_ended>("forgetEnded"),
+         method<&K::take_over>("takeOver"), method<&K::figures>("figures"),
+         method<&K::begin>("begin"), method<&K::marks>("marks"), method<&K::clear>("clear"),
+         method<&K::set_console>("setConsole"), method<&K::unread>("unread"),
+         method<&K::take>("take"), method<&K::again>("again"), method<&K::syslog>("syslog"),
+         method<&K::give_back_text>("giveBack"), method<&K::listen>("listen"),
+         method<&K::unlisten>("unlisten"), method<&K::set_mark>("setMark")});
   }
 
   explicit KernelLogsObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -60,8 +64,11 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
     auto state = StateFile::open(memory_.get(), &ignored);
     if (!state || !ignored.empty()) return false;
     state_ = std::move(state.value());
-    logs_ = std::make_unique<KernelLogs>(
-        *state_, [this](ContainerId id) { return ended_.count(id) == 0; }, bounds_);
+    const auto is_there = [this](ContainerId id) {
+      if (const auto once = std::exchange(while_looking_, nullptr)) once();
+      return ended_.count(id) == 0;
+    };
+    logs_ = std::make_unique<KernelLogs>(*state_, is_there, bounds_);
     logs_->adopt();
     return true;
   }
@@ -69,6 +76,19 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
   /// How many lines were added.
   Number add(ContainerId id, uint64_t tenant, uint64_t first, const std::vector<OwnLine>& lines) {
     return logs_->add(id, {tenant, 1}, first, lines, [] { return banner_lines({}); });
+  }
+
+  /// How many lines were added by a thread that came while begin() made room for the log `other`.
+  Number add_while_looking(ContainerId other, ContainerId id, uint64_t tenant, uint64_t first,
+                           const std::vector<OwnLine>& lines) {
+    while_looking_ = [this, id, tenant, first, lines] {
+      const auto add_lines = [=] { return add(id, tenant, first, lines); };
+      added_ = std::async(std::launch::async, add_lines);
+      // Only one that does not wait for us comes back before we go on.
+      added_.wait_for(std::chrono::milliseconds(200));
+    };
+    begin(other, tenant);
+    return added_.get();
   }
 
   /// { texts, sequences, first, next }; null: there is no log
@@ -173,6 +193,8 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
 
   LogBounds bounds_;
   std::set<ContainerId> ended_;
+  std::function<void()> while_looking_;  ///< called once
+  std::future<Number> added_;            ///< by what came while it was looked
   Fd memory_;
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<KernelLogs> logs_;

@@ -221,6 +221,26 @@ describe("what readers leave in a log", () => {
     expect(kept.figures()).toMatchObject({ size: 1, refused: 0 });
   });
 
+  it("is for all who come while the room is made", () => {
+    const kept = logs(64 * KIB, 256 * KIB, 16 * KIB);
+    kept.begin(1n, 1n);
+    kept.begin(2n, 1n);
+    kept.end([1n, 2n]);
+    expect(kept.addWhileLooking(3n, 4n, 1n, 1n, [line(1)])).toBe(1);
+    expect(kept.figures()).toMatchObject({ size: 2, refused: 0 });
+  });
+
+  it("is looked for at once where another tenant has none, and where some was found before", () => {
+    const kept = logs(64 * KIB, 8 * KIB);
+    kept.begin(1n, 1n);
+    expect(kept.begin(2n, 1n)).toBe(false);
+    kept.begin(3n, 2n);
+    for (const id of [3n, 4n]) {
+      kept.end([id]);
+      expect(kept.begin(id + 1n, 2n)).toBe(true);
+    }
+  });
+
   it("outlives a worker, growing and the loss of records", () => {
     const kept = logs();
     kept.add(1n, 1n, 1n, [line(1), line(2)]);

@@ -366,6 +366,14 @@ export interface KernelLogs {
     first: bigint,
     lines: readonly { readonly host: bigint; readonly text: string }[],
   ): number;
+  /** As add(), on a thread that comes while another one makes room for the log `other` of the same tenant. */
+  addWhileLooking(
+    other: bigint,
+    id: bigint,
+    tenant: bigint,
+    first: bigint,
+    lines: readonly { readonly host: bigint; readonly text: string }[],
+  ): number;
   read(
     id: bigint,
     from: bigint,
