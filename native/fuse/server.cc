@@ -164,18 +164,15 @@ Answer Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
   if (files_.interrupt(in->unique)) return Answer::none();
   Turns& turns = parts_.turns;
-  // A reader of a log ends with any signal.
-  const auto waiting = turns.waiting(in->unique);
-  if (waiting && waiting->opcode == FUSE_READ && files_.has_waits(NodeId(waiting->nodeid))) {
-    turns.answer_interrupted(in->unique);
-    return Answer::none();
-  }
-  turns.interrupt(in->unique);
-  // It may be about to wait for a record. The kernel sends the same again for a request that is
-  // still in hand.
-  if (waiting || !files_.has_waits()) return Answer::none();
   const auto caller = turns.caller_of(in->unique);
-  if (!caller || files_.has_waits(NodeId(caller->node))) {
+  const bool reads_log =
+      caller && caller->opcode == FUSE_READ && files_.has_waits(NodeId(caller->node));
+  if (caller && !reads_log) {
+    turns.interrupt(in->unique);
+  } else if (!reads_log || !turns.answer_interrupted(in->unique)) {
+    // A reader of a log ends with any signal. While somebody works on its request, or it is on the
+    // way between two places, it is not answered: it may be about to wait for a record, and would
+    // then do so for nobody. The kernel sends the same again for a request that is still in hand.
     turns.interrupt_again(r.header().unique);
   }
   return Answer::none();

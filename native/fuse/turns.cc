@@ -216,7 +216,7 @@ DelayedWork::Work Turns::when_due(std::shared_ptr<WaitingRequest> waiting, const
 
 bool Turns::wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& before) {
   if (before.again == 0 || !before.budget->is_exceeded(boottime_us())) return false;
-  if (!waiting(one->request().header().unique)) return false;
+  if (!container_of(one->request().header().unique)) return false;
   Loan loan = borrow(one->container->tenant());
   loan.again = before.again - 1;
   const bool waits = loan.wait_us != 0 && delayed_.post_unless_stopping(
@@ -283,8 +283,9 @@ void Turns::take_turn(const WaitingRequest& waiting) {
 
 void Turns::answer_in_turn(const Request& r, const Work& work, bool interrupted) {
   {
+    const fuse_in_header& header = r.header();
     const std::lock_guard lock(in_turn_mutex_);
-    in_turn_.push_back({r.identity(), r.header().pid, r.header().nodeid, interrupted});
+    in_turn_.push_back({r.identity(), header.pid, header.nodeid, header.opcode, interrupted});
   }
   answers_.give(r.info(), work(r));
   const std::lock_guard lock(in_turn_mutex_);
@@ -299,13 +300,6 @@ Turns::ContainerPtr Turns::container_of(uint64_t unique) const {
   const std::lock_guard lock(waiting_mutex_);
   const auto it = waiting_.find(unique);
   return it == waiting_.end() ? nullptr : it->second.container.lock();
-}
-
-std::optional<fuse_in_header> Turns::waiting(uint64_t unique) const {
-  const std::lock_guard lock(waiting_mutex_);
-  const auto it = waiting_.find(unique);
-  if (it == waiting_.end()) return std::nullopt;
-  return it->second.info.header;
 }
 
 void Turns::leave_queue(const Container& container, uint64_t unique) {

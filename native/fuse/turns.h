@@ -60,15 +60,14 @@ class Turns {
   void interrupt_again(uint64_t unique);
   /// Whose request it is that waits; nullptr: it does not.
   ContainerPtr container_of(uint64_t unique) const;
-  /// The header of a request that waits.
-  std::optional<fuse_in_header> waiting(uint64_t unique) const;
-  /// Answers a request that waits, or that somebody works on, with EINTR.
-  void answer_interrupted(uint64_t unique);
-  /// Who waits for the answer to a request, and to which node it is.
+  /// Answers a request that waits with EINTR. False: it does not wait.
+  bool answer_interrupted(uint64_t unique);
+  /// Who waits for the answer to a request, and what is asked of which node.
   struct Caller {
     uint64_t request = 0;  ///< Request::identity()
     uint32_t pid = 0;
     uint64_t node = 0;
+    uint32_t opcode = 0;
     bool interrupted = false;  ///< it is being looked whether it has been killed
   };
   /// Of one that waits, or in whose turn somebody works on it.

@@ -56,7 +56,11 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   const std::optional<Caller> caller = caller_of(unique);
   if (caller) {
     const auto status = host_.status_of(caller->pid);
-    if (status && killed(status.value())) return answer_interrupted(unique);
+    if (status && killed(status.value())) {
+      // If it does not wait, somebody works on it.
+      if (!answer_interrupted(unique)) answers_.end(unique, EINTR);
+      return;
+    }
   }
   // Between two places it is in neither for a moment: only one missed twice has been answered.
   if (!caller && !was_found) return;
@@ -77,7 +81,7 @@ std::optional<Turns::Caller> Turns::caller_of(uint64_t unique) const {
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
       const fuse_in_header& header = it->second.info.header;
-      return Caller{request, header.pid, header.nodeid, it->second.interrupted};
+      return Caller{request, header.pid, header.nodeid, header.opcode, it->second.interrupted};
     }
   }
   const std::lock_guard lock(in_turn_mutex_);
@@ -86,22 +90,20 @@ std::optional<Turns::Caller> Turns::caller_of(uint64_t unique) const {
   return at == in_turn_.end() ? std::nullopt : std::optional(*at);
 }
 
-void Turns::answer_interrupted(uint64_t unique) {
+bool Turns::answer_interrupted(uint64_t unique) {
   ContainerPtr container;
   RequestInfo info;
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
-    if (it != waiting_.end()) {
-      container = it->second.container.lock();
-      info = it->second.info;
-      waiting_.erase(it);
-    }
+    if (it == waiting_.end()) return false;
+    container = it->second.container.lock();
+    info = it->second.info;
+    waiting_.erase(it);
   }
-  // Somebody works on it.
-  if (!container) return answers_.end(unique, EINTR);
-  leave_queue(*container, unique);
+  if (container) leave_queue(*container, unique);
   answers_.give(info, Answer::error(EINTR));
+  return true;
 }
 
 }  // namespace vprocfs

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "container/registry.h"
@@ -20,7 +22,7 @@
 namespace vprocfs {
 namespace {
 
-/// Requests of containers, each of a tenant of its own. Nobody gets the answers.
+/// Requests of containers, each of a tenant of its own. No kernel gets the answers.
 class Requests {
  public:
   /// `waiting`: so many of a tenant may wait.
@@ -33,6 +35,16 @@ class Requests {
   Turns::ContainerPtr make_container(const TenantRates& rates) {
     auto tenant = std::make_shared<Tenant>(ContainerId(), &resources_, rates);
     return std::make_shared<Container>(ContainerDescription{}, SharedServices{}, std::move(tenant));
+  }
+
+  /// The requests that were answered, in that order.
+  std::vector<uint64_t> answered() const {
+    std::vector<uint64_t> uniques;
+    fuse_out_header header{};
+    for (off_t at = 0; ::pread(kernel_.get(), &header, sizeof header, at) > 0; at += header.len) {
+      uniques.push_back(header.unique);
+    }
+    return uniques;
   }
 
   static fuse_in_header header(uint64_t unique) {
@@ -56,8 +68,8 @@ class Requests {
   const Resolver resolver_{mounts_, -1};
   Registry registry_{resolver_, SharedServices{}};
   HostSource host_;
-  const Fd nowhere_{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
-  const Reply reply_{nowhere_.get()};
+  const Fd kernel_{::memfd_create("answers", MFD_CLOEXEC)};
+  const Reply reply_{kernel_.get()};
   Notifier notifier_;
   Answers answers_{reply_, notifier_};
   Turns turns_{answers_, registry_, host_};
@@ -103,6 +115,23 @@ bool serves_in_others_turn() {
   return served.get_future().get() == std::this_thread::get_id();
 }
 
+/// -> the numbers of the answers, in their order, when in the turn of request 1 both were
+/// interrupted, as readers of logs are: 2, which waits for its turn, and 1.
+std::vector<Number> answers_to_interrupted() {
+  Requests requests(1);
+  Turns& turns = requests.turns();
+  const auto container = requests.make_container({});
+  const auto first = Requests::header(1), second = Requests::header(2);
+  const auto interrupt = [&](const Request& r) {
+    static_cast<void>(turns.in_turn(Requests::request(second), container, ok));
+    for (const auto& header : {second, first}) turns.answer_interrupted(header.unique);
+    return ok(r);
+  };
+  static_cast<void>(turns.in_turn(Requests::request(first), container, interrupt));
+  const auto answered = requests.answered();
+  return {answered.begin(), answered.end()};
+}
+
 /// (directory, pid, interrupts) -> how often it was looked whether the caller of a request was
 /// killed, whose status lies in the directory, when its signals came in its turn.
 Result<uint32_t> looks_in_turn(const std::string& procfs, uint32_t pid, uint32_t interrupts) {
@@ -146,6 +175,7 @@ Number delay_at_stop(uint32_t due_us) {
 void add_turns(Napi::Object& exports) {
   add<wait_after_refusals>(exports, "waitAfterRefusals");
   add<serves_in_others_turn>(exports, "servesInOthersTurn");
+  add<answers_to_interrupted>(exports, "answersToInterrupted");
   add<looks_in_turn>(exports, "looksInTurn");
   add<delay_at_stop>(exports, "delayAtStop");
 }

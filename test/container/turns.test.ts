@@ -17,6 +17,11 @@ it("what is another tenant's is not served in the turn of who asks for it", () =
   expect(native.servesInOthersTurn()).toBe(false);
 });
 
+it("an interrupted reader of a log is not answered while somebody works on its request", () => {
+  // Which may be about to wait for a record, and would then do so for nobody.
+  expect(native.answersToInterrupted()).toEqual([2, 1]);
+});
+
 it("a caller that gets signal after signal in its turn is looked at by one, not by ever more", () => {
   const procfs = temporaryDirectory(testScope(), "proc");
   mkdirSync(join(procfs, "7"));

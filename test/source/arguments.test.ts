@@ -28,7 +28,15 @@ const odd: readonly unknown[] = [
 
 const names = [...unchecked.keys()].filter(
   (name) =>
-    !["views", "memoryKeys", "Source", "State", "TaskCounter", "servesInOthersTurn"].includes(name),
+    ![
+      "views",
+      "memoryKeys",
+      "Source",
+      "State",
+      "TaskCounter",
+      "servesInOthersTurn",
+      "answersToInterrupted",
+    ].includes(name),
 );
 
 function call(name: string, args: readonly unknown[]): unknown {

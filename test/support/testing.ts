@@ -459,6 +459,11 @@ interface Testing {
   /** Whether what is another tenant's is served on the thread that asks for it in the turn of one. */
   servesInOthersTurn(): boolean;
   /**
+   * The numbers of the answers, in their order, when in the turn of request 1 both were interrupted, as readers of
+   * logs are: 2, which waits for its turn, and 1.
+   */
+  answersToInterrupted(): number[];
+  /**
    * How often it was looked whether a caller was killed, whose status lies below `procfs`, when so many signals came in
    * the turn of its request.
    */
@@ -680,6 +685,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   spendBudget: "function",
   waitAfterRefusals: "function",
   servesInOthersTurn: "function",
+  answersToInterrupted: "function",
   looksInTurn: "function",
   delayAtStop: "function",
   chargeLaps: "function",

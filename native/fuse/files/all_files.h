@@ -39,8 +39,6 @@ class AllFiles {
   bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }
   /// Whether a reader of this node may be about to wait whom any signal ends.
   bool has_waits(NodeId node) { return kmsg_ && &of(node) == &*kmsg_; }
-  /// Whether there are such nodes.
-  bool has_waits() const { return kmsg_.has_value(); }
   /// Open files, and readers who wait for a record, that OpenFiles and Turns know nothing of.
   size_t open_files() const { return kmsg_ ? kmsg_->open_files() : 0; }
   size_t log_readers() const { return kmsg_ ? kmsg_->waiting() : 0; }
