@@ -1,9 +1,12 @@
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "container/load_history.h"
 #include "source/tasks/task_counter.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/recorded_cgroups.h"
 #include "testing/values.h"
 #include "view/view.h"
 
@@ -39,7 +42,8 @@ constexpr auto members(const TaskFacts*) {
 
 namespace {
 
-/// `new TaskCounter("bpf" | "scan", budgetUs)`: counts tasks of cgroups of this host.
+/// `new TaskCounter("bpf" | "scan", budgetUs, tree?)`: counts tasks of cgroups of this host, or by
+/// "scan" of those of a recorded tree.
 class TaskCounterObject : public Wrapped<TaskCounterObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -47,21 +51,24 @@ class TaskCounterObject : public Wrapped<TaskCounterObject> {
   }
 
   explicit TaskCounterObject(const Napi::CallbackInfo& info) : Wrapped(info) {
-    const auto given = arguments<std::string, uint32_t>(info);
+    const auto given = arguments<std::string, uint32_t, std::optional<std::string>>(info);
     if (!given) return;
-    const auto& [kind, budget_us] = *given;
-    const auto opened = open(kind == "bpf", budget_us);
+    const auto& [kind, budget_us, tree] = *given;
+    const auto opened = open(kind == "bpf", budget_us, tree);
     if (!opened) throw_error(info.Env(), opened.error());
   }
 
  private:
-  Result<bool> open(bool bpf, uint64_t budget_us) {
+  Result<bool> open(bool bpf, uint64_t budget_us, const std::optional<std::string>& tree) {
     auto proc = open_directory("/proc");
     if (!proc) return proc.error();
     proc_ = std::move(proc.value());
     auto sys = open_directory("/sys");
     if (!sys) return sys.error();
-    auto mounts = CgroupMounts::discover(proc_.get());
+    const auto recorded = open_directory(tree.value_or("/"));
+    if (!recorded) return recorded.error();
+    auto mounts =
+        tree ? recorded_cgroups(recorded.value().get()) : CgroupMounts::discover(proc_.get());
     if (!mounts) return mounts.error();
     mounts_ = std::move(mounts.value());
     if (!bpf) {

@@ -657,10 +657,11 @@ interface Testing {
     tickUs: bigint,
   ) => HostFiles;
   readonly State: new (bytes: number) => State;
-  /** `budgetUs` is for "scan": how long a pass may take. */
+  /** `budgetUs` is for "scan": how long a pass may take; and `tree`: a directory as /sys/fs/cgroup. */
   readonly TaskCounter: new (
     kind: "bpf" | "scan",
     budgetUs: number,
+    tree?: string,
   ) => TaskCounter;
   /**
    * /proc/loadavg of a container after `samples`, the first of which was taken when it was

@@ -103,7 +103,7 @@ class ScanTaskCounter : public TaskCounter {
            std::to_string(cgroup.id);
   }
 
-  /// The tasks of a cgroup and all below it, until the time is up.
+  /// The tasks of a cgroup and all below it until the time is up: each once, in their order.
   Tids tids_of(const CountedCgroup& cgroup, uint64_t until_us) {
     Tids tids;
     const Hierarchy* tree = mounts_.tree_of(cgroup.v1);
@@ -131,6 +131,9 @@ class ScanTaskCounter : public TaskCounter {
         if (child) todo.push_back(std::move(child));
       }
     }
+    // One that is moved meanwhile may be found in both cgroups.
+    std::sort(tids.begin(), tids.end());
+    tids.erase(std::unique(tids.begin(), tids.end()), tids.end());
     return tids;
   }
 
@@ -151,11 +154,11 @@ class ScanTaskCounter : public TaskCounter {
     TaskCount out;
     out.total = tids.size();
     if (tids.empty()) return out;
+    const uint32_t youngest = tids.back();
     const std::unordered_set<uint32_t> before = std::move(active);
     active.clear();
     const auto is_known = [&before](uint32_t tid) { return before.count(tid) != 0; };
     const auto middle = std::stable_partition(tids.begin(), tids.end(), is_known);
-    const auto youngest = *std::max_element(tids.begin(), tids.end());
     const auto first = static_cast<size_t>(middle - tids.begin());
     out = look(tids, 0, first, until_us, active);
     const TaskCount others = look(tids, first, tids.size(), until_us, active);
