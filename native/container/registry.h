@@ -110,7 +110,7 @@ class Registry {
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
   void erase_locked(ContainerId id, Containers& gone);
-  bool pace_limits_changed();
+  bool look_at_limits();
   void watch();
 
   const Resolver& resolver_;

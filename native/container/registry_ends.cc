@@ -1,7 +1,5 @@
 // How it is known that containers have ended, and that limits have changed.
 
-#include <poll.h>
-
 #include <algorithm>
 #include <cerrno>
 
@@ -23,25 +21,36 @@ int wait_ms_until(uint64_t due_us) {
   return due_us <= now_us ? 0 : static_cast<int>((due_us - now_us) / 1000 + 1);
 }
 
-/// When to look once more at what limits changed, because some containers were busy: less and less
-/// often, as long as a source blocks.
-class LookAgain {
+/// When to look at what limits changed. Containers may write limits of cgroups of their own as
+/// often as they like: looking is kept to a tenth of the thread's time.
+class LimitLooks {
  public:
   /// CLOCK_BOOTTIME; 0: never.
   uint64_t due_us() const { return due_us_; }
   bool is_due() const { return due_us_ != 0 && due_us_ <= boottime_us(); }
-  /// It is being looked at.
-  void begin() { due_us_ = 0; }
-  void plan() {
-    due_us_ = boottime_us() + wait_us_;
+  void note_change() {
+    wait_us_ = kFirstUs;
+    due_us_ = std::max(boottime_us(), rests_until_us_);
+  }
+  /// `look` returns false while some containers are busy. It is called again then: less and less
+  /// often, as long as a source blocks.
+  template <typename Look>
+  void run(Look look) {
+    due_us_ = 0;
+    const uint64_t begun_us = boottime_us();
+    const bool all = look();
+    const uint64_t now_us = boottime_us();
+    rests_until_us_ = now_us + std::min(kLongestRestUs, 9 * (now_us - begun_us));
+    if (all) return;
+    due_us_ = std::max(now_us + wait_us_, rests_until_us_);
     wait_us_ = std::min(2 * wait_us_, kLongestUs);
   }
 
  private:
-  static constexpr uint64_t kFirstUs = 100'000, kLongestUs = 5'000'000;
+  static constexpr uint64_t kFirstUs = 100'000, kLongestUs = 5'000'000, kLongestRestUs = 1'000'000;
 
   uint64_t wait_us_ = kFirstUs;
-  uint64_t due_us_ = 0;
+  uint64_t due_us_ = 0, rests_until_us_ = 0;
 };
 
 }  // namespace
@@ -184,36 +193,34 @@ Result<bool> Registry::start(std::function<bool()> limits_changed) {
   epoll_.add(stop_.fd(), kStop, EPOLLIN);
   if (unseen_.fd() >= 0) epoll_.add(unseen_.fd(), kNoRoom, EPOLLIN);
   if (services_.notifier != nullptr) {
-    for (const int fd : services_.notifier->poll_fds()) epoll_.add(fd, kLimitsChanged, EPOLLIN);
+    for (const int fd : services_.notifier->poll_fds()) {
+      epoll_.add(fd, kLimitsChanged, EPOLLIN | EPOLLONESHOT);
+    }
   }
   return watcher_.start([this] { watch(); });
 }
 
-bool Registry::pace_limits_changed() {
+bool Registry::look_at_limits() {
   services_.notifier->notice();
-  const uint64_t begun = boottime_us();
-  const bool all = limits_changed_();
-  // Containers may write limits of cgroups of their own as often as they like: looking at what
-  // changed is kept to a tenth of this thread's time.
-  const uint64_t rest_us = std::min<uint64_t>(1000000, 9 * (boottime_us() - begun));
-  pollfd p{stop_.fd(), POLLIN, 0};
-  ::poll(&p, 1, static_cast<int>((rest_us + 999) / 1000));
-  return all;
+  // Until here one that was ready did not wake the thread again.
+  for (const int fd : services_.notifier->poll_fds()) {
+    epoll_.modify(fd, kLimitsChanged, EPOLLIN | EPOLLONESHOT);
+  }
+  return limits_changed_();
 }
 
 void Registry::watch() {
   epoll_event events[64];
-  LookAgain again;
+  LimitLooks looks;
   for (;;) {
-    const uint64_t again_us = again.due_us(), unseen_us = unseen_.due_us();
+    const uint64_t look_us = looks.due_us(), unseen_us = unseen_.due_us();
     // The earlier one; 0, which is never, wraps round to the latest.
-    const int n = epoll_.wait(events, wait_ms_until(std::min(again_us - 1, unseen_us - 1) + 1));
+    const int n = epoll_.wait(events, wait_ms_until(std::min(look_us - 1, unseen_us - 1) + 1));
     if (n < 0 && errno != EINTR) return;
-    bool have_changed = false;
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kStop) return;
       if (events[i].data.u64 == kLimitsChanged) {
-        have_changed = true;
+        looks.note_change();
       } else if (events[i].data.u64 == kNoRoom) {
         unseen_.look_again();
       } else {
@@ -221,10 +228,7 @@ void Registry::watch() {
       }
     }
     if (unseen_.due_us() != 0 && unseen_.due_us() <= boottime_us()) unseen_.step();
-    if (have_changed) again = LookAgain();
-    if (!have_changed && !again.is_due()) continue;
-    again.begin();
-    if (!pace_limits_changed()) again.plan();
+    if (looks.is_due()) looks.run([this] { return look_at_limits(); });
   }
 }
 

@@ -10,8 +10,8 @@ namespace {
 
 Napi::Object initialise(Napi::Env, Napi::Object exports) {
   for (const auto add : {add_announced_size, add_budget, add_calls, add_kernel_logs, add_klog,
-                         add_kmsg, add_models, add_parsers, add_processes, add_recorded, add_source,
-                         add_state, add_tasks, add_trees, add_turns}) {
+                         add_kmsg, add_models, add_parsers, add_processes, add_recorded,
+                         add_registry, add_source, add_state, add_tasks, add_trees, add_turns}) {
     add(exports);
   }
   return exports;

@@ -15,6 +15,7 @@ void add_models(Napi::Object& exports);
 void add_parsers(Napi::Object& exports);
 void add_processes(Napi::Object& exports);
 void add_recorded(Napi::Object& exports);
+void add_registry(Napi::Object& exports);
 void add_source(Napi::Object& exports);
 void add_state(Napi::Object& exports);
 void add_tasks(Napi::Object& exports);

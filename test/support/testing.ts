@@ -220,6 +220,22 @@ export interface TaskCounter {
   count(cgroups: readonly CountedCgroup[]): TaskCount[];
 }
 
+/** Containers of this host that were asked about. */
+export interface Registry {
+  /** Knows no container from now on, and does not watch. */
+  forget(): void;
+  /** When the container of a process began, whose limits are watched from now on. Throws an Error with `code`. */
+  find(pid: number): bigint;
+  /** How many of so many threads are not told the container of a process, for which they all ask at once. */
+  refusedAtOnce(pid: number, threads: number): number;
+  /** Watches for ends of containers, and for changes of limits, which it looks at for so long. */
+  watch(lookMs: number): boolean;
+  /** How often it has looked at them. */
+  looks(): number;
+  /** How many containers it knows. */
+  known(): number;
+}
+
 /** A record of a state file. */
 export interface HistoryRecord {
   readonly key: bigint;
@@ -657,6 +673,10 @@ interface Testing {
     tickUs: bigint,
   ) => HostFiles;
   readonly State: new (bytes: number) => State;
+  /** `most`: how many containers of one tenant it may know. */
+  readonly Registry: new (
+    most: number,
+  ) => Registry;
   /** `budgetUs` is for "scan": how long a pass may take; and `tree`: a directory as /sys/fs/cgroup. */
   readonly TaskCounter: new (
     kind: "bpf" | "scan",
@@ -736,6 +756,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   Source: "function",
   HostFiles: "function",
   State: "function",
+  Registry: "function",
   TaskCounter: "function",
   loadAverages: "function",
 };
@@ -905,6 +926,7 @@ export const {
   Source,
   HostFiles,
   State,
+  Registry,
   TaskCounter,
   loadAverages,
 } = native;
