@@ -18,10 +18,12 @@ import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { readKernelLog } from "../../src/klog/client.js";
 import { logSocketOf } from "../../src/klog/protocol.js";
+import type { KernelLogRecord } from "../../src/native/session.js";
 import { Cgroup, isV2, MIB } from "../support/cgroups.js";
 import { background, finished, haveProgram, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { kernelLogOf } from "../support/kernel-log.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { textOf, threadsOf } from "../support/proc.js";
@@ -32,24 +34,10 @@ import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { statusOf } from "./never-down-support.js";
 
-interface Told {
-  readonly sequence: number;
-  readonly seconds: number;
-  readonly level: string;
-  readonly facility: number;
-  readonly text: string;
-}
-
 const BANNER = 4;
 
-async function logOf(daemon: Daemon, container: Container): Promise<Told[]> {
-  const place = ["--mountpoint", daemon.mountpoint];
-  const told = await vprocfs("dmesg", `${container.init}`, "--json", ...place);
-  expect(told.stderr).toBe("");
-  return `${told.stdout}`
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line));
+function logOf(daemon: Daemon, { init }: Container): Promise<KernelLogRecord[]> {
+  return kernelLogOf(daemon, init);
 }
 
 /** What comes after the banner. */
@@ -133,6 +121,24 @@ describeLive("a container's kernel log", [], () => {
     expect(readFileSync(`/proc/${container.init}/mountinfo`, "utf8")).not.toMatch(/kmsg/);
     const sequences = (await logOf(daemon, container)).map(({ sequence }) => sequence);
     expect(sequences).toEqual(sequences.map((_, i) => i));
+  });
+
+  it("is printed by the command, an object a line", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own);
+    const place = ["--mountpoint", daemon.mountpoint];
+    const { stdout, stderr } = await vprocfs("dmesg", `${container.init}`, "--json", ...place);
+    expect(stderr).toBe("");
+    const records = await logOf(daemon, container);
+    expect(records).toHaveLength(BANNER);
+    const printed = `${stdout}`.trimEnd().split("\n");
+    expect(printed.map((line) => JSON.parse(line))).toEqual(
+      records.map(({ sequence, timeUs, priority, text }) => {
+        const level = { 5: "notice", 6: "info" }[priority];
+        return { sequence, seconds: timeUs / 1e6, level, facility: 0, text };
+      }),
+    );
   });
 
   it("tells of faults, system calls that kill, and rejected forks", async () => {

@@ -18,6 +18,7 @@ import { haveProgram, output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
+import { kernelLogOf } from "../support/kernel-log.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
@@ -77,11 +78,8 @@ function textsOf(text: string): string[] {
     .map((line) => line.replace(/^<\d+>\[ *\d+\.\d{6}\] /, ""));
 }
 
-async function told(node: CallNode, caller: Caller): Promise<string[]> {
-  const place = ["--mountpoint", node.daemon.mountpoint];
-  const outcome = await vprocfs("dmesg", `${caller.init}`, "--json", ...place);
-  const lines = `${outcome.stdout}`.split("\n").filter((line) => line !== "");
-  return lines.map((line) => `${JSON.parse(line).text}`);
+async function told({ daemon }: CallNode, { init }: Caller): Promise<string[]> {
+  return (await kernelLogOf(daemon, init)).map(({ text }) => text);
 }
 
 let faults = 0;
