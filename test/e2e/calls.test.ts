@@ -20,6 +20,7 @@ import { MARK } from "../../src/attach/hook-files.js";
 import {
   CALL_KINDS,
   type CallNode,
+  itOfWay,
   socketsDirectory,
   startCallNode,
   startIn,
@@ -191,6 +192,7 @@ async function expectAgreement(caller: Caller): Promise<void> {
 
 for (const one of CALL_KINDS) {
   const { kind, mapped, needs } = one;
+  const itWay = itOfWay(one);
   describeLive(titleOf(one), ["busybox", ...needs], () => {
     const scope = fileScope();
     let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
@@ -268,7 +270,7 @@ for (const one of CALL_KINDS) {
       expect(performance.now() - begin).toBeLessThan(PATIENCE_MS);
     });
 
-    it("kills and reloads of the worker cost a pause and nothing else", async () => {
+    itWay("kills and reloads of the worker cost a pause and nothing else", async () => {
       const { node, caller } = await ready();
       const stop = join(caller.rootfs, "tmp/stop");
       const outcome = watched(caller, "/tmp/stop");
@@ -288,7 +290,7 @@ for (const one of CALL_KINDS) {
       await expectAgreement(caller);
     });
 
-    it("the keeper that executes itself again keeps them", async () => {
+    itWay("the keeper that executes itself again keeps them", async () => {
       const { node, caller } = await ready();
       const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
       process.kill(keeperPid, "SIGUSR2");

@@ -3,7 +3,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { CALL_KINDS, type CallNode, startCallNode, titleOf } from "../support/call-node.js";
+import {
+  CALL_KINDS,
+  type CallNode,
+  itOfWay,
+  startCallNode,
+  titleOf,
+} from "../support/call-node.js";
 import {
   type Caller,
   FAULT,
@@ -127,6 +133,7 @@ const LEFT_OUT = ["podman", "crun with a user namespace"];
 
 for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))) {
   const { kind, mapped, needs } = one;
+  const itWay = itOfWay(one);
   describeLive(titleOf(one), ["busybox", ...needs], () => {
     const scope = fileScope();
     let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
@@ -200,36 +207,39 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       expect(await caller.output([SYSLOG, "call32", "8", "9"])).toBe("-22\n");
     });
 
-    it("waits for records, over kills and reloads of the worker, and is interrupted", async () => {
-      const { node, caller } = await ready();
-      const own = testScope();
-      const path = start(own, caller, "followed", `${SYSLOG} follow`);
-      const before = await fault(node, caller);
-      await until("it has the first", () => outputOf(caller, path).includes(before));
-      expect(await caller.output([SYSLOG, "alarms", "3"])).toBe("interrupted\n");
-      for (let round = 0; round < inLong(1, 2); round += 1) {
-        const { workerPid, generation } = await statusOf(node.daemon);
-        process.kill(workerPid, "SIGKILL");
-        await servingAfter(node.daemon, generation);
-        // Whoever waits holds nobody up.
-        expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
-        const name = await fault(node, caller);
-        await until("it has the next", () => outputOf(caller, path).includes(name));
-      }
-      const reload = await vprocfs("reload", "--mountpoint", node.daemon.mountpoint);
-      expect(reload.stdout.toString()).toBe("reloaded\n");
-      const last = await fault(node, caller);
-      await until("it has the last", () => outputOf(caller, path).includes(last));
-      // Every record once and in order.
-      const texts = textsOf(outputOf(caller, path));
-      const all = await told(node, caller);
-      expect(texts).toEqual(all.slice(all.length - texts.length));
-      expect(new Set(texts.filter((line) => line.includes("segfault"))).size).toBe(
-        texts.filter((line) => line.includes("segfault")).length,
-      );
-    });
+    itWay(
+      "waits for records, over kills and reloads of the worker, and is interrupted",
+      async () => {
+        const { node, caller } = await ready();
+        const own = testScope();
+        const path = start(own, caller, "followed", `${SYSLOG} follow`);
+        const before = await fault(node, caller);
+        await until("it has the first", () => outputOf(caller, path).includes(before));
+        expect(await caller.output([SYSLOG, "alarms", "3"])).toBe("interrupted\n");
+        for (let round = 0; round < inLong(1, 2); round += 1) {
+          const { workerPid, generation } = await statusOf(node.daemon);
+          process.kill(workerPid, "SIGKILL");
+          await servingAfter(node.daemon, generation);
+          // Whoever waits holds nobody up.
+          expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+          const name = await fault(node, caller);
+          await until("it has the next", () => outputOf(caller, path).includes(name));
+        }
+        const reload = await vprocfs("reload", "--mountpoint", node.daemon.mountpoint);
+        expect(reload.stdout.toString()).toBe("reloaded\n");
+        const last = await fault(node, caller);
+        await until("it has the last", () => outputOf(caller, path).includes(last));
+        // Every record once and in order.
+        const texts = textsOf(outputOf(caller, path));
+        const all = await told(node, caller);
+        expect(texts).toEqual(all.slice(all.length - texts.length));
+        expect(new Set(texts.filter((line) => line.includes("segfault"))).size).toBe(
+          texts.filter((line) => line.includes("segfault")).length,
+        );
+      },
+    );
 
-    it("one call waits for as long as nothing comes, and no other call for it", async () => {
+    itWay("one call waits for as long as nothing comes, and no other call for it", async () => {
       const { node, caller } = await ready();
       // All that there is.
       while ((await ask(caller, UNREAD)).result > 0) {

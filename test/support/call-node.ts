@@ -3,10 +3,12 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { it } from "vitest";
 import type { Kind } from "./calls.js";
 import { Daemon } from "./daemon.js";
 import { testName } from "./names.js";
 import type { Scope } from "./scope.js";
+import { itLong } from "./size.js";
 import { until } from "./wait.js";
 
 export interface CallNode {
@@ -52,3 +54,9 @@ export const CALL_KINDS: readonly CallKind[] = [
 
 export const titleOf = ({ kind, mapped }: CallKind): string =>
   mapped ? `${kind} with a user namespace` : kind;
+
+/** One for each way in which calls are handed over: a listener, and one of LXC's monitors. */
+const WAYS = ["runc", "lxc with a user namespace"];
+
+/** For what workers and keepers do, who know these ways and no kinds: the other kinds are for the long form. */
+export const itOfWay = (one: CallKind): typeof it => (WAYS.includes(titleOf(one)) ? it : itLong);
