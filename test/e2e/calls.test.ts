@@ -701,7 +701,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     async () => {
       const scope = testScope();
       const config = join(temporaryDirectory(scope, "stopped"), "vprocfs.toml");
-      writeFileSync(config, "");
+      writeFileSync(config, "patience-ms = 1000\n");
       const flags = ["--config", config, "--standby", "off"];
       const { daemon, sockets } = await startCallNode(scope, ...flags);
       writeFileSync(config, "no-such-key = 1\n");
