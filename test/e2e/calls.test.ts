@@ -57,7 +57,13 @@ import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, standbyOf, statusOf, stopped } from "./never-down-support.js";
+import {
+  QUICK_WATCHDOG,
+  servingAfter,
+  standbyOf,
+  statusOf,
+  stopped,
+} from "./never-down-support.js";
 
 /** Longer than anybody would wait who could do without an answer. */
 const KEEPER_PAUSE_MS = 3_000;
@@ -516,7 +522,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("calls that a hanging worker has are answered by the next one", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope);
+    const node = await startCallNode(scope, ...QUICK_WATCHDOG);
     const caller = await startCaller(scope, "runc", node);
     const { workerPid, generation } = await statusOf(node.daemon);
     await stopped(workerPid);

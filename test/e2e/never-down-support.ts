@@ -24,6 +24,10 @@ import { until } from "../support/wait.js";
 /** The documented time after which a silent worker is replaced. */
 export const WATCHDOG_MS = 5_000;
 
+/** For tests that wait for it, but not to see when. */
+export const QUICK_WATCHDOG_MS = 2_000;
+export const QUICK_WATCHDOG = ["--watchdog-ms", `${QUICK_WATCHDOG_MS}`] as const;
+
 /** So much of a daemon's log tells why it did not do what was expected, in characters. */
 const LOG_TAIL = 8_000;
 

@@ -36,6 +36,8 @@ import { until } from "../support/wait.js";
 import {
   FREEZER,
   makeFreezer,
+  QUICK_WATCHDOG,
+  QUICK_WATCHDOG_MS,
   servingAfter,
   standbyOf,
   standingBy,
@@ -114,7 +116,7 @@ describeLive("a worker in trouble", [], () => {
 
   it.runIf(existsSync(FREEZER))("is replaced when it cannot even be killed", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
+    const daemon = await Daemon.start(scope, ...QUICK_WATCHDOG);
     const freezer = makeFreezer(scope, join(FREEZER, testName("nd")));
     const { workerPid, generation } = await statusOf(daemon);
     const service = testName("service");
@@ -122,7 +124,7 @@ describeLive("a worker in trouble", [], () => {
     freezer.freeze(workerPid);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
-    expect(read.ms).toBeLessThan(WATCHDOG_MS + 1_000 + graceMs(daemon));
+    expect(read.ms).toBeLessThan(QUICK_WATCHDOG_MS + 1_000 + graceMs(daemon));
     expect((await servingAfter(daemon, generation)).workerPid).not.toBe(workerPid);
     // A service manager would wait for its end before it starts another keeper.
     expect(serviceProcesses(service)).not.toContain(workerPid);
@@ -282,14 +284,14 @@ describeLive("a worker that stands by", [], () => {
   });
 
   it("costs readers no error when it stops right before it is to take over", async () => {
-    const daemon = await Daemon.start(testScope());
+    const daemon = await Daemon.start(testScope(), ...QUICK_WATCHDOG);
     const standby = await standbyOf(daemon);
     const { workerPid } = await statusOf(daemon);
     await stopped(standby);
     process.kill(workerPid, "SIGKILL");
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:/);
-    expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
+    expect(read.ms).toBeLessThan(QUICK_WATCHDOG_MS + graceMs(daemon));
     expect(daemon.logs).not.toContain("no worker serves");
   });
 
@@ -362,14 +364,14 @@ describeLive("a worker that stands by", [], () => {
   });
 
   it("does not take over when it has stopped", async () => {
-    const daemon = await Daemon.start(testScope());
+    const daemon = await Daemon.start(testScope(), ...QUICK_WATCHDOG);
     const standby = await standbyOf(daemon);
     const { workerPid } = await statusOf(daemon);
     await stopped(standby);
     await stopped(workerPid);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:/);
-    expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
+    expect(read.ms).toBeLessThan(QUICK_WATCHDOG_MS + graceMs(daemon));
     expect([workerPid, standby]).not.toContain((await statusOf(daemon)).workerPid);
   });
 
