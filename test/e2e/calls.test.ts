@@ -88,7 +88,7 @@ async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, numbe
 const WRITER_KILLS = inLong(30, 1_000);
 
 /** So many workers are killed under calls, each some milliseconds after it began to serve. */
-const WORKER_KILLS = inLong(40, 1_000);
+const WORKER_KILLS = inLong(15, 1_000);
 /** Of each kind of container. */
 const KILLS_AND_RELOADS = inLong(1, 3);
 
