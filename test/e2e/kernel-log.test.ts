@@ -184,7 +184,7 @@ describeLive("a container's kernel log", [], () => {
       await printedIn(daemon, "k", container);
       const ends: ChildProcess[] = [];
       const { workerPid } = await statusOf(daemon);
-      const slow = ["-e", "trace=readlinkat", "-e", "inject=readlinkat:delay_enter=2000000"];
+      const slow = ["-e", "trace=readlinkat", "-e", "inject=readlinkat:delay_enter=1000000"];
       const tracer = background(own, [
         "strace",
         "-qq",
