@@ -14,7 +14,7 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { readKernelLog } from "../../src/klog/client.js";
 import { logSocketOf } from "../../src/klog/protocol.js";
@@ -30,7 +30,7 @@ import { textOf, threadsOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
-import { testScope } from "../support/test-scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { statusOf } from "./never-down-support.js";
 
@@ -96,9 +96,15 @@ function printing() {
 const ownMemoryPath = /^\d+:memory:\/(.+)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1];
 
 describeLive("a container's kernel log", [], () => {
+  const ofAll = fileScope();
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(ofAll);
+  });
+
   it("tells of a kill with the PID and the path that the container knows, and nobody else", async () => {
     const own = testScope();
-    const daemon = await Daemon.start(own);
     const container = await Container.start(own, { memory: 64 * MIB, swap: 0 });
     const other = await Container.start(own, { memory: 64 * MIB, swap: 0 });
     const banner = await logOf(daemon, container);
@@ -125,7 +131,6 @@ describeLive("a container's kernel log", [], () => {
 
   it("is printed by the command, an object a line", async () => {
     const own = testScope();
-    const daemon = await Daemon.start(own);
     const container = await Container.start(own);
     const place = ["--mountpoint", daemon.mountpoint];
     const { stdout, stderr } = await vprocfs("dmesg", `${container.init}`, "--json", ...place);
@@ -143,7 +148,6 @@ describeLive("a container's kernel log", [], () => {
 
   it("tells of faults, system calls that kill, and rejected forks", async () => {
     const own = testScope();
-    const daemon = await Daemon.start(own);
     const container = await Container.start(own);
     const pids = join(container.cgroup.directory("pids"), "pids.max");
     const name = "a\nb[1]: x;";
@@ -161,7 +165,6 @@ describeLive("a container's kernel log", [], () => {
 
   it("tells of what its own task had the kernel print that says no PID, and nobody else", async () => {
     const own = testScope();
-    const daemon = await Daemon.start(own);
     const container = await Container.start(own);
     const other = await Container.start(own);
     const { print, leftover, printedIn } = printing();
@@ -174,6 +177,81 @@ describeLive("a container's kernel log", [], () => {
     expect(otherLines.filter((line) => !line.includes("`o"))).toEqual([]);
   });
 
+  it("tells a container in another one, and the one around it, each in its own words", async () => {
+    const own = testScope();
+    const outer = await Container.start(own);
+    const cgroup = outer.cgroup.child(own, "inner");
+    const inner = await Container.startIn(outer, own, { cgroup, memory: 32 * MIB, swap: 0 });
+    const other = await Container.start(own);
+    const pid = await starve(inner);
+    const summary = /^oom-kill:.*,task_memcg=([^,]*),task=tail,pid=(\d+),/;
+    const found = async (container: Container) => {
+      const lines = await told(daemon, container, summary);
+      return summary.exec(lines.find((line) => summary.test(line)) ?? "")?.slice(1);
+    };
+    expect(await found(inner)).toEqual(["/", pid]);
+    const [path, outerPid] = (await found(outer)) ?? [];
+    expect(path).toBe("/inner");
+    expect(Number(outerPid)).toBeGreaterThan(Number(pid));
+    expect((await logOf(daemon, other)).length).toBe(BANNER);
+  });
+
+  it("tells one that began since the last look at all of them, and whose cgroup has processes", async () => {
+    const own = testScope();
+    const outer = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+    await starve(outer);
+    await told(daemon, outer, /^Memory cgroup out of memory: Killed process/);
+    const cgroup = outer.cgroup.child(own, "inner");
+    // Whose cgroup is no container's has the daemon look at all.
+    const name = `host${process.pid % 10_000}`;
+    await run([program("fault"), name, "segfault"]);
+    const inner = await Container.startIn(outer, own, { cgroup, memory: 32 * MIB, swap: 0 });
+    const pid = await starve(inner);
+    const kill = new RegExp(`^Memory cgroup out of memory: Killed process ${pid} \\(tail\\)`);
+    await told(daemon, inner, kill);
+  });
+
+  it.runIf(!isV2 && ownMemoryPath !== undefined)(
+    "tells a container without a memory cgroup of its own of no kill around it",
+    async () => {
+      const own = testScope();
+      const around = Cgroup.create(own, testName("around"), { memory: `${ownMemoryPath}` });
+      const container = await Container.start(own, { cgroup: around });
+      const other = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+      expect((await logOf(daemon, container)).length).toBe(BANNER);
+      const beside = around.child(own, testName("beside"));
+      beside.limit({ memory: 32 * MIB, swap: 0 });
+      const enter = `echo $$ >${beside.directory("memory")}/cgroup.procs && exec tail /dev/zero`;
+      expect((await run(["sh", "-c", enter])).status).not.toBe(0);
+      await starve(other);
+      await told(daemon, other, /^Memory cgroup out of memory: Killed process/);
+      expect(await textsOf(daemon, container)).toEqual([]);
+    },
+  );
+
+  it("is followed until the container ends", async () => {
+    const scope = testScope();
+    const own = new Scope();
+    let followed = "";
+    let follower: ChildProcess;
+    try {
+      const container = await Container.start(own, { memory: 32 * MIB, swap: 0 });
+      const argv = ["dmesg", `${container.init}`, "-w", "--mountpoint", daemon.mountpoint];
+      follower = background(scope, [process.execPath, cli, ...argv]);
+      follower.stdout?.on("data", (piece) => {
+        followed += piece;
+      });
+      await starve(container);
+      await until("the kill is told", () => followed.includes("Killed process"));
+    } finally {
+      await own.close();
+    }
+    await until("it has ended", () => follower.exitCode !== null);
+    expect(follower.exitCode).toBe(0);
+  });
+});
+
+describeLive("a container's kernel log, of a vprocfs of its own", [], () => {
   it.runIf(haveProgram("strace"))(
     "tells of what a task printed that ends while it is looked for",
     async () => {
@@ -214,42 +292,6 @@ describeLive("a container's kernel log", [], () => {
     },
   );
 
-  it("tells a container in another one, and the one around it, each in its own words", async () => {
-    const own = testScope();
-    const daemon = await Daemon.start(own);
-    const outer = await Container.start(own);
-    const cgroup = outer.cgroup.child(own, "inner");
-    const inner = await Container.startIn(outer, own, { cgroup, memory: 32 * MIB, swap: 0 });
-    const other = await Container.start(own);
-    const pid = await starve(inner);
-    const summary = /^oom-kill:.*,task_memcg=([^,]*),task=tail,pid=(\d+),/;
-    const found = async (container: Container) => {
-      const lines = await told(daemon, container, summary);
-      return summary.exec(lines.find((line) => summary.test(line)) ?? "")?.slice(1);
-    };
-    expect(await found(inner)).toEqual(["/", pid]);
-    const [path, outerPid] = (await found(outer)) ?? [];
-    expect(path).toBe("/inner");
-    expect(Number(outerPid)).toBeGreaterThan(Number(pid));
-    expect((await logOf(daemon, other)).length).toBe(BANNER);
-  });
-
-  it("tells one that began since the last look at all of them, and whose cgroup has processes", async () => {
-    const own = testScope();
-    const daemon = await Daemon.start(own);
-    const outer = await Container.start(own, { memory: 64 * MIB, swap: 0 });
-    await starve(outer);
-    await told(daemon, outer, /^Memory cgroup out of memory: Killed process/);
-    const cgroup = outer.cgroup.child(own, "inner");
-    // Whose cgroup is no container's has the daemon look at all.
-    const name = `host${process.pid % 10_000}`;
-    await run([program("fault"), name, "segfault"]);
-    const inner = await Container.startIn(outer, own, { cgroup, memory: 32 * MIB, swap: 0 });
-    const pid = await starve(inner);
-    const kill = new RegExp(`^Memory cgroup out of memory: Killed process ${pid} \\(tail\\)`);
-    await told(daemon, inner, kill);
-  });
-
   it("tells nothing that is older than the container, whatever had its cgroup's name before", async () => {
     const scope = testScope();
     const name = testName("again");
@@ -270,25 +312,6 @@ describeLive("a container's kernel log", [], () => {
     await until("it is told of its own", async () => (await kills()) > 0);
     expect(await kills()).toBe(1);
   });
-
-  it.runIf(!isV2 && ownMemoryPath !== undefined)(
-    "tells a container without a memory cgroup of its own of no kill around it",
-    async () => {
-      const own = testScope();
-      const daemon = await Daemon.start(own);
-      const around = Cgroup.create(own, testName("around"), { memory: `${ownMemoryPath}` });
-      const container = await Container.start(own, { cgroup: around });
-      const other = await Container.start(own, { memory: 64 * MIB, swap: 0 });
-      expect((await logOf(daemon, container)).length).toBe(BANNER);
-      const beside = around.child(own, testName("beside"));
-      beside.limit({ memory: 32 * MIB, swap: 0 });
-      const enter = `echo $$ >${beside.directory("memory")}/cgroup.procs && exec tail /dev/zero`;
-      expect((await run(["sh", "-c", enter])).status).not.toBe(0);
-      await starve(other);
-      await told(daemon, other, /^Memory cgroup out of memory: Killed process/);
-      expect(await textsOf(daemon, container)).toEqual([]);
-    },
-  );
 
   it("goes on where it was with the next worker, and follows across it", async () => {
     const own = testScope();
@@ -337,28 +360,6 @@ describeLive("a container's kernel log", [], () => {
     });
     await until("it is gone", () => !existsSync(left));
     await until("there is its own", () => existsSync(socket));
-  });
-
-  it("is followed until the container ends", async () => {
-    const scope = testScope();
-    const daemon = await Daemon.start(scope);
-    const own = new Scope();
-    let followed = "";
-    let follower: ChildProcess;
-    try {
-      const container = await Container.start(own, { memory: 32 * MIB, swap: 0 });
-      const argv = ["dmesg", `${container.init}`, "-w", "--mountpoint", daemon.mountpoint];
-      follower = background(scope, [process.execPath, cli, ...argv]);
-      follower.stdout?.on("data", (piece) => {
-        followed += piece;
-      });
-      await starve(container);
-      await until("the kill is told", () => followed.includes("Killed process"));
-    } finally {
-      await own.close();
-    }
-    await until("it has ended", () => follower.exitCode !== null);
-    expect(follower.exitCode).toBe(0);
   });
 
   it("is followed across a stop and a start, after which its numbers begin again", async () => {

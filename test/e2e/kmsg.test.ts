@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { filesOf, report } from "../support/attach.js";
@@ -15,7 +15,7 @@ import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { inLong, sized } from "../support/size.js";
-import { testScope } from "../support/test-scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
 
@@ -88,9 +88,14 @@ function dmesg(container: Container, ...flags: readonly string[]): Promise<strin
   return container.output(["dmesg", ...flags]);
 }
 
-describeLive("a container's kmsg", ["python3", "dmesg"], kmsg);
+describeLive("a container's kmsg", ["python3", "dmesg"], () => {
+  const ofAll = fileScope();
+  let daemon: Daemon;
 
-function kmsg(): void {
+  beforeAll(async () => {
+    daemon = await Daemon.start(ofAll);
+  });
+
   it.each([
     [["records", "small_buffers"]],
     [["blocking_flag"]],
@@ -103,14 +108,12 @@ function kmsg(): void {
     [["nobody"]],
   ])("is read and written as the kernel's: %j", async (names) => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
     const container = await attached(scope, daemon);
     expect(await check(container, ...names)).toContain(`${names.at(-1)} ok`);
   });
 
   it("costs nothing while records come that those who poll it do not look for", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
     const container = await attached(scope, daemon);
     const { workerPid } = await readStatus(daemon.mountpoint);
     const written = () =>
@@ -123,7 +126,6 @@ function kmsg(): void {
 
   it("tells of a kill with the PID that the container knows, and nobody else", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
     const container = await attached(scope, daemon, { memory: 64 * MIB, swap: 0 });
     const other = await attached(scope, daemon, { memory: 64 * MIB });
     const bare = await Container.start(scope, { memory: 64 * MIB });
@@ -145,7 +147,6 @@ function kmsg(): void {
 
   it("cannot be made to tell others anything", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
     const container = await attached(scope, daemon);
     const other = await attached(scope, daemon);
     const forged = `6,1,2,-;oom-kill:task_memcg=${other.cgroup.name}`;
@@ -158,7 +159,6 @@ function kmsg(): void {
 
   it("has a limit to what is written, and passes over the rest", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
     const container = await attached(scope, daemon);
     await container.shell("for i in $(seq 2000); do echo $i; done >/dev/kmsg");
     const lines = (await dmesg(container)).trim().split("\n");
@@ -168,7 +168,6 @@ function kmsg(): void {
 
   it("ends a reader who waits with the signal that it gets", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
     const container = await attached(scope, daemon);
     for (const file of PLACES) {
       for (const signal of ["TERM", "KILL"]) {
@@ -187,6 +186,44 @@ function kmsg(): void {
     await until("all have it", () => many.every(({ text }) => text.includes("all of them")));
   });
 
+  it("is made where there is none, and left alone where it is something else", async () => {
+    const scope = testScope();
+    const stateOf = async (container: Container, flags: readonly string[] = []) => {
+      const { files } = await report(daemon, container.init, flags);
+      const found = files.find(({ path }) => path === "/dev/kmsg");
+      return [found?.state, found?.reason];
+    };
+    for (const userBase of [undefined, 200_000]) {
+      const options = userBase === undefined ? {} : { userBase };
+      const made = await Container.start(scope, options);
+      await made.shell("mount -t tmpfs tmpfs /dev");
+      expect(await stateOf(made, ["--check"])).toEqual(["missing", undefined]);
+      expect(await stateOf(made)).toEqual(["attached", undefined]);
+      expect(await stateOf(made)).toEqual(["present", undefined]);
+      expect(await dmesg(made)).toContain("Linux version");
+      await report(daemon, made.init, ["--detach"]);
+      expect(await made.output(["ls", "/dev"])).not.toContain("kmsg");
+    }
+    const cases: [prepare: string, reason: string][] = [
+      ["mount -t tmpfs tmpfs /dev; ln -s console /dev/kmsg", "it is a symlink"],
+      ["mount -t tmpfs tmpfs /dev; mount -o remount,ro /dev", "its /dev is read-only"],
+      ["mount --bind /dev/kmsg /dev/kmsg", "something else is mounted there"],
+      ["mount -t tmpfs tmpfs /dev; echo >/dev/kmsg", "it is not the kernel's log"],
+    ];
+    for (const [prepare, reason] of cases) {
+      const container = await Container.start(scope);
+      await container.shell(prepare);
+      expect(await stateOf(container)).toEqual(["left", reason]);
+      expect(filesOf(container.init)).toContain("/proc/kmsg");
+    }
+    const skipping = await Container.start(scope);
+    await report(daemon, skipping.init, ["--skip", "*/kmsg"]);
+    expect(filesOf(skipping.init)).not.toContain("/dev/kmsg");
+    expect(filesOf(skipping.init)).not.toContain("/proc/kmsg");
+  });
+});
+
+describeLive("a container's kmsg, of a vprocfs of its own", ["python3", "dmesg"], () => {
   it(
     `loses and doubles nothing while its worker is killed ${KILLS} times`,
     async () => {
@@ -234,43 +271,6 @@ function kmsg(): void {
     }
   });
 
-  it("is made where there is none, and left alone where it is something else", async () => {
-    const scope = testScope();
-    const daemon = await Daemon.start(scope);
-    const stateOf = async (container: Container, flags: readonly string[] = []) => {
-      const { files } = await report(daemon, container.init, flags);
-      const found = files.find(({ path }) => path === "/dev/kmsg");
-      return [found?.state, found?.reason];
-    };
-    for (const userBase of [undefined, 200_000]) {
-      const options = userBase === undefined ? {} : { userBase };
-      const made = await Container.start(scope, options);
-      await made.shell("mount -t tmpfs tmpfs /dev");
-      expect(await stateOf(made, ["--check"])).toEqual(["missing", undefined]);
-      expect(await stateOf(made)).toEqual(["attached", undefined]);
-      expect(await stateOf(made)).toEqual(["present", undefined]);
-      expect(await dmesg(made)).toContain("Linux version");
-      await report(daemon, made.init, ["--detach"]);
-      expect(await made.output(["ls", "/dev"])).not.toContain("kmsg");
-    }
-    const cases: [prepare: string, reason: string][] = [
-      ["mount -t tmpfs tmpfs /dev; ln -s console /dev/kmsg", "it is a symlink"],
-      ["mount -t tmpfs tmpfs /dev; mount -o remount,ro /dev", "its /dev is read-only"],
-      ["mount --bind /dev/kmsg /dev/kmsg", "something else is mounted there"],
-      ["mount -t tmpfs tmpfs /dev; echo >/dev/kmsg", "it is not the kernel's log"],
-    ];
-    for (const [prepare, reason] of cases) {
-      const container = await Container.start(scope);
-      await container.shell(prepare);
-      expect(await stateOf(container)).toEqual(["left", reason]);
-      expect(filesOf(container.init)).toContain("/proc/kmsg");
-    }
-    const skipping = await Container.start(scope);
-    await report(daemon, skipping.init, ["--skip", "*/kmsg"]);
-    expect(filesOf(skipping.init)).not.toContain("/dev/kmsg");
-    expect(filesOf(skipping.init)).not.toContain("/proc/kmsg");
-  });
-
   it("is not there where kernel logs are off", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope, "--kernel-log", "off");
@@ -279,4 +279,4 @@ function kmsg(): void {
     expect(filesOf(container.init)).not.toContain("/dev/kmsg");
     expect(existsSync(join(polledMountpointOf(daemon.mountpoint), "dev"))).toBe(false);
   });
-}
+});
