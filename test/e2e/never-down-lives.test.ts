@@ -189,6 +189,8 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
 
   it("shows all CPU time of a container that is read late, in a cgroup that had used much", async () => {
     const loop = ["sh", "-c", "while :; do :; done"];
+    old.cgroup.limit({ quota: 2 });
+    old.start(own, loop);
     old.start(own, loop);
     // More than the next one can have used when it is read, on a host of up to three CPUs.
     await until("it has used ten seconds", () => old.cgroup.cpuSeconds > 10);
