@@ -128,14 +128,21 @@ export class Visits {
     return home !== undefined && home.id !== container.id;
   }
 
-  /** Visits a namespace. Resolves to the time that this took of this thread and of the helper, ms. */
+  /** Visits a namespace. Resolves to the time that this took of this thread and of its helpers, ms. */
   async visit(visit: Visit, attempt: number): Promise<number> {
     const { now } = this.#options;
+    let helperMs = 0;
+    // Whatever becomes of its report, the tenant pays.
+    const run: RunHelper = async (...rest) => {
+      const report = await this.#options.run(...rest);
+      helperMs += (report.cpuUs ?? 0) / 1000;
+      return report;
+    };
     const begun = now();
     // Until the helper runs everything is done here and now: how long that takes a container decides as well.
-    const look = this.#look(visit, attempt);
+    const look = this.#look(visit, attempt, run);
     const ownMs = now() - begun;
-    const helperMs = (await look) ?? 0;
+    await look;
     this.forgetBusy(visit.tenant);
     return ownMs + helperMs;
   }
@@ -147,21 +154,20 @@ export class Visits {
     }
   }
 
-  /** Resolves to the CPU time of the helper, ms. */
-  async #look(visit: Visit, attempt: number): Promise<number | undefined> {
+  async #look(visit: Visit, attempt: number, run: RunHelper): Promise<void> {
     const { pid, namespace } = visit;
     // The process has ended, and another one may have its PID.
     if (mountNamespaceOf(pid) !== namespace) {
       this.#giveUp(visit);
-      return 0;
+      return;
     }
     try {
       const earlier = this.#earlier(visit);
       const container = containerOf(this.#options.binding.identityOf, earlier?.pid ?? pid);
       if (container !== undefined) {
         return await (earlier === undefined
-          ? this.#serve(visit, container, attempt)
-          : this.#serve(earlier, container, attempt, visit));
+          ? this.#serve(visit, container, attempt, run)
+          : this.#serve(earlier, container, attempt, run, visit));
       }
     } catch (error) {
       if (isShortage(messageOf(error))) {
@@ -170,7 +176,7 @@ export class Visits {
         this.#options.onError(error);
       }
       this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
-      return undefined;
+      return;
     }
     // Its runtime may still be moving it to its cgroups.
     const wait = RETRIES_MS[attempt];
@@ -178,7 +184,6 @@ export class Visits {
       this.#options.log.debug({ pid, attempt }, "not in a container yet");
       this.#options.lookLater(wait, visit, attempt + 1);
     }
-    return undefined;
   }
 
   /** Its process has ended, or has moved to another namespace. */
@@ -210,12 +215,13 @@ export class Visits {
     visit: Visit,
     container: ContainerIdentity,
     attempt: number,
+    run: RunHelper,
     other?: Visit,
-  ): Promise<number | undefined> {
+  ): Promise<void> {
     const { settings, passId, log } = this.#options;
     const { namespace, tenant } = visit;
     if (!this.#isWanted(container, namespace)) {
-      return undefined;
+      return;
     }
     // The init outlives the others.
     const isMain = mountNamespaceOf(container.init) === namespace;
@@ -233,10 +239,10 @@ export class Visits {
       } else {
         this.#giveUp(other ?? lasting);
       }
-      return undefined;
+      return;
     }
     const tracked = this.#options.tracked.add(container, namespace);
-    const run = {
+    const request = {
       action: "attach",
       pid,
       name: container.name,
@@ -244,25 +250,23 @@ export class Visits {
       tenant,
       leave: tracked.remounts.left(namespace),
     } as const;
-    const report = await this.#options.run(settings, run, this.#abort.signal);
+    const report = await run(settings, request, this.#abort.signal);
     if (!this.#stopped && this.#leftAlone.has(container)) {
       // An operator detached it meanwhile, before this helper had attached it.
-      await this.#options.run(
-        settings,
-        { ...run, action: "detach", leave: [] },
-        this.#abort.signal,
-      );
-      return undefined;
+      await run(settings, { ...request, action: "detach", leave: [] }, this.#abort.signal);
+      return;
     }
     const isNone = report.files.length === 0 && !report.busy && !report.isShort;
     if (other !== undefined && isNone && !this.#stopped) {
       const next = containerOf(this.#options.binding.identityOf, other.pid);
-      return next && (await this.#serve(other, next, attempt));
+      if (next !== undefined) {
+        await this.#serve(other, next, attempt, run);
+      }
+      return;
     }
     if (!this.#stopped) {
       this.#judge(lasting, other ?? lasting, tracked, report, attempt);
     }
-    return report.cpuUs === undefined ? undefined : report.cpuUs / 1000;
   }
 
   /** `next`: whom to look at where the helper could not work. */

@@ -432,6 +432,7 @@ async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
   const log = createLogger("info", "json", { write: (line) => records.push(JSON.parse(line)) });
   let isPending = false;
   let searches = 0;
+  const tracked = new TrackedContainers(() => 0);
   const visits = new Visits({
     ...USUAL,
     log,
@@ -439,7 +440,7 @@ async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
     binding: fakeBinding([], () => container({ init: isInit ? pid : process.pid })),
     run,
     watch: new FakeWatch(),
-    tracked: new TrackedContainers(() => 0),
+    tracked,
     shortages: new Shortages(USUAL.log),
     hasPending: () => isPending,
     after: () => {},
@@ -461,7 +462,7 @@ async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
     isPending = false;
     return visits.visit({ pid, namespace, tenant: 1, isInit }, 0);
   };
-  return { visits, visit, records, pid, searches: () => searches };
+  return { visits, visit, records, pid, namespace, tracked, searches: () => searches };
 }
 
 function reportOf(files: HelperReport["files"]): HelperReport {
@@ -482,6 +483,29 @@ it.runIf(process.getuid?.() === 0)(
       () => nowMs,
     );
     expect(await visit()).toBe(5 + 7);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "a tenant pays for every helper, whatever becomes of its report",
+  async () => {
+    const reports = [{ ...reportOf([]), cpuUs: 5_000_000 }];
+    const { visit, namespace, tracked } = await visitsWith(
+      async () => reports.shift() ?? { ...reportOf([]), cpuUs: 2_000_000 },
+    );
+    // One with other PIDs in the same namespace, by which that was served: its /proc is tried first, and is none.
+    const other = await elsewhere();
+    tracked.add(container({ init: other }), namespace).served.set(namespace, other);
+    expect(await visit()).toBe(5000 + 2000);
+    // One that an operator detaches meanwhile.
+    const detached = await visitsWith(async (_, { action }) => {
+      const found = container({ init: detached.pid });
+      const leftAlone = new LeftAlone(() => found);
+      leftAlone.set(found, true, []);
+      onTestFinished(() => leftAlone.set(found, false, []));
+      return { ...reportOf([]), cpuUs: action === "attach" ? 3_000_000 : 1_000_000 };
+    });
+    expect(await detached.visit()).toBe(3000 + 1000);
   },
 );
 
