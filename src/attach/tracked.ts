@@ -4,6 +4,8 @@ import { Remounts } from "./remounts.js";
 /** What is remembered of one container. */
 export interface TrackedContainer {
   readonly container: ContainerIdentity;
+  /** Those that belong to it. */
+  readonly namespaces: Set<number>;
   /** The namespaces that have had all their files, each with the process by which it was found. */
   readonly served: Map<number, number>;
   /** Those in which a file was missing to the last, likewise. */
@@ -48,6 +50,12 @@ export class TrackedContainers {
     return this.#owners.has(namespace);
   }
 
+  /** Whether a namespace still belongs to what add() has returned for it. */
+  owns(tracked: TrackedContainer, namespace: number): boolean {
+    const owner = this.#owners.get(namespace);
+    return owner !== undefined && this.#tracked.get(owner) === tracked;
+  }
+
   /** Notes that a namespace belongs to a container. */
   add(container: ContainerIdentity, namespace: number): TrackedContainer {
     const key = keyOf(container);
@@ -57,10 +65,12 @@ export class TrackedContainers {
     }
     const known = this.#tracked.get(key);
     if (known !== undefined) {
+      known.namespaces.add(namespace);
       return known;
     }
     const tracked: TrackedContainer = {
       container,
+      namespaces: new Set([namespace]),
       served: new Map(),
       failed: new Map(),
       reached: new Map(),
@@ -78,11 +88,12 @@ export class TrackedContainers {
     if (owner === undefined || tracked === undefined) {
       return false;
     }
+    tracked.namespaces.delete(namespace);
     tracked.served.delete(namespace);
     tracked.failed.delete(namespace);
     tracked.reached.delete(namespace);
     tracked.remounts.forget(namespace);
-    if ([...tracked.reached.keys()].some((key) => this.#owners.get(key) === owner)) {
+    if (tracked.namespaces.size > 0) {
       return false;
     }
     this.#tracked.delete(owner);

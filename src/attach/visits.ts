@@ -285,6 +285,10 @@ export class Visits {
       return;
     }
     this.#busy.delete(tenant);
+    // A process that is in it by now is visited by itself, and a later namespace may have its number.
+    if (!this.#options.tracked.owns(tracked, namespace)) {
+      return;
+    }
     const attached = pathsOf(report, "attached", "replaced", "healed");
     const failure = failureOf(report);
     const late = tracked.reached.get(namespace);

@@ -296,6 +296,53 @@ it.runIf(process.getuid?.() === 0)(
   },
 );
 
+it.runIf(process.getuid?.() === 0)(
+  "files no report that comes after its namespace has ended: a later one may have its number",
+  async () => {
+    const [init, pid] = [await elsewhere(["--mount"]), await elsewhere(["--mount"])];
+    const found = container({ init });
+    let tell = (_: readonly WatchEvent[]): void => {};
+    class Watch extends FakeWatch {
+      constructor(onEvents: (events: readonly WatchEvent[]) => void) {
+        super();
+        tell = onEvents;
+      }
+    }
+    const event = (kind: "appeared" | "ended", of: number): void => {
+      const namespace = mountNamespaceOf(of) ?? 0;
+      tell([{ kind, pid: of, namespace, tenant: 1, isInit: true }]);
+    };
+    const records: Record<string, unknown>[] = [];
+    let doesEnd = true;
+    const watcher = new Watcher({
+      ...USUAL,
+      log: createLogger("info", "json", { write: (line) => records.push(JSON.parse(line)) }),
+      binding: {
+        Watch,
+        identityOf: () => found,
+        fnmatch: (pattern) => pattern === "*",
+        run: fakeBinding([]).run,
+      },
+      run: async (_, run) => {
+        if (run.pid === pid && doesEnd) {
+          event("ended", pid);
+          doesEnd = false;
+        }
+        return reportOf([{ path: "/proc/stat", state: "attached" }]);
+      },
+    });
+    onTestFinished(() => watcher.stop());
+    for (const one of [init, pid, pid]) {
+      event("appeared", one);
+      await watcher.idle();
+    }
+    expect(records.map(({ msg, pid: by }) => [msg, by])).toEqual([
+      ["attached", init],
+      ["attached", pid],
+    ]);
+  },
+);
+
 /**
  * A watcher with one tenant that has more visits waiting than scans may add to, and that can have `room`.
  * Its clock stands still unless `passing()` waits: a scan is followed by a rest of 20 times what it took by it.
