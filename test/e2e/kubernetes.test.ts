@@ -28,6 +28,8 @@ import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
+/** How the agent asks for the service's state. */
+const STATE = "show --property=ActiveState --value vprocfs.service";
 const LIMITS = { memory: 96 * MIB, swap: 0, quota: 1 };
 const runtimes = ["runc", "crun"].filter(haveProgram);
 
@@ -63,9 +65,17 @@ class Node {
     }
     const log = join(this.root, "systemctl.log");
     writeFileSync(log, "");
+    writeFileSync(join(this.root, "state"), "inactive\n");
     writeFileSync(
       join(this.root, "bin/systemctl"),
-      `#!/bin/sh\necho "$*" >>${log}\n[ "$1" != is-active ] || exec test -e ${this.root}/active\n`,
+      `#!/bin/sh
+      cd ${this.root}
+      echo "$*" >>${log}
+      case $* in
+      "disable --now "*) [ -e hangs ] || echo inactive >state ;;
+      "is-active "*) grep -qx active state ;;
+      *=ActiveState*) cat state ;;
+      esac`,
       { mode: 0o755 },
     );
     // What nsenter does on a node: its mounts, its programs.
@@ -157,7 +167,7 @@ describeLive("Kubernetes", ["unshare"], () => {
     expect(outputSync([join(node.home, "vprocfs"), "--version"])).toMatch(/^\d+\.\d+\.\d+/);
     expect(readFileSync(node.hook, "utf8")).toContain(`${node.home}/build/Release/vprocfs-attach`);
     // It runs by now; the pod comes again with another version.
-    writeFileSync(join(node.root, "active"), "");
+    writeFileSync(join(node.root, "state"), "active\n");
     node.update();
     expect((await node.agent("run")).status).toBe(0);
     expect(node.calls.slice(3)).toEqual([
@@ -202,7 +212,7 @@ describeLive("Kubernetes", ["unshare"], () => {
   it("the agent has the service go on until the configuration loads", async () => {
     const config = join(node.root, "vprocfs.toml");
     rmSync(config, { force: true });
-    writeFileSync(join(node.root, "active"), "");
+    writeFileSync(join(node.root, "state"), "active\n");
     const before = node.calls.length;
     const reloads = () => node.calls.slice(before).filter((call) => call.startsWith("reload"));
     node.update();
@@ -361,12 +371,32 @@ describeLive("Kubernetes", ["unshare"], () => {
     });
   });
 
+  it("the agent takes nothing away from a service that does not stop", async () => {
+    const hangs = join(node.root, "hangs");
+    writeFileSync(hangs, "");
+    writeFileSync(join(node.root, "state"), "deactivating\n");
+    const before = node.calls.length;
+    const agent = node.agent("uninstall");
+    await until("it has tried twice", () => {
+      return node.calls.slice(before).filter((call) => call.startsWith("disable")).length > 1;
+    });
+    for (const path of [join(node.home, "dist/cli.js"), join(node.root, "units/vprocfs.service")]) {
+      expect(existsSync(path), path).toBe(true);
+    }
+    rmSync(hangs);
+    expect(await agent).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining("the service still runs: nothing else is removed\n"),
+    });
+    expect((await node.agent("run")).status).toBe(0);
+  });
+
   it("containers start when the agent has taken everything away, and hooks are still configured", async () => {
     const own = testScope();
     const hooks = configHooks(node);
     const gone = await node.agent("uninstall");
     expect(gone.status).toBe(0);
-    expect(node.calls.slice(-2)).toEqual(["disable --now vprocfs.service", "daemon-reload"]);
+    expect(node.calls.slice(-3)).toEqual(["disable --now vprocfs.service", STATE, "daemon-reload"]);
     for (const path of [node.home, node.hook, join(node.root, "units/vprocfs.service")]) {
       expect(existsSync(path), path).toBe(false);
     }
