@@ -10,7 +10,7 @@ import type { Companion } from "./daemon.js";
 import type { Engine, EngineFactory } from "./engine/engine.js";
 import { nativeEngine } from "./engine/native.js";
 import { messageOf, VprocfsError } from "./errors.js";
-import { figuresCompanion } from "./figures.js";
+import { type FiguresOptions, figuresCompanion } from "./figures.js";
 import { kernelLogServer } from "./klog/server.js";
 import type { Logger } from "./log.js";
 import type { WebConfig } from "./metrics/basic-auth.js";
@@ -67,7 +67,7 @@ function metricsOf(
   config: Config,
   place: Place,
   attaching: (() => WatcherState) | undefined,
-): Companion & { readonly problem: () => Promise<string> } {
+): Companion & { readonly state: FiguresOptions["metricsState"] } {
   let problem = "";
   const begin = async (engine: Engine) => {
     try {
@@ -87,7 +87,10 @@ function metricsOf(
       running = begin(engine);
     },
     stop: async () => (await running)?.close(),
-    problem: async () => (await running)?.problem ?? problem,
+    state: async () => {
+      const exporter = await running;
+      return { problem: exporter?.problem ?? problem, isPending: exporter?.isPending ?? false };
+    },
   };
 }
 
@@ -199,7 +202,7 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
     ...place,
     binding,
     metrics: config.metrics,
-    metricsProblem: async () => (await metrics?.problem()) ?? "",
+    metricsState: async () => (await metrics?.state()) ?? { problem: "", isPending: false },
     attaching: stateOfWatcher,
   });
   // The settings first: hooks go by them as soon as the keeper knows that the worker serves, which does not wait for

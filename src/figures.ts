@@ -65,6 +65,8 @@ const Answer = z.object({
   callsProblem: z.optional(z.string()),
   /** Why metrics are not served although they should be; "" if they are. */
   metricsProblem: z.optional(z.string()),
+  /** Whether that is not decided yet: an address that is in use may become free with the earlier worker's end. */
+  metricsPending: z.optional(z.boolean()),
   /** Resources that all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -90,8 +92,8 @@ export interface FiguresOptions {
   readonly mountpoint: string;
   readonly binding: Pick<NativeBinding, "version" | "openat2Error">;
   readonly metrics: string;
-  /** Why they are not served; "" if they are, or are off. */
-  readonly metricsProblem: () => Promise<string>;
+  /** Why they are not served, "" if they are, or are off; and whether that is not decided yet. */
+  readonly metricsState: () => Promise<{ readonly problem: string; readonly isPending: boolean }>;
   readonly attaching: (() => WatcherState) | undefined;
   readonly log: Logger;
 }
@@ -103,7 +105,7 @@ async function answerTo(
 ): Promise<DaemonFigures> {
   const { binding, metrics, attaching } = options;
   const { containers } = Question.parse(JSON.parse(question));
-  const metricsProblem = await options.metricsProblem();
+  const { problem: metricsProblem, isPending: metricsPending } = await options.metricsState();
   const { kernelLogMissing, kernelLogProblem = "", callsProblem = "" } = engine.features();
   const counters = engine.counters();
   const counted = engine.containers(containers).map(({ id, requests, load }) => {
@@ -120,6 +122,7 @@ async function answerTo(
     kernelLogProblem,
     callsProblem,
     metricsProblem,
+    metricsPending,
     resources: Object.fromEntries(resourcesOf(counters, attaching?.())),
     containers: Object.fromEntries(counted),
   };

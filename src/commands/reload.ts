@@ -8,17 +8,21 @@ import { canonicalPath } from "../mountpoint.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
-/** How often, and how far apart, the new worker is asked before it answers. */
-const TRIES = 20;
+/**
+ * How often the new worker is asked, and for how long: before it answers, and until it knows whether it can serve
+ * metrics. An address that is in use has three seconds to become free (metrics/exporter.ts).
+ */
 const TRY_AGAIN_MS = 50;
+const KNOWN_WITHIN_MS = 4000;
 
-/** What the worker that serves says of itself; undefined if it does not answer. */
+/** What the worker that serves says of itself; undefined if it does not answer, or does not know yet. */
 async function figuresOfWorker(mountpoint: string): Promise<DaemonFigures | undefined> {
   try {
     const { workerPid } = await readStatus(mountpoint);
-    for (let i = 0; i < TRIES; i += 1) {
+    const begun = performance.now();
+    while (performance.now() - begun < KNOWN_WITHIN_MS) {
       const figures = await askFigures(mountpoint);
-      if (figures?.pid === workerPid) {
+      if (figures?.pid === workerPid && figures.metricsPending !== true) {
         return figures;
       }
       await sleep(TRY_AGAIN_MS);

@@ -11,7 +11,7 @@ import { metricsServer, type Pages } from "./server.js";
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 10_000;
 /** An address that is in use for longer belongs to another program. */
-const PATIENCE_MS = 2000;
+const PATIENCE_MS = 3000;
 
 export interface ExporterOptions {
   readonly address: Address;
@@ -91,9 +91,14 @@ export class Exporter {
     this.#cutOff = cutOff;
   }
 
-  /** Why it does not listen yet; "" if it does. */
+  /** Why it does not listen; "" if it does, or if that is not decided yet. */
   get problem(): string {
     return this.#problem;
+  }
+
+  /** Whether it neither listens nor knows that it cannot: the earlier worker may still have the address. */
+  get isPending(): boolean {
+    return !this.#isClosed && this.#problem === "" && this.#server?.listening !== true;
   }
 
   #onListening(server: Server): void {
@@ -128,14 +133,17 @@ export class Exporter {
     if (this.#isClosed) {
       return;
     }
+    const patienceMs = PATIENCE_MS - (performance.now() - this.#begun);
     const reason = isInUse ? "the address is in use" : messageOf(error);
-    if (this.#problem === "" && (!isInUse || performance.now() - this.#begun >= PATIENCE_MS)) {
+    if (this.#problem === "" && (!isInUse || patienceMs <= 0)) {
       this.#problem = reason;
       log.warn({ metrics: nameOf(address), reason }, "cannot serve metrics yet, retrying");
     }
-    this.#retry = setTimeout(() => this.#listen(), this.#retryMs);
+    // Not later than when the patience ends: a reload waits for it.
+    const retryMs = patienceMs > 0 ? Math.min(this.#retryMs, patienceMs) : this.#retryMs;
+    this.#retry = setTimeout(() => this.#listen(), retryMs);
     this.#retry.unref();
-    this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
+    this.#retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
   }
 
   /** Releases the address at once; running scrapes are cut off. */

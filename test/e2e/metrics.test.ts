@@ -1,5 +1,6 @@
 // What operators' tools see of real containers: the exporter, and a real Prometheus behind it.
 
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -208,6 +210,19 @@ describeLive("metrics", [], () => {
     await reload(4);
     // Half a file is none: the log still has both.
     await counted(2);
+  });
+
+  it("are said to be missing by a reload while another program has the address", async () => {
+    const own = testScope();
+    const other = createServer().listen(0, "127.0.0.1");
+    own.defer(() => void other.close());
+    await once(other, "listening");
+    const { port } = other.address() as AddressInfo;
+    const daemon = await Daemon.start(own, "--metrics", `127.0.0.1:${port}`);
+    const reload = async () => (await vprocfs("reload", "--mountpoint", daemon.mountpoint)).stderr;
+    expect(await reload()).toContain("it serves without metrics: the address is in use");
+    other.close();
+    expect(await reload()).toBe("");
   });
 
   it("keep names apart whatever is in them", async () => {

@@ -35,7 +35,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
     const metrics = "127.0.0.1:9761";
     const companion = figuresCompanion({
       ...{ mountpoint, binding, metrics, attaching: undefined, log },
-      metricsProblem: () => Promise.resolve("the address is in use"),
+      metricsState: async () => ({ problem: "the address is in use", isPending: false }),
     });
     companion.start(engine());
     started.push(companion);
@@ -65,6 +65,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       kernelLogProblem: "/dev/kmsg: EACCES",
       callsProblem: "",
       metricsProblem: "the address is in use",
+      metricsPending: false,
       resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
       containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
     });
