@@ -67,6 +67,16 @@ const Answer = z.object({
   metricsProblem: z.optional(z.string()),
   /** Whether that is not decided yet: an address that is in use may become free with the earlier worker's end. */
   metricsPending: z.optional(z.boolean()),
+  /**
+   * How often descriptors, processes or memory were short for the watcher; what last, and when (ms since the epoch),
+   * where that was noted: it is not of native code.
+   */
+  shortages: z.optional(
+    z.object({
+      count: z.number(),
+      last: z.optional(z.object({ what: z.string(), atMs: z.number() })),
+    }),
+  ),
   /** Resources that all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -98,6 +108,13 @@ export interface FiguresOptions {
   readonly log: Logger;
 }
 
+function shortagesOf(watcher: WatcherState | undefined): Pick<DaemonFigures, "shortages"> {
+  const { shortages: count, lastShortage: last } = watcher ?? {};
+  return count === undefined || count === 0
+    ? {}
+    : { shortages: { count, ...(last === undefined ? {} : { last }) } };
+}
+
 async function answerTo(
   question: string,
   engine: Engine,
@@ -108,6 +125,7 @@ async function answerTo(
   const { problem: metricsProblem, isPending: metricsPending } = await options.metricsState();
   const { kernelLogMissing, kernelLogProblem = "", callsProblem = "" } = engine.features();
   const counters = engine.counters();
+  const watcher = attaching?.();
   const counted = engine.containers(containers).map(({ id, requests, load }) => {
     return [id, { requests, load: load[0] ?? 0 }] as const;
   });
@@ -123,7 +141,8 @@ async function answerTo(
     callsProblem,
     metricsProblem,
     metricsPending,
-    resources: Object.fromEntries(resourcesOf(counters, attaching?.())),
+    ...shortagesOf(watcher),
+    resources: Object.fromEntries(resourcesOf(counters, watcher)),
     containers: Object.fromEntries(counted),
   };
 }

@@ -85,6 +85,7 @@ Napi::Object WatchObject::state() {
       .set("limit", state.limit)
       .set("tenantLimit", state.tenant_limit)
       .set("refused", state.refused)
+      .set("short", state.crowded)
       .set("shortages", state.shortages);
 }
 

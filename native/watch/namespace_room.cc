@@ -43,6 +43,7 @@ bool NamespaceWatch::has_room(uint64_t tenant) {
   // There is always room for the first namespace of a tenant.
   if ((!full || count == 0) && count < tenant_limit()) return true;
   ++state_.refused;
+  if (count < tenant_limit()) ++state_.crowded;
   if (full) {
     full_ = true;
   } else {

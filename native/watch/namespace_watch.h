@@ -77,6 +77,7 @@ class NamespaceWatch {
     size_t limit = 0;         ///< how many can be known
     size_t tenant_limit = 0;  ///< how many of one tenant can be known
     uint64_t refused = 0;     ///< how often there was no room for one, since the start
+    uint64_t crowded = 0;     ///< those whose tenant had room, but all together had too many
     uint64_t shortages = 0;   ///< how often there was no descriptor or memory, since the start
   };
   State state() const;

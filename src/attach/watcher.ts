@@ -44,6 +44,8 @@ export interface WatcherState {
   readonly hung: number;
   /** Times that another namespace was not followed, because its tenant or all together had too many. */
   readonly refused: number;
+  /** Those of them whose tenant was below its limit. */
+  readonly short: number;
   /** Times that descriptors, processes or memory were short; each time it is tried again. */
   readonly shortages: number;
   /** What was short last, and when (ms since the epoch). */
@@ -151,7 +153,7 @@ export class Watcher {
   }
 
   state(): WatcherState {
-    const { known, limit, tenantLimit, refused, shortages } = this.#watch.state();
+    const { known, limit, tenantLimit, refused, short, shortages } = this.#watch.state();
     return {
       followed: known,
       followLimit: limit,
@@ -159,6 +161,7 @@ export class Watcher {
       ...this.#queue.state(),
       hung: this.#visits.hung,
       refused,
+      short,
       shortages: shortages + this.#shortages.count,
       ...(this.#shortages.last === undefined ? {} : { lastShortage: this.#shortages.last }),
     };

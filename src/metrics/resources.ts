@@ -8,8 +8,7 @@ export function resourcesOf(
 ): [string, ResourceUse][] {
   const resources = Object.entries(counters.resources ?? {});
   if (attaching !== undefined) {
-    const { followed: used, followLimit: limit, tenantLimit } = attaching;
-    const { refused, shortages: short } = attaching;
+    const { followed: used, followLimit: limit, tenantLimit, refused, short } = attaching;
     resources.push(["namespaces", { used, limit, tenantLimit, refused, short }]);
   }
   return resources;

@@ -160,6 +160,8 @@ export interface WatchState {
   readonly tenantLimit: number;
   /** Times that a namespace was not followed, because its tenant or all together had too many. */
   readonly refused: number;
+  /** Those of them whose tenant was below its limit. */
+  readonly short: number;
   /** Times that descriptors or memory were short. */
   readonly shortages: number;
 }

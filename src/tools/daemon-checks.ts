@@ -7,10 +7,11 @@ import { mountAt, readMounts } from "../mountinfo.js";
 import { isOurs, type MountState } from "../mountpoint.js";
 import { polledMountpointOf } from "../polled.js";
 import { serviceAt } from "../service.js";
-import { counted } from "../text.js";
+import { counted, printable } from "../text.js";
 import { servedUnseen } from "../unseen.js";
 import { NoAnswer } from "../within.js";
 import { type Finding, Findings } from "./findings.js";
+import { ago, RECENT_S } from "./use-checks.js";
 
 function checkStatus(findings: Findings, status: Status, flags: string): void {
   const { state, generation, restarts, reasons, failuresInARow, standby } = status;
@@ -69,8 +70,9 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
       continue;
     }
     isReported = true;
+    const others = short === 0 ? "" : `, ${short} of them because others used the rest`;
     const often =
-      refused === 0 ? "" : `; ${refused} requests beyond a container's share were refused`;
+      refused === 0 ? "" : `; ${refused} requests beyond a container's share were refused${others}`;
     const todo =
       level === "warning" && ["containers", "sources", "triggers"].includes(name)
         ? "raise LimitNOFILE= of the service"
@@ -80,6 +82,21 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
   if (!isReported) {
     findings.add("ok", "no container has asked for more than its share of the shared resources");
   }
+}
+
+/** Whether the watcher could not do its work at once. */
+function checkShortages(findings: Findings, { shortages }: DaemonFigures): void {
+  if (shortages === undefined) {
+    return;
+  }
+  const { count, last } = shortages;
+  const seconds = last === undefined ? Number.POSITIVE_INFINITY : (Date.now() - last.atMs) / 1000;
+  const what = last === undefined ? "" : `; last, ${ago(seconds)}: ${printable(last.what)}`;
+  findings.add(
+    seconds < RECENT_S ? "warning" : "info",
+    `the watcher was short of descriptors, processes or memory, ${counted(count, "time")}${what}`,
+    "containers get their files when it tries again; raise LimitNOFILE= and TasksMax= of the service",
+  );
 }
 
 /** Whether files that can be polled have a mount of their own. */
@@ -176,6 +193,7 @@ async function checkWorker(
     );
   }
   checkResources(findings, daemon);
+  checkShortages(findings, daemon);
 }
 
 /** Whether new containers hand over system calls that this vprocfs does not answer. */

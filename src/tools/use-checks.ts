@@ -3,13 +3,13 @@ import { formatBytes } from "../text.js";
 import type { Findings } from "./findings.js";
 import { memoryUse } from "./memory-use.js";
 
-/** An OOM kill longer ago than this is only mentioned. */
-const RECENT_S = 24 * 3600;
+/** An OOM kill or a shortage longer ago than this is only mentioned. */
+export const RECENT_S = 24 * 3600;
 /** Share of memory in use from which it is reported. */
 export const NEAR_LIMIT = 0.95;
 const MUCH_THROTTLED = 0.5;
 
-function ago(seconds: number): string {
+export function ago(seconds: number): string {
   if (seconds < 120) {
     return `${Math.max(0, Math.round(seconds))} s ago`;
   }

@@ -714,6 +714,53 @@ it.runIf(process.getuid?.() === 0)(
   },
 );
 
+/** Follows all mount namespaces of one tenant, of which there is not enough room for all. */
+const CROWDED = `
+  const { readFileSync } = require("node:fs");
+  const { exitNow, Watch } = require(process.argv[1]);
+  const watch = new Watch(() => {});
+  watch.start();
+  const pids = process.argv.slice(2).map(Number);
+  const answers = pids.map((pid) => watch.follow(pid));
+  const { refused, short } = watch.state();
+  const full = answers.filter((answer) => answer === "full").length;
+  // Others may have begun meanwhile.
+  console.log(full > 0, refused >= full, short === refused);
+  exitNow(0);
+`;
+
+it.runIf(process.getuid?.() === 0)(
+  "counts what it has no room for although its tenant has less than it may",
+  async () => {
+    // Of 256 descriptors it takes those for 16.
+    const each = "for i in 1 2 3 4 5 6 7 8 9 10; do unshare --mount sleep 1000 & done";
+    const script = `${each}; ${each}; wait`;
+    const argv = ["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script];
+    const child = spawn("unshare", argv);
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+    const childrenOf = (pid: number | undefined): number[] =>
+      readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+        .split(" ")
+        .filter(Boolean)
+        .map(Number);
+    const init = await until("it has a child", () => childrenOf(child.pid)[0]);
+    onTestFinished(() => void runSync(["kill", "-9", `${init}`]));
+    const pids = await until("all have namespaces of their own", () => {
+      const found = childrenOf(init).filter(
+        (pid) => mountNamespaceOf(pid) !== mountNamespaceOf(init),
+      );
+      return found.length === 20 && found;
+    });
+    const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
+    const limited = 'ulimit -n 256; exec "$@"';
+    const node = [process.execPath, "-e", CROWDED, addon, ...pids.map(String)];
+    const { stdout, stderr } = runSync(["/bin/sh", "-c", limited, "sh", ...node]);
+    expect([stdout, stderr]).toEqual(["true true true\n", ""]);
+  },
+);
+
 /** Begins to listen with 0, 1 and 2 descriptors left, which are too few, and then with enough. */
 const SHORT_WHEN_IT_BEGINS = `
   const fs = require("node:fs");

@@ -33,7 +33,7 @@ export class FakeWatch implements NativeWatch {
     return "followed";
   }
   state() {
-    return { known: 0, limit: 0, tenantLimit: 0, refused: 0, shortages: 0 };
+    return { known: 0, limit: 0, tenantLimit: 0, refused: 0, short: 0, shortages: 0 };
   }
   tenantOf(): number {
     return 1;

@@ -1,8 +1,12 @@
-import { expect, it } from "vitest";
+import pino from "pino";
+import { expect, it, onTestFinished } from "vitest";
 import { loadConfig } from "../../src/config-load.js";
+import type { Engine } from "../../src/engine/engine.js";
+import { askFigures, figuresCompanion } from "../../src/figures.js";
 import { checkDaemon } from "../../src/tools/daemon-checks.js";
 import { NoAnswer } from "../../src/within.js";
 import { testName } from "../support/names.js";
+import { until } from "../support/wait.js";
 
 const config = loadConfig({ flags: {}, env: {}, defaultFile: "/nonexistent" });
 
@@ -23,6 +27,44 @@ it.each([
   expect(late?.level).toBe(level);
   expect(late?.what).toMatch(/not known whether it serves in other namespaces/);
   expect(late?.todo).toMatch(/^it may only be slow: see .*, and run this again$/);
+});
+
+it.runIf(process.getuid?.() === 0).each([
+  [{ what: "pipe: EMFILE", atMs: 600_000 }, "warning", "; last, 10 min ago: pipe: EMFILE"],
+  [undefined, "info", ""],
+])("says what the watcher was short of, and when: %o", async (last, level, words) => {
+  const mountpoint = `/${testName("lacking-")}`;
+  const watcher = {
+    ...{ followed: 12, followLimit: 65_536, tenantLimit: 1024, refused: 0, short: 0 },
+    ...{ waiting: 0, running: 0, slow: 0, hung: 0, shortages: 3 },
+    ...(last === undefined
+      ? {}
+      : { lastShortage: { what: last.what, atMs: Date.now() - last.atMs } }),
+  };
+  const companion = figuresCompanion({
+    ...{ mountpoint, metrics: "off", log: pino({ level: "silent" }) },
+    binding: { version: "1.0.0", openat2Error: () => 0 },
+    metricsState: async () => ({ problem: "", isPending: false }),
+    attaching: () => watcher,
+  });
+  onTestFinished(() => companion.stop(true));
+  companion.start({
+    counters: () => ({}),
+    features: () => ({}),
+    containers: () => [],
+  } as unknown as Engine);
+  await until("it answers", async () => (await askFigures(mountpoint)) !== undefined);
+  const ask = () => Promise.reject(new Error("no keeper"));
+  const findings = await checkDaemon(
+    config,
+    { mountpoint, state: "live", flags: "", ask },
+    "1.0.0",
+  );
+  const about = findings.filter(({ what }) => /was short|namespaces|share of/.test(what));
+  expect(about.map(({ level, what }) => [level, what])).toEqual([
+    ["ok", "no container has asked for more than its share of the shared resources"],
+    [level, `the watcher was short of descriptors, processes or memory, 3 times${words}`],
+  ]);
 });
 
 it("says what no keeper means", async () => {
