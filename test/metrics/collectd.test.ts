@@ -78,9 +78,36 @@ describe.runIf(missing === "")(`vprocfs-collectd${missing}`, () => {
     );
     const { lines } = await collected(text.join(""), { awk });
     expect(lines).toEqual(
-      ["web1~inner", "web1_inner", "web1_inner"].map(
+      ["web1~inner", "web1_inner~~1", "web1_inner~~2"].map(
         (name) => `PUTVAL "h/vprocfs-${name}/gauge-tasks" interval=10 N:3`,
       ),
+    );
+  });
+
+  it.each(awks)("keeps two containers with one name apart, with %s", async (awk) => {
+    const figure = (name: string, labels: string, value: number) =>
+      `vprocfs_container_${name}{${labels}} ${value}\n`;
+    const [lxc, docker, db] = [
+      'id="5a",name="web1",runtime="lxc"',
+      'id="6b",name="web1",runtime="docker"',
+      'id="7c",name="db",runtime="lxc"',
+    ] as const;
+    const text = [
+      figure("pids", lxc, 1),
+      figure("pids", docker, 2),
+      figure("pids", db, 3),
+      figure("cpu_seconds_total", `mode="user",${lxc}`, 4),
+    ];
+    expect((await collected(text.join(""), { awk })).lines).toEqual(
+      [
+        "web1~~5a/gauge-tasks 1",
+        "web1~~6b/gauge-tasks 2",
+        "db/gauge-tasks 3",
+        "web1~~5a/derive-cpu_user_ms 4000",
+      ].map((one) => {
+        const [name, value] = one.split(" ");
+        return `PUTVAL "h/vprocfs-${name}" interval=10 N:${value}`;
+      }),
     );
   });
 
