@@ -99,7 +99,8 @@ export class LeftAlone {
       }
       return;
     }
-    const name = nameOf(this.#firstProcess(container, namespaces));
+    const first = this.#firstProcess(container, namespaces);
+    const name = first === undefined ? undefined : nameOf(first);
     if (name !== undefined) {
       mkdirSync(this.directory, { recursive: true, mode: 0o700 });
       writeFileSync(join(this.directory, name), "", { mode: 0o600 });
@@ -140,7 +141,8 @@ export class LeftAlone {
     return found === undefined ? pid === init : found.id === id;
   }
 
-  #firstProcess(container: Container, namespaces: readonly MountNamespace[]): number {
+  /** Undefined: it has ended. The init may be that of a container which shares its PID namespace. */
+  #firstProcess(container: Container, namespaces: readonly MountNamespace[]): number | undefined {
     const { init } = container;
     if (this.#isOf(init, container)) {
       return init;
@@ -151,6 +153,6 @@ export class LeftAlone {
       .map((pid) => ({ pid, start: Number(statField(pid, START_TIME)) }))
       .sort((a, b) => a.start - b.start)
       .find(({ pid }) => this.#isOf(pid, container));
-    return first?.pid ?? init;
+    return first?.pid;
   }
 }

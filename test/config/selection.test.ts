@@ -1,5 +1,6 @@
 // Which containers are to have the files.
 
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +9,9 @@ import { forgetEnded, LeftAlone } from "../../src/attach/left-alone.js";
 import { exclusionReason } from "../../src/attach/selection.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { knownStatField, statField } from "../../src/processes.js";
+import { runSync } from "../support/command.js";
+import { container } from "../support/fake-binding.js";
+import { until } from "../support/wait.js";
 
 /** No process has a PID as high as this. */
 const NOBODY = 2 ** 30;
@@ -87,4 +91,26 @@ describe("containers", () => {
     writeFileSync(join(directory, `${process.pid}-${start}`), "");
     expect(isLeftAlone()).toBe(true);
   });
+
+  it.runIf(process.getuid?.() === 0)(
+    "that have ended do not have another one left alone whose init is theirs",
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), "vprocfs-left-"));
+      onTestFinished(() => rmSync(directory, { recursive: true }));
+      const child = spawn("unshare", ["--pid", "--fork", "--kill-child", "sleep", "1000"]);
+      onTestFinished(() => {
+        child.kill("SIGKILL");
+      });
+      const list = `/proc/${child.pid}/task/${child.pid}/children`;
+      const init = await until("it has a child", () => {
+        return Number(readFileSync(list, "utf8")) || undefined;
+      });
+      onTestFinished(() => void runSync(["kill", "-9", `${init}`]));
+      const leftAlone = new LeftAlone(() => container({ id: "5a", init }), directory);
+      leftAlone.set({ id: "6b", init }, true, []);
+      expect(readdirSync(directory)).toEqual([]);
+      leftAlone.set({ id: "5a", init }, true, []);
+      expect(readdirSync(directory)).toHaveLength(1);
+    },
+  );
 });
