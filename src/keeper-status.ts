@@ -39,9 +39,9 @@ export type Status = z.infer<typeof StatusSchema>;
 /** Asks the keeper of one mount point; throws if there is none. */
 export type AskStatus = () => Promise<Status>;
 
-/** Asks the keeper of a mount point; throws if there is none. */
-export async function readStatus(mountpoint: string): Promise<Status> {
-  const text = await askKeeper(mountpoint, "status");
+/** Asks the keeper of a mount point; throws if there is none, or if it is silent for `withinMs`. */
+export async function readStatus(mountpoint: string, withinMs?: number): Promise<Status> {
+  const text = await askKeeper(mountpoint, "status", withinMs);
   try {
     return StatusSchema.parse(JSON.parse(text));
   } catch (error) {

@@ -224,15 +224,20 @@ export async function holdMountInChild(env: NodeJS.ProcessEnv): Promise<void> {
  * Sends a command to the keeper of a mount point; resolves to its answer. The keeper serves one client at a time and
  * hangs up on one that is silent for a second. On a busy node that may be this process, so it tries again.
  */
-export function askKeeper(mountpoint: string, command: "status" | "reload"): Promise<string> {
-  return askSocket(socketOf(mountpoint), mountpoint, command);
+export function askKeeper(
+  mountpoint: string,
+  command: "status" | "reload",
+  withinMs?: number,
+): Promise<string> {
+  return askSocket(socketOf(mountpoint), mountpoint, command, withinMs);
 }
 
-/** askKeeper() for the socket at `path`. */
+/** askKeeper() for the socket at `path`. It is told that the keeper does not answer after `withinMs`. */
 export function askSocket(
   path: string,
   mountpoint: string,
   command: "status" | "reload",
+  withinMs = ANSWER_WITHIN_MS,
   attempts = ATTEMPTS,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -244,7 +249,12 @@ export function askSocket(
     };
     const isLate = (): void => fail("its keeper does not answer");
     const look = setInterval(() => {
-      const stopped = stoppedProcess("--socket", path);
+      let stopped: number | undefined;
+      try {
+        stopped = stoppedProcess("--socket", path);
+      } catch {
+        // Something is short, and this may be a worker, which must not end. It looks again.
+      }
       if (stopped !== undefined) {
         fail(`its keeper does not answer: process ${stopped} is stopped (SIGCONT resumes it)`);
       }
@@ -252,14 +262,14 @@ export function askSocket(
     socket.on("close", () => clearInterval(look));
     socket
       .setEncoding("utf8")
-      .setTimeout(ANSWER_WITHIN_MS)
+      .setTimeout(withinMs)
       .on("timeout", () => {
         if (command === "status") {
           isLate();
           return;
         }
         // A worker may take long to start on a busy node. As long as the keeper answers, the reload goes on.
-        askKeeper(mountpoint, "status").then(() => socket.setTimeout(ANSWER_WITHIN_MS), isLate);
+        askKeeper(mountpoint, "status").then(() => socket.setTimeout(withinMs), isLate);
       });
     socket.on("data", (text: string) => {
       answer += text;
@@ -273,7 +283,7 @@ export function askSocket(
       // The keeper has not read the command: after reading it, it would have answered or closed the connection.
       if ((code === "EPIPE" || code === "ECONNRESET") && answer === "" && attempts > 1) {
         socket.destroy();
-        resolve(askSocket(path, mountpoint, command, attempts - 1));
+        resolve(askSocket(path, mountpoint, command, withinMs, attempts - 1));
         return;
       }
       const isAbsent = code === "ENOENT" || code === "ECONNREFUSED";

@@ -12,7 +12,7 @@ import type { Containers } from "./survey.js";
 
 /** How long a scrape waits for the survey and for the keeper. */
 const SURVEY_WITHIN_MS = 5000;
-const KEEPER_WITHIN_MS = 1000;
+export const KEEPER_WITHIN_MS = 1000;
 
 /** The sources of a page. */
 export interface ScrapeSources {

@@ -11,7 +11,7 @@ import { parseAddress } from "./address.js";
 import { OPEN, type WebConfig } from "./basic-auth.js";
 import { Exporter } from "./exporter.js";
 import { Readiness } from "./readiness.js";
-import { Scrapes } from "./scrape.js";
+import { KEEPER_WITHIN_MS, Scrapes } from "./scrape.js";
 import { Surveys } from "./survey.js";
 
 export interface MetricsOptions {
@@ -50,7 +50,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
     ),
     exclusionReason: () => exclusionReason(binding, config),
     attaching,
-    keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,
+    keeper: hasKeeper ? () => readStatus(mountpoint, KEEPER_WITHIN_MS) : undefined,
   });
   const readiness = new Readiness(mountpoint);
   const pages = {

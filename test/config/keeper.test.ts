@@ -1,12 +1,15 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import fs, { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { askSocket } from "../../src/keeper.js";
 import { nativeCandidates } from "../../src/layout.js";
+import { within } from "../../src/within.js";
 import { runSync } from "../support/command.js";
 import { testName } from "../support/names.js";
+import { DEADLINE_MS } from "../support/wait.js";
 
 /** A keeper that hangs up on so many who ask, and answers all later ones. */
 async function keeper(deaf: number): Promise<{ path: string; asked: () => number }> {
@@ -30,6 +33,24 @@ async function keeper(deaf: number): Promise<{ path: string; asked: () => number
   return { path, asked: () => asked };
 }
 
+/** A keeper that takes a command and is silent. */
+async function silentKeeper(): Promise<{ path: string; heard: Promise<Socket> }> {
+  const directory = mkdtempSync(join(tmpdir(), testName("keeper-")));
+  const path = join(directory, "sock");
+  const server = createServer();
+  const heard = new Promise<Socket>((resolve) => {
+    server.on("connection", (client) => {
+      client.once("data", () => resolve(client));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  onTestFinished(() => {
+    server.close();
+    rmSync(directory, { recursive: true });
+  });
+  return { path, heard };
+}
+
 describe("a command to the keeper", () => {
   it("is said again when the keeper has hung up before it was said", async () => {
     const { path, asked } = await keeper(3);
@@ -45,10 +66,39 @@ describe("a command to the keeper", () => {
 
   it("is not said for ever", async () => {
     const { path, asked } = await keeper(1000);
-    await expect(askSocket(path, "/mnt", "status", 5)).rejects.toThrow(
+    await expect(askSocket(path, "/mnt", "status", undefined, 5)).rejects.toThrow(
       /^\/mnt: cannot ask its keeper \((EPIPE|ECONNRESET)\)$/,
     );
     expect(asked()).toBe(5);
+  });
+
+  it("is given up on when the keeper is silent for as long as it may be", async () => {
+    const { path } = await silentKeeper();
+    await expect(
+      within(askSocket(path, "/mnt", "status", 100), DEADLINE_MS, "late"),
+    ).rejects.toThrow("/mnt: its keeper does not answer");
+  });
+
+  it("waits on while it cannot be found out whether the keeper is stopped", async () => {
+    const { path, heard } = await silentKeeper();
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const { readdirSync } = fs;
+    const restore = (): void => {
+      fs.readdirSync = readdirSync;
+      syncBuiltinESMExports();
+      vi.useRealTimers();
+    };
+    onTestFinished(restore);
+    const asked = askSocket(path, "/mnt", "status");
+    const client = await heard;
+    fs.readdirSync = () => {
+      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    };
+    syncBuiltinESMExports();
+    vi.advanceTimersByTime(2000);
+    restore();
+    client.end("late");
+    expect(await asked).toBe("late");
   });
 });
 
