@@ -22,7 +22,7 @@ const ATTEMPTS = 30;
 /** The name, without a suffix, of the files in /run/vprocfs that belong to a mount point. */
 export function nameOf(mountpoint: string): string {
   const name = encodeURIComponent(mountpoint.replace(/^\/+/, ""));
-  // A socket's path has room for 107 bytes.
+  // A socket's path has room for 107 bytes, also for those of "NAME.figures.PID" (operator-socket.ts).
   if (name.length <= 80) {
     return name;
   }

@@ -2,13 +2,20 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } fro
 import type { Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 
+/**
+ * PIDs in names: in this base one has five digits, so that there is room for the longest name (keeper.ts). Capitals,
+ * because other files of a mount point have endings in small letters.
+ */
+const BASE = 36;
+const PID = /^[0-9A-Z]+$/;
+
 /** Removes the sockets of workers that were killed before they had renamed them. */
 function removeLeftovers(path: string): void {
   const directory = dirname(path);
   const prefix = `${basename(path)}.`;
   for (const name of readdirSync(directory)) {
     const pid = name.startsWith(prefix) ? name.slice(prefix.length) : "";
-    if (/^\d+$/.test(pid) && !existsSync(`/proc/${pid}`)) {
+    if (PID.test(pid) && !existsSync(`/proc/${Number.parseInt(pid, BASE)}`)) {
       rmSync(join(directory, name), { force: true });
     }
   }
@@ -24,7 +31,7 @@ export function listenInPlace(
   path: string,
   onError: (error: unknown) => void,
 ): void {
-  const own = `${path}.${process.pid}`;
+  const own = `${path}.${process.pid.toString(BASE).toUpperCase()}`;
   server.on("error", onError);
   server.unref();
   try {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { createConnection } from "node:net";
 import { dirname } from "node:path";
 import pino from "pino";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Companion } from "../../src/daemon.js";
 import type { Engine } from "../../src/engine/engine.js";
 import { askFigures, figuresCompanion, figuresSocketOf } from "../../src/figures.js";
@@ -69,6 +69,15 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
       containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
     });
+  });
+
+  it("are told also where the mount point's name takes all the room that a socket's path has", async () => {
+    mountpoint = `${mountpoint}-`.padEnd(81, "x");
+    const { pid } = process;
+    Object.defineProperty(process, "pid", { value: 4_194_303 });
+    onTestFinished(() => void Object.defineProperty(process, "pid", { value: pid }));
+    await start("1");
+    expect(figuresSocketOf(mountpoint)).toHaveLength("/run/vprocfs/.figures".length + 80);
   });
 
   it("are for root only", async () => {
