@@ -184,7 +184,12 @@ export const SINGLE_VALUES: readonly (readonly [
     ({ counters }) => counters.containers,
   ],
   ["threads", "gauge", "Threads that answer requests", ({ counters }) => counters.threads],
-  ["containers", "gauge", "Containers of this host", ({ survey }) => survey?.containers.length],
+  [
+    "containers",
+    "gauge",
+    "Containers that a scrape reports, without survey_left_out_containers",
+    ({ survey }) => survey?.containers.length,
+  ],
   [
     "survey_duration_seconds",
     "gauge",
