@@ -49,7 +49,7 @@ import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
-import { killUnlessEnded, textOf, threadsOf, writersOf } from "../support/proc.js";
+import { isTraced, killUnlessEnded, textOf, threadsOf, writersOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
@@ -114,10 +114,7 @@ async function killWhileItAnswers(scope: Scope, daemon: Daemon, sockets: string)
   const tracer = spawn("strace", ["-qq", "-f", "-o", "/dev/null", ...late, ...to]);
   scope.defer(() => tracer.kill("SIGKILL"));
   await until("it is traced", () =>
-    threadsOf(workerPid).every((thread) => {
-      const text = textOf(`${thread}/status`);
-      return text === "" || /^TracerPid:\s+[1-9]/m.test(text);
-    }),
+    threadsOf(workerPid).every((thread) => textOf(`${thread}/status`) === "" || isTraced(thread)),
   );
   ask();
   await until("it has an answer", () => said === "answer\n");
@@ -938,9 +935,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
       const slow = ["-e", "trace=flock", "-e", "inject=flock:delay_enter=3000000:when=1"];
       const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...slow, "-p", `${keeperPid}`]);
       scope.defer(() => tracer.kill("SIGKILL"));
-      await until("it is slow", () =>
-        /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
-      );
+      await until("it is slow", () => isTraced(`/proc/${keeperPid}`));
       const stopped = daemon.stop();
       await until("it looks who waits", () => openFilesOf(keeperPid).includes(awaited));
       rmSync(awaited);

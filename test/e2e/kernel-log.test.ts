@@ -26,7 +26,7 @@ import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { kernelLogOf } from "../support/kernel-log.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { textOf, threadsOf } from "../support/proc.js";
+import { isTraced, threadsOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
@@ -273,8 +273,7 @@ describeLive("a container's kernel log, of a vprocfs of its own", [], () => {
         "-p",
         `${workerPid}`,
       ]);
-      const traced = (thread: string) => /^TracerPid:\s+[1-9]/m.test(textOf(`${thread}/status`));
-      await until("it is slow", () => threadsOf(workerPid).every(traced));
+      await until("it is slow", () => threadsOf(workerPid).every(isTraced));
       const name = await print("e", async (one) => {
         const child = container.start(own, [...leftover(one), "wait"]);
         if (child.stdout !== null) {

@@ -9,7 +9,7 @@ import { startCallNode } from "../support/call-node.js";
 import { haveProgram } from "../support/command.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
-import { textOf, threadsOf } from "../support/proc.js";
+import { isTraced, threadsOf } from "../support/proc.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -67,9 +67,7 @@ describeLive("a worker that begins to serve", [], () => {
     const short = ["-e", "trace=recvmsg", "-e", "inject=recvmsg:error=ENOMEM:when=1"];
     const tracer = spawn("strace", ["-f", "-qq", "-o", "/dev/null", ...short, "-p", `${standby}`]);
     scope.defer(() => void tracer.kill("SIGKILL"));
-    await until("all its threads are traced", () =>
-      threadsOf(standby).every((thread) => /^TracerPid:\s+[1-9]/m.test(textOf(`${thread}/status`))),
-    );
+    await until("all its threads are traced", () => threadsOf(standby).every(isTraced));
     process.kill(workerPid, "SIGKILL");
     const after = await servingAfter(daemon, generation + 1);
     expect(after).toMatchObject({ generation: generation + 2, descriptors });

@@ -17,6 +17,7 @@ import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { isTraced } from "../support/proc.js";
 import type { Scope } from "../support/scope.js";
 import { inLong, itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -232,9 +233,7 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     const short = ["-e", "trace=sendmsg", "-e", "inject=sendmsg:error=ENOMEM:when=1..6"];
     const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...short, "-p", `${keeperPid}`]);
     scope.defer(() => void tracer.kill("SIGKILL"));
-    await until("it is short", () =>
-      /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
-    );
+    await until("it is short", () => isTraced(`/proc/${keeperPid}`));
     outputSync(["umount", "--lazy", polledMountpointOf(managed.mountpoint)]);
     await until("a worker has it", async () => (await managed.serving()).generation > generation);
     await until("the manager has it", () => managed.stored.length === KEPT.length + 3);

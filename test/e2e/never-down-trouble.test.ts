@@ -29,6 +29,7 @@ import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { isTraced } from "../support/proc.js";
 import { project } from "../support/project.js";
 import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -549,9 +550,7 @@ describeLive("the keeper", ["busybox"], () => {
     const slower = [...slow, "inject=clone:delay_enter=800000"].flatMap((each) => ["-e", each]);
     const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...slower, "-p", `${keeperPid}`]);
     scope.defer(() => tracer.kill("SIGKILL"));
-    await until("it is slow", () =>
-      /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
-    );
+    await until("it is slow", () => isTraced(`/proc/${keeperPid}`));
     process.kill(workerPid, "SIGKILL");
     expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
     await servingAfter(daemon, generation);

@@ -20,6 +20,11 @@ export function textOf(path: string): string {
   return unlessEnded(() => readFileSync(path, "utf8"), "");
 }
 
+/** Whether strace(1) has a process or a thread, by its directory. */
+export function isTraced(directory: string): boolean {
+  return /^TracerPid:\s+[1-9]/m.test(textOf(`${directory}/status`));
+}
+
 /** The directories of a process's threads; none where it has ended. */
 export function threadsOf(pid: number): string[] {
   const tasks = `/proc/${pid}/task`;
