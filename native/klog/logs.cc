@@ -270,7 +270,8 @@ void KernelLogs::forget_ended(const TenantIdentity* of) {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, log] : logs_) {
-      if (of == nullptr || !(log.tenant != *of)) ids.push_back(id);
+      if (of != nullptr && log.tenant != *of) continue;
+      ids.push_back(id);
     }
   }
   for (const ContainerId id : ids) {

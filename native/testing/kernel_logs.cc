@@ -194,7 +194,7 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
   LogBounds bounds_;
   std::set<ContainerId> ended_;
   std::function<void()> while_looking_;  ///< called once
-  std::future<Number> added_;            ///< by what came while it was looked
+  std::future<Number> added_;            ///< by whoever came meanwhile
   Fd memory_;
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<KernelLogs> logs_;
