@@ -5,7 +5,8 @@
 //
 // serves the bytes that the files have now, under their last names, until it is ended. With --reads
 // it also reads what each file would be made from: what no daemon can do without whose figures are
-// fresh. With --tick, files come from the page cache and are valid for a tick, as in the contract.
+// fresh. With --tick, files come from the page cache and are valid for a tick, as in the contract,
+// and each caller has files of its own, as each container has there.
 
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -97,16 +98,12 @@ class Floor {
       case FUSE_GETATTR: {
         fuse_attr_out out{};
         out.attr = attributes(in.nodeid);
-        if (options_.tick && in.nodeid != FUSE_ROOT_ID) {
-          prepare(in);
-          out.attr.mtimensec = ++moment_ % 1'000'000'000;  // the pages are of an earlier one
-          out.attr_valid_nsec = kTickNs;
-        }
+        if (in.nodeid != FUSE_ROOT_ID) out.attr_valid_nsec = begin_tick(in, in.nodeid, out.attr);
         return send(in, out);
       }
       case FUSE_OPEN: {
         if (options_.tick) return send(in, -ENOSYS, nullptr, 0);
-        prepare(in);
+        prepare(in, in.nodeid);
         fuse_open_out out{};
         out.open_flags = FOPEN_DIRECT_IO;
         return send(in, out);
@@ -129,8 +126,16 @@ class Floor {
   }
 
   /// What a daemon does first that makes a file.
-  void prepare(const fuse_in_header& in) {
-    if (options_.reads) sources_.read_for(in.pid, file(in.nodeid).name);
+  void prepare(const fuse_in_header& in, uint64_t node) {
+    if (options_.reads) sources_.read_for(in.pid, file(node).name);
+  }
+
+  /// How long, in ns, what a caller is told of a file is valid. The pages are of an earlier moment.
+  uint32_t begin_tick(const fuse_in_header& in, uint64_t node, fuse_attr& attributes) {
+    if (!options_.tick) return 0;
+    prepare(in, node);
+    attributes.mtimensec = ++moment_ % 1'000'000'000;
+    return kTickNs;
   }
 
   void initialise(const fuse_in_header& to, const fuse_init_in& in) const {
@@ -151,13 +156,17 @@ class Floor {
     send(to, out);
   }
 
-  void look_up(const fuse_in_header& to, const char* name) const {
+  void look_up(const fuse_in_header& to, const char* name) {
+    // Bound into containers the files would be looked up once; the answer to this takes the place
+    // of the one to GETATTR.
+    const uint64_t callers = options_.tick ? to.pid : 0;
     for (uint64_t i = 0; i < files_.size(); ++i) {
       if (files_[i].name != name) continue;
       fuse_entry_out out{};
-      out.nodeid = FUSE_ROOT_ID + 1 + i;
-      out.entry_valid = kValidSeconds;
+      out.nodeid = FUSE_ROOT_ID + 1 + i + callers * files_.size();
+      out.entry_valid = options_.tick ? 0 : kValidSeconds;
       out.attr = attributes(out.nodeid);
+      out.attr_valid_nsec = begin_tick(to, out.nodeid, out.attr);
       return send(to, out);
     }
     send(to, -ENOENT, nullptr, 0);
