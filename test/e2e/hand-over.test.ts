@@ -1,6 +1,6 @@
 // One vprocfs gives its place to another one, as packages have them do by their units' ExecStop=.
 
-import { writeFileSync } from "node:fs";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { type Mount, mountAt, readMounts } from "../../src/mountinfo.js";
@@ -11,6 +11,7 @@ import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -110,6 +111,10 @@ describeLive("another vprocfs", ["g++"], () => {
     const VPROCFS_MOUNTPOINT = daemon.mountpoint;
     await runUnit("stopped", { env: { VPROCFS_MOUNTPOINT } });
     expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
+    // Settings of another one that stops at the same time, and has just taken them away.
+    const gone = join("/run/vprocfs", `${testName("gone")}.attach`);
+    own.defer(() => rmSync(gone));
+    symlinkSync(`${gone}-now`, gone);
     await runUnit("stopped", { env: { VPROCFS_MOUNTPOINT, SERVICE_RESULT: "success" } });
     expect(filesOf(container.init)).toEqual([]);
   });
