@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
+import { ASIDE, FIRST, ONCE } from "./lanes/files.js";
 import { Report } from "./support/report.js";
 
 const report = process.env.VPROCFS_TEST_REPORT;
@@ -20,14 +21,10 @@ const serial = {
 };
 
 /**
- * Never down, taking over from others, the protocol of FUSE, hostile containers: what fails once there is
- * broken.
+ * Deadlines are long, but a machine that does other work too can be later than any: what fails twice is
+ * broken. The last lines of a run say what was tried again.
  */
-const once = [
-  "test/e2e/{never-down,fuse,tick,calls}*.test.ts",
-  "test/e2e/{as-before,hand-over,idmapped,polled,soak}.test.ts",
-  "test/hostile/**/*.test.ts",
-];
+const again = { ...serial, retry: 1 };
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
@@ -47,20 +44,26 @@ export default defineConfig({
       },
       {
         extends: true,
+        test: { ...again, name: "e2e-first", include: [...FIRST], sequence: { groupOrder: 1 } },
+      },
+      {
+        extends: true,
         test: {
-          ...serial,
+          ...again,
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          exclude: [...exclude, "test/e2e/vm/**", ...once],
-          // Deadlines are long, but a machine that does other work too can be later than any: what
-          // fails twice is broken. The last lines of a run say what was tried again.
-          retry: 1,
-          sequence: { groupOrder: 1 },
+          exclude: [...exclude, "test/e2e/vm/**", ...FIRST, ...ASIDE, ...ONCE],
+          sequence: { groupOrder: 2 },
         },
       },
       {
         extends: true,
-        test: { ...serial, name: "e2e-once", include: once, sequence: { groupOrder: 2 } },
+        test: { ...serial, name: "e2e-once", include: [...ONCE], sequence: { groupOrder: 3 } },
+      },
+      {
+        // Beside e2e and e2e-once, of test/check.mjs; of Vitest alone, after them.
+        extends: true,
+        test: { ...again, name: "e2e-aside", include: [...ASIDE], sequence: { groupOrder: 4 } },
       },
       {
         extends: true,
@@ -68,7 +71,7 @@ export default defineConfig({
           ...serial,
           name: "vm",
           include: ["test/e2e/vm/**/*.test.ts"],
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -79,7 +82,7 @@ export default defineConfig({
           include: ["test/node/**/*.test.ts"],
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 6 },
         },
       },
     ],

@@ -83,7 +83,9 @@ class FuseNative {
     readonly mountpoint: string,
     args: readonly string[],
   ) {
-    const argv = [cli, "run", mountpoint, "--watch", "off", "--engine", "fuse-native", ...args];
+    // Where daemons of other tests may listen.
+    const quiet = ["--watch", "off", "--metrics", "off", "--calls", "off"];
+    const argv = [cli, "run", mountpoint, ...quiet, "--engine", "fuse-native", ...args];
     this.child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {

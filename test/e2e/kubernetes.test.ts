@@ -1,5 +1,5 @@
 // What runs on a Kubernetes node, without a cluster: the agent of the DaemonSet on a node that is a
-// directory, the hooks it leaves there with real runtimes, and pods that share a PID namespace.
+// directory, the hooks it leaves there with real runtimes, and pods whose containers share a PID namespace.
 
 import {
   cpSync,
@@ -353,22 +353,6 @@ describeLive("Kubernetes", ["unshare"], () => {
         expect(filesOf(container.init)).toEqual(PLACES);
         expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(memory / 1024);
       }
-      expect(memTotalKb(await pod.output(["cat", "/proc/meminfo"]))).toBe(96 * 1024);
-    });
-
-    it("the same by the watcher", async () => {
-      const own = testScope();
-      const only = ["--watch", "on", "--attach-only", `*vprocfs-test-${process.pid}-*`];
-      const watching = await Daemon.start(own, ...only);
-      const pod = await OciContainer.start(own, runtime, watching, LIMITS, { plain: true });
-      for (const memory of [64 * MIB, 128 * MIB]) {
-        const variant = { plain: true, pidsOf: pod.init };
-        const limits = { ...LIMITS, memory };
-        const container = await OciContainer.start(own, runtime, watching, limits, variant);
-        await until("it has its files", () => filesOf(container.init).length === PLACES.length);
-        expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(memory / 1024);
-      }
-      await until("the pod's own has", () => filesOf(pod.init).length === PLACES.length);
       expect(memTotalKb(await pod.output(["cat", "/proc/meminfo"]))).toBe(96 * 1024);
     });
   });
