@@ -276,6 +276,12 @@ describeLive("in the place of lxcfs", [], () => {
       ["nothing serves", "", "/var/lib/vprocfs", "var%2Flib%2Fvprocfs"],
       ["only the package is there", marked, "/var/lib/lxcfs", "var%2Flib%2Flxcfs"],
       ["one serves", other, "/srv/a:b", "srv%2Fa%3Ab"],
+      [
+        "one serves at an unusual place",
+        "serves '/srv/a, b' of-some-name",
+        "/srv/a, b",
+        "of-some-name",
+      ],
       // What the package has put there does not start.
       ["another one serves", `${marked}; ${other}`, "/srv/a:b", "srv%2Fa%3Ab"],
       [
