@@ -60,9 +60,10 @@ function outermost(
   return containers.filter((outer) => {
     const all = tenants.get(outer.id) ?? [];
     return (
-      all.length > MAX_TABLES ||
-      hasOurs(outer, identity, tables) ||
-      all.some((one) => one !== outer && hasOurs(one, identity, tables))
+      outer.id === outer.tenant &&
+      (all.length > MAX_TABLES ||
+        hasOurs(outer, identity, tables) ||
+        all.some((one) => one !== outer && hasOurs(one, identity, tables)))
     );
   });
 }

@@ -151,7 +151,8 @@ describeLive("a node that goes to sleep", ["timeout"], () => {
       const ours = await containerOf(container.init);
       const { keeperPid, workerPid } = await statusOf(daemon);
       const frozen = await freezeContainers({
-        containers: [ours],
+        // One within it stands still with it: there may be thousands.
+        containers: [ours, { ...ours, id: "nested" }],
         identity: { fsType: String(defaultOf("fsType")), source: String(defaultOf("source")) },
         serving: [keeperPid, workerPid],
         record,
