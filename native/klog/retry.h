@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/result.h"
-#include "watch/process_namespaces.h"
+#include "base/shortage.h"
 
 namespace vprocfs {
 

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/shortage.h"
 #include "watch/namespace_watch.h"
 #include "watch/process_namespaces.h"
 

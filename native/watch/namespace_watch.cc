@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/pidfd.h"
+#include "base/shortage.h"
 #include "watch/process_namespaces.h"
 
 namespace vprocfs {

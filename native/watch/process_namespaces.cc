@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/kernel_abi.h"
+#include "base/shortage.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -37,11 +38,6 @@ pid_t representative(pid_t pid, uint64_t key) {
   const Fd pids(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   const int init = pids ? ::ioctl(pids.get(), kNsGetTgidFromPidns, 1) : -1;
   return init > 0 && namespace_of(std::to_string(init), "mnt") == key ? init : pid;
-}
-
-bool is_shortage(int code) {
-  return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOBUFS || code == ENOSPC ||
-         code == EAGAIN;
 }
 
 Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own) {

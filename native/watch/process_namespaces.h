@@ -35,7 +35,4 @@ struct TenantNamespace {
 /// EMFILE, ENFILE or ENOMEM when there is no descriptor to be had for it.
 Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own);
 
-/// True for errors that a lack of descriptors or memory causes, which may end.
-bool is_shortage(int code);
-
 }  // namespace vprocfs
