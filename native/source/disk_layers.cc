@@ -1,11 +1,11 @@
 #include "source/disk_layers.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <string_view>
 #include <vector>
 
 #include "base/affix.h"
+#include "source/absent.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -24,11 +24,6 @@ bool is_any_of(std::string_view name, std::initializer_list<std::string_view> pr
                      [name](std::string_view prefix) { return starts_with(name, prefix); });
 }
 
-/// sysfs does not tell of it, or there is none (EBADF). Any other error is a lack of something.
-bool is_untold(int code) {
-  return code == ENOENT || code == ENOTDIR || code == ENODEV || code == EACCES || code == EBADF;
-}
-
 /// Lists directories of a sysfs.
 class Lister {
  public:
@@ -38,7 +33,7 @@ class Lister {
   std::optional<std::vector<std::string>> names_in(const std::string& path) {
     auto names = list_names(sysfs_fd_, path);
     if (names) return std::move(names.value());
-    if (!is_untold(names.error().code)) failed_ = true;
+    if (!is_absent(names.error().code)) failed_ = true;
     return std::nullopt;
   }
   bool has_any(const std::string& path) {

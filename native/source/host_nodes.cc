@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/affix.h"
+#include "source/absent.h"
 #include "source/node_meminfo.h"
 #include "source/parse.h"
 #include "source/read_file.h"
@@ -66,19 +67,23 @@ Result<std::vector<NodeMeminfo>> read_node_meminfos(int sysfs_fd,
   return meminfos;
 }
 
-uint64_t read_number(int sysfs_fd, const std::string& path) {
+Result<uint64_t> read_number(int sysfs_fd, const std::string& path) {
   const auto text = read_file(sysfs_fd, path);
-  return text ? parse_u64(text.value()).value_or(0) : 0;
+  if (text) return parse_u64(text.value()).value_or(0);
+  if (!is_absent(text.error().code)) return text.error();
+  return uint64_t{0};
 }
 
 namespace {
 
-/// The sizes of which a directory has a "hugepages-<size>kB", kB.
-std::vector<uint64_t> sizes_in(int sysfs_fd, const std::string& path) {
+/// Adds the sizes of which a directory has a "hugepages-<size>kB", kB.
+Result<bool> add_sizes_in(int sysfs_fd, const std::string& path, std::vector<uint64_t>& sizes) {
   constexpr std::string_view kPrefix = "hugepages-", kUnit = "kB";
-  std::vector<uint64_t> sizes;
   const auto names = list_names(sysfs_fd, path);
-  if (!names) return sizes;
+  if (!names) {
+    if (!is_absent(names.error().code)) return names.error();
+    return false;
+  }
   for (const std::string& name : names.value()) {
     std::string_view size = name;
     if (!starts_with(size, kPrefix)) continue;
@@ -87,7 +92,19 @@ std::vector<uint64_t> sizes_in(int sysfs_fd, const std::string& path) {
     size.remove_suffix(kUnit.size());
     if (const auto kb = parse_u64(size)) sizes.push_back(*kb);
   }
-  return sizes;
+  return true;
+}
+
+/// Adds the pages of a pool in `directory` to `pages` and `free`.
+Result<bool> add_pages_in(int sysfs_fd, const std::string& directory, uint64_t& pages,
+                          uint64_t& free) {
+  const auto all = read_number(sysfs_fd, directory + "nr_hugepages");
+  if (!all) return all.error();
+  const auto unused = read_number(sysfs_fd, directory + "free_hugepages");
+  if (!unused) return unused.error();
+  pages += all.value();
+  free += unused.value();
+  return true;
 }
 
 constexpr const char* kHugePages = "kernel/mm/hugepages";
@@ -97,9 +114,10 @@ constexpr const char* kHugePages = "kernel/mm/hugepages";
 Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd,
                                                   const std::vector<HostNode>& nodes) {
   const auto of_node = [](uint32_t id) { return node_directory(id) + "hugepages"; };
-  std::vector<uint64_t> sizes = sizes_in(sysfs_fd, kHugePages);
+  std::vector<uint64_t> sizes;
+  if (const auto any = add_sizes_in(sysfs_fd, kHugePages, sizes); !any) return any.error();
   for (const HostNode& node : nodes) {
-    for (const uint64_t kb : sizes_in(sysfs_fd, of_node(node.id))) sizes.push_back(kb);
+    if (const auto any = add_sizes_in(sysfs_fd, of_node(node.id), sizes); !any) return any.error();
   }
   std::sort(sizes.begin(), sizes.end());
   sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
@@ -109,15 +127,16 @@ Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd,
     HostHugePool pool;
     pool.page_kb = kb;
     for (const HostNode& node : nodes) {
-      const std::string directory = of_node(node.id) + size;
-      pool.nodes.push_back({node.id, read_number(sysfs_fd, directory + "nr_hugepages"),
-                            read_number(sysfs_fd, directory + "free_hugepages")});
-      pool.pages += pool.nodes.back().pages;
-      pool.free += pool.nodes.back().free;
+      HostHugePool::Node part{node.id, 0, 0};
+      const auto read = add_pages_in(sysfs_fd, of_node(node.id) + size, part.pages, part.free);
+      if (!read) return read.error();
+      pool.nodes.push_back(part);
+      pool.pages += part.pages;
+      pool.free += part.free;
     }
     if (nodes.empty()) {
-      pool.pages = read_number(sysfs_fd, kHugePages + size + "nr_hugepages");
-      pool.free = read_number(sysfs_fd, kHugePages + size + "free_hugepages");
+      const auto read = add_pages_in(sysfs_fd, kHugePages + size, pool.pages, pool.free);
+      if (!read) return read.error();
     }
     pools.push_back(std::move(pool));
   }

@@ -29,7 +29,7 @@ Result<std::vector<NodeMeminfo>> read_node_meminfos(int sysfs_fd,
 /// Every size of huge pages, ascending; none where the kernel has none.
 Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd, const std::vector<HostNode>& nodes);
 
-/// 0: there is no such file, or no number in it.
-uint64_t read_number(int sysfs_fd, const std::string& path);
+/// 0: there is no such file, or no number in it. Errors: not is_absent().
+Result<uint64_t> read_number(int sysfs_fd, const std::string& path);
 
 }  // namespace vprocfs

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/wide.h"
+#include "source/absent.h"
 #include "source/host_file.h"
 #include "source/host_nodes.h"
 #include "source/host_parse.h"
@@ -75,9 +76,13 @@ struct HostSource::Impl {
   uint64_t arc_kb(uint64_t now_us) {
     const auto read = [this]() -> Result<uint64_t> {
       const auto text = read_file(procfs_fd, "spl/kstat/zfs/arcstats");
-      return text ? parse_arc_kb(text.value()) : 0;
+      if (text) return parse_arc_kb(text.value());
+      if (!is_absent(text.error().code)) return text.error();
+      return uint64_t{0};
     };
-    return *arc.get(now_us, kSlowTickUs, read).value();
+    const auto now = arc.get(now_us, kSlowTickUs, read);
+    const auto known = now ? now.value() : arc.last();
+    return known ? *known : 0;
   }
 
   /// What is online each time; what is possible, which only physical hotplug changes, once a
@@ -206,10 +211,10 @@ uint64_t HostSource::page_kb() const { return impl_->machine.page_kb; }
 
 uint64_t HostSource::thp_kb(const HostMeminfo& meminfo) {
   if (const uint64_t known = impl_->thp_kb.load(std::memory_order_relaxed)) return known;
-  uint64_t kb =
-      read_number(impl_->sysfs_fd, "kernel/mm/transparent_hugepage/hpage_pmd_size") / 1024;
+  const auto bytes = read_number(impl_->sysfs_fd, "kernel/mm/transparent_hugepage/hpage_pmd_size");
+  uint64_t kb = bytes ? bytes.value() / 1024 : 0;
   if (kb == 0) kb = std::max<uint64_t>(meminfo.value("Hugepagesize").value_or(0), 1);
-  impl_->thp_kb.store(kb, std::memory_order_relaxed);
+  if (bytes) impl_->thp_kb.store(kb, std::memory_order_relaxed);
   return kb;
 }
 
@@ -221,8 +226,8 @@ Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
 Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t now_us) {
   auto found =
       impl_->nodes.get(now_us, impl_->slow_tick_us, [this] { return read_nodes(impl_->sysfs_fd); });
-  // Every memory figure needs them, and no other file of these is opened anew: without descriptors
-  // those of before serve.
+  // Every memory figure needs them, and they are opened anew each time: without descriptors those
+  // of before serve.
   const auto before = found ? nullptr : impl_->nodes.last();
   return before ? before : found;
 }
@@ -230,8 +235,10 @@ Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t 
 Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(uint64_t now_us) {
   const auto found = nodes(now_us);
   if (!found) return found.error();
-  return impl_->huge_pools.get(now_us, impl_->tick_us,
-                               [&] { return read_huge_pools(impl_->sysfs_fd, *found.value()); });
+  auto pools = impl_->huge_pools.get(
+      now_us, impl_->tick_us, [&] { return read_huge_pools(impl_->sysfs_fd, *found.value()); });
+  const auto before = pools ? nullptr : impl_->huge_pools.last();
+  return before ? before : pools;
 }
 
 std::vector<uint64_t> HostSource::hugepage_kb(uint64_t now_us) {

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/words.h"
+#include "source/absent.h"
 #include "source/io_parse.h"
 #include "source/mount_table.h"
 #include "source/read_file.h"
@@ -64,7 +65,9 @@ const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
   const std::vector<DeviceNumber> before = std::move(devices_);
   devices_.clear();
   const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  if (const auto file = open_file(procfs_fd_, std::to_string(pid_) + "/mountinfo")) {
+  const auto file = open_file(procfs_fd_, std::to_string(pid_) + "/mountinfo");
+  if (!file && !is_absent(file.error().code)) return devices_ = before;
+  if (file) {
     std::string room;
     const auto take = [&](std::string_view line) {
       if (const auto mount = parse_mount(line)) add_of(*mount, disks);

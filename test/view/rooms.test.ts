@@ -1,8 +1,16 @@
 // What a container can still have, when every cgroup above it has limits, and siblings that use them up.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
@@ -644,6 +652,19 @@ describe("huge pages", () => {
     expect(ofNodes("2048", "free_hugepages")).toEqual([21, 7]);
     expect(ofNodes("1048576", "nr_hugepages")).toEqual([1, 0]);
     expect(ofNodes("1048576", "surplus_hugepages")).toEqual([0, 0]);
+  });
+
+  it("are not taken for absent where they cannot be read", () => {
+    writeHost({ "hugetlb.2MB.max": String(32n * 2n * MIB), "hugetlb.2MB.current": "0" });
+    const node = join(dir, "sys/devices/system/node/node1/hugepages");
+    for (const name of ["hugepages-2048kB/nr_hugepages", ""]) {
+      const path = join(node, name);
+      rmSync(path, { recursive: true });
+      // ELOOP, which does not say that there is nothing; as EMFILE and ENOMEM do not.
+      symlinkSync(basename(path), path);
+      expect(() => renderFixture(dir, "proc/meminfo")).toThrow("hugepages");
+    }
+    rmSync(node);
   });
 
   it.each([
