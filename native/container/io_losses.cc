@@ -1,8 +1,13 @@
 #include "container/io_losses.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 #include <utility>
+
+#include "base/wide.h"
+#include "container/life_record.h"
 
 namespace vprocfs {
 namespace {
@@ -23,17 +28,41 @@ constexpr Field kFields[] = {
 
 static_assert(std::is_trivially_copyable_v<IoLosses::Device>);
 
+/// No device's: in the state file it stands between those of the present cgroup, all that earlier
+/// versions have, and the others, and has the number of that cgroup for bytes read.
+constexpr DeviceNumber kMark{UINT32_MAX, UINT32_MAX};
+constexpr size_t kMaxUnused = 256;
+
+IoLosses::Device of(DeviceNumber device) { return {device, {}, {}, {}, {}, {}, {}}; }
+
+auto find(std::vector<IoLosses::Device>& list, DeviceNumber device) {
+  return std::find_if(list.begin(), list.end(),
+                      [&](const IoLosses::Device& one) { return one.device == device; });
+}
+
+std::optional<IoLosses::Device> take_out(std::vector<IoLosses::Device>& list, DeviceNumber device) {
+  const auto at = find(list, device);
+  if (at == list.end()) return std::nullopt;
+  const IoLosses::Device one = *at;
+  list.erase(at);
+  return one;
+}
+
+void begin(IoLosses::Device& device, uint64_t base) {
+  for (const Field& field : kFields) (device.*field.counter).begin_elsewhere(base);
+}
+
 }  // namespace
 
 bool IoLosses::restore(IoFacts& io, bool with_requests) {
   if (!io.loses_ended) return false;
+  bool changed = io.place != place;
+  if (changed && place != 0) begin_elsewhere(io);
+  place = io.place;
   std::vector<Device> now;
-  bool changed = false;
   for (DeviceIo& reading : io.devices) {
-    Device one{reading.device, {}, {}, {}, {}, {}, {}};
-    for (const Device& known : devices) {
-      if (known.device == reading.device) one = known;
-    }
+    Device one = take_out(devices, reading.device)
+                     .value_or(take_out(unused, reading.device).value_or(of(reading.device)));
     for (const Field& field : kFields) {
       if (field.is_of_requests && !with_requests) continue;
       UnfailingCounter& counter = one.*field.counter;
@@ -43,25 +72,64 @@ bool IoLosses::restore(IoFacts& io, bool with_requests) {
     now.push_back(one);
   }
   devices = std::move(now);
+  for (const Device& one : unused) {
+    DeviceIo& known = io.devices.emplace_back();
+    known.device = one.device;
+    for (const Field& field : kFields) known.*field.figure = (one.*field.counter).told();
+  }
   return changed;
+}
+
+/// Requests may be read later than bytes, so each figure begins with its own next reading.
+void IoLosses::begin_elsewhere(const IoFacts& io) {
+  for (const DeviceIo& reading : io.devices) {
+    if (find(devices, reading.device) != devices.end()) continue;
+    devices.push_back(take_out(unused, reading.device).value_or(of(reading.device)));
+  }
+  for (Device& one : devices) {
+    if (io.find(one.device) != nullptr) {
+      begin(one, UINT64_MAX);
+    } else if (unused.size() < kMaxUnused) {
+      begin(one, 0);
+      unused.push_back(one);
+    }
+  }
 }
 
 uint64_t IoLosses::told() const {
   uint64_t sum = 0;
-  for (const Device& one : devices) {
-    for (const Field& field : kFields) sum = saturating_add(sum, (one.*field.counter).told());
+  for (const std::vector<Device>* list : {&devices, &unused}) {
+    for (const Device& one : *list) {
+      for (const Field& field : kFields) sum = saturating_add(sum, (one.*field.counter).told());
+    }
   }
   return sum;
 }
 
 std::string IoLosses::pack() const {
-  return {reinterpret_cast<const char*>(devices.data()), devices.size() * sizeof(Device)};
+  Device mark = of(kMark);
+  mark.read_bytes.seen = place;
+  std::string out;
+  for (const Device& one : devices) append(out, one);
+  append(out, mark);
+  for (const Device& one : unused) append(out, one);
+  return out;
 }
 
 bool IoLosses::unpack(const void* data, size_t bytes, IoLosses& out) {
   if (bytes % sizeof(Device) != 0) return false;
-  out.devices.resize(bytes / sizeof(Device));
-  if (bytes != 0) std::memcpy(out.devices.data(), data, bytes);
+  std::vector<Device>* list = &out.devices;
+  const auto* at = static_cast<const uint8_t*>(data);
+  for (size_t left = bytes / sizeof(Device); left > 0; --left, at += sizeof(Device)) {
+    Device one;
+    std::memcpy(&one, at, sizeof(one));
+    if (one.device == kMark) {
+      out.place = one.read_bytes.seen;
+      list = &out.unused;
+    } else {
+      list->push_back(one);
+    }
+  }
   return true;
 }
 

@@ -9,15 +9,20 @@
 
 namespace vprocfs {
 
-/// What cgroups within a container have taken of its figures of v1 when they ended.
+/// What cgroups within a container have taken of its figures of v1 when they ended, and what it had
+/// done in cgroups that it was moved from.
 struct IoLosses {
   struct Device {
     DeviceNumber device;
     UnfailingCounter read_bytes, written_bytes, discarded_bytes, reads, writes, discards;
   };
+  uint64_t place = 0;  ///< the inode number of the cgroup of the last reading; 0: none yet
   std::vector<Device> devices;
+  /// That it has not used since it is in this cgroup.
+  std::vector<Device> unused;
 
-  /// Adds it to a reading, so that no figure goes back; true when that was not as the last one. A
+  /// Adds it to a reading, so that no figure goes back, and nothing counts that a cgroup had
+  /// counted when the container was first read there; true when that was not as the last one. A
   /// device that is missing has gone, and another one may get its number. `with_requests`: the
   /// reading has them.
   bool restore(IoFacts& io, bool with_requests);
@@ -30,6 +35,9 @@ struct IoLosses {
 
   /// False when the bytes are no losses.
   static bool unpack(const void* data, size_t bytes, IoLosses& out);
+
+ private:
+  void begin_elsewhere(const IoFacts& io);
 };
 
 }  // namespace vprocfs

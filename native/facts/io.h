@@ -27,6 +27,8 @@ struct IoFacts {
   std::vector<DeviceIo> devices;
   /// v1: a cgroup within the container that ends takes its part of the figures along.
   bool loses_ended = false;
+  /// v1: the inode number of the cgroup that counted them, which a container may be moved from.
+  uint64_t place = 0;
 
   /// The figures of `device`; nullptr where it is none of the container's.
   const DeviceIo* find(DeviceNumber device) const {

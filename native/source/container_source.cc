@@ -51,6 +51,7 @@ struct ContainerSource::Parts {
   std::string v2_path;
   std::unique_ptr<PressureSource> pressure;  ///< nullptr until it is asked for
   std::unique_ptr<IoSource> io;
+  uint64_t io_place = 0;
   bool io_has_limits = false;  ///< v2: whose changes the notifier tells
   /// Where to open what few ask for, by Controller; of those that have any of it.
   std::array<CgroupPlace, kControllerCount> places;
@@ -164,6 +165,7 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
   if (const auto at = open(Controller::kIo); at.dir && at.dir->depth() > 0) {
     parts->io = at.v2 ? make_io_v2(at.dir, notifier) : make_io_v1(at.dir);
     parts->io_has_limits = at.v2;
+    parts->io_place = inode_of(*at.dir);
   }
   if (error.code != 0) return error;
   parts->v2 = paths.v2.empty() ? nullptr : mounts.v2();
@@ -216,7 +218,9 @@ Result<CpuLimitFacts> ContainerSource::cpu_limits() {
 Result<IoFacts> ContainerSource::io(bool with_requests) {
   if (!parts_->io) return IoFacts{};
   if (parts_->io_has_limits) parts_->drain();
-  return parts_->io->read(parts_->buffer, with_requests);
+  auto facts = parts_->io->read(parts_->buffer, with_requests);
+  if (facts && facts.value().loses_ended) facts.value().place = parts_->io_place;
+  return facts;
 }
 
 Result<CpuUsageFacts> ContainerSource::cpu_usage() {

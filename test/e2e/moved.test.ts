@@ -8,6 +8,7 @@ import { Cgroup, isV2, MIB } from "../support/cgroups.js";
 import { background, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
+import { deviceOf, diskOf } from "../support/disks.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import {
@@ -28,6 +29,7 @@ type Moved = "blkio" | "memory" | "cpu" | "cpuacct";
 
 const BURN = ["/bin/sh", "-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"];
 const READ = ["dd", `if=${process.execPath}`, "of=/dev/null", "bs=1M", "iflag=direct", "count=8"];
+const READ_KIB = 8 * 1024;
 const ONLINE = "sys/devices/system/cpu/online";
 const cpus = cpuList(readFileSync("/sys/devices/system/cpu/online", "utf8"));
 const QUOTA = Math.max(0.9, cpus.length - 1.1);
@@ -71,6 +73,12 @@ function shownTicks(text: string): number {
 /** A count of page faults in a file of lines "key value". */
 function faultsOf(key: string, text: string): number {
   return Number(new RegExp(`^${key} (\\d+)$`, "m").exec(text)?.[1]);
+}
+
+/** The columns of a device after its name. */
+function columnsOf(name: string, diskstats: string): number[] {
+  const line = diskstats.split("\n").find((one) => one.trim().split(/ +/)[2] === name);
+  return line?.trim().split(/ +/).slice(3).map(Number) ?? [];
 }
 
 describeLive(
@@ -247,6 +255,57 @@ describeLive(
         const after = await shown();
         expect(after).toBeGreaterThan(moved + 50);
         expect(after - last).toBeLessThanOrEqual(counted() - ofOthers);
+      },
+    );
+
+    it.each(["nobody", "others"])(
+      "goes on with its I/O where a cgroup has counted that of %s, and counts it once",
+      async (whose) => {
+        const own = testScope();
+        const container = await start(own, { cgroupNamespace: false });
+        const to = Cgroup.create(own, testName("to"));
+        const { number, name } = diskOf(deviceOf(process.execPath));
+        const isCounted = (cgroup: Cgroup): void =>
+          // v1 counts on devices that have a limit.
+          cgroup.write("blkio", "blkio.throttle.read_bps_device", `${number} ${1024 * MIB}`);
+        isCounted(container.cgroup);
+        const held = container.syscalls(own);
+        const shown = async (): Promise<readonly number[]> => {
+          const columns = columnsOf(name, await held.file("/proc/diskstats"));
+          const [reads = 0, , sectors = 0] = columns;
+          const paged = faultsOf("pgpgin", await held.file("/proc/vmstat"));
+          return [reads, sectors / 2, paged];
+        };
+        const gained = (from: readonly number[], now: readonly number[]): number[] =>
+          now.map((figure, at) => figure - (from[at] ?? 0));
+        await container.run(READ);
+        const before = await shown();
+        expect(Math.min(...before.slice(1))).toBeGreaterThanOrEqual(READ_KIB);
+        if (whose === "others") {
+          isCounted(to);
+          await run(inCgroup(to, "blkio", [...READ, "count=64"]));
+        }
+        const from = container.cgroup;
+        const places = [to, from, to];
+        let last = before;
+        for (const [at, place] of places.entries()) {
+          // Moved out of one hierarchy only; the next round looks once a second.
+          move(places[at - 1] ?? from, place, ["blkio", "cpu"]);
+          place.limit({ quota: at % 2 === 0 ? QUOTA : cpus.length });
+          await until("it has the new quota", async () => {
+            const online = cpuList(await held.file(`/${ONLINE}`)).length;
+            return online === (at % 2 === 0 ? SHOWN.length : cpus.length);
+          });
+          const moved = await shown();
+          expect(gained(last, moved)).toEqual([0, 0, 0]);
+          isCounted(place);
+          await run(inCgroup(place, "blkio", READ));
+          last = await shown();
+          const [reads = 0, ...kib] = gained(moved, last);
+          expect(reads).toBeGreaterThan(0);
+          expect(Math.min(...kib)).toBeGreaterThanOrEqual(READ_KIB);
+          expect(Math.max(...kib)).toBeLessThan(2 * READ_KIB);
+        }
       },
     );
 
