@@ -55,12 +55,11 @@ Container::Container(ContainerDescription description, SharedServices services,
                         life_.starts()),
       events_record_(services.state, RecordType::kEvents, description_.id.packed(),
                      life_.starts()) {
-  tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
 }
 
 Container::~Container() {
-  tenant_->resources().give(Resource::kContainers);
+  if (counts_) tenant_->resources().give(Resource::kContainers);
   // Also without a source: another thread may be in the middle of taking it.
   if (services_.sources != nullptr) services_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
@@ -68,6 +67,11 @@ Container::~Container() {
   // Also what others have kept: an earlier worker, and one that was made at the same time.
   LifeRecord::forget(services_.state, kOfLife, id().packed(), starts());
   LifeRecord::forget(services_.state, {RecordType::kLoad}, id().packed(), starts(), kLoadVersion);
+}
+
+void Container::count() {
+  counts_ = true;
+  tenant_->resources().note(Resource::kContainers, 1);
 }
 
 Result<Fd> Container::open_trigger(const View& view) {

@@ -138,6 +138,9 @@ class Container {
 
   /// The outermost container around it, and what all that are nested in that share.
   Tenant& tenant() const { return *tenant_; }
+  /// It is one of those that the tenant has, until it is destroyed. Once, and before others know
+  /// it.
+  void count();
 
   /// When its cgroups were last read, CLOCK_BOOTTIME µs.
   uint64_t used_us() const { return used_us_.load(std::memory_order_relaxed); }
@@ -210,6 +213,7 @@ class Container {
   const ContainerDescription description_;
   const SharedServices services_;
   const std::shared_ptr<Tenant> tenant_;
+  bool counts_ = false;
   Life life_;
   std::atomic<bool> dead_{false}, leaves_kept_{false};
   std::atomic<uint64_t> used_us_{0};

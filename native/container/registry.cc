@@ -121,9 +121,21 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   Callers old;
   const std::lock_guard lock(mutex_);
   if (callers_.size() >= kMaxCallers) callers_.swap(old);
-  callers_[placement.value()] = refused ? Caller{{}, now + kRefusedTtlUs, true}
-                                        : Caller{container.value(), now + kCallerTtlUs, false};
+  Caller& caller = callers_[placement.value()];
+  // Another thread may have found room for it since.
+  const auto other = refused && caller.until_us > now ? caller.container.lock() : nullptr;
+  if (other && !other->dead()) return container;
+  caller = refused ? Caller{{}, now + kRefusedTtlUs, true}
+                   : Caller{container.value(), now + kCallerTtlUs, false};
   return container;
+}
+
+std::shared_ptr<Container> Registry::join_known_locked(const ContainerDescription& found,
+                                                       PidNamespace& pid_namespace) {
+  const auto it = containers_.find(found.id);
+  if (it == containers_.end() || it->second.container->dead() || ended(it->second)) return nullptr;
+  join_locked(it->second, found, std::move(pid_namespace));
+  return it->second.container;
 }
 
 void Registry::join_locked(Entry& entry, const ContainerDescription& description,
@@ -194,18 +206,17 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   }
   auto pid_namespace = pin(description);
   if (!pid_namespace) return pid_namespace.error();
-  {
+  const auto join_known = [&] {
     const std::lock_guard lock(mutex_);
-    const auto it = containers_.find(id);
-    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
-      join_locked(it->second, description, std::move(pid_namespace.value()));
-      return it->second.container;
-    }
-  }
+    return join_known_locked(description, pid_namespace.value());
+  };
+  if (auto known = join_known()) return known;
   auto payer = tenant(description);
   const bool is_tenants = asker == Asker::kTenant;
   if (is_tenants) payer->renders().charge(boottime_us(), kCostOfFinding);
   if (!make_room(*payer)) {
+    // Another thread may have found it since, and given it the last place.
+    if (auto known = join_known()) return known;
     if (is_tenants) payer->resources().refuse(Resource::kContainers);
     return Error{ENFILE, description.cgroup};
   }
@@ -216,11 +227,8 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   const auto used = used_by_ended(description);
   Containers gone;
   const std::lock_guard lock(mutex_);
+  if (auto known = join_known_locked(description, pid_namespace.value())) return known;
   const auto before = containers_.find(id);
-  if (before != containers_.end() && !before->second.container->dead() && !ended(before->second)) {
-    join_locked(before->second, description, std::move(pid_namespace.value()));
-    return before->second.container;
-  }
   if (before != containers_.end()) {
     Container& last = *before->second.container;
     // One of its PID namespaces lives of which only an earlier worker knew.
@@ -229,6 +237,8 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   }
   if (used) container->leave_out(*used);
   join_locked(entry, description, std::move(pid_namespace.value()));
+  // Not before that: whoever finds no place would not find this one either.
+  container->count();
   containers_[id] = std::move(entry);
   return container;
 }

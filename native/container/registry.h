@@ -100,6 +100,9 @@ class Registry {
   /// Counts another PID namespace of a container that is known.
   void join_locked(Entry& entry, const ContainerDescription& description,
                    PidNamespace pid_namespace);
+  /// Does that if it is known and lives; nullptr, and nothing is taken, if not.
+  std::shared_ptr<Container> join_known_locked(const ContainerDescription& found,
+                                               PidNamespace& pid_namespace);
   void forget_dead(ContainerId id);
   /// Forgets what was noted of tenants that are gone, now and then.
   void sweep_ended();

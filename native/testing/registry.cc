@@ -2,8 +2,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "container/host.h"
@@ -20,7 +22,8 @@ class RegistryObject : public Wrapped<RegistryObject> {
   static Napi::Function define(Napi::Env env) {
     using R = RegistryObject;
     return DefineClass(env, "Registry",
-                       {method<&R::find>("find"), method<&R::watch>("watch"),
+                       {method<&R::forget>("forget"), method<&R::find>("find"),
+                        method<&R::refused_at_once>("refusedAtOnce"), method<&R::watch>("watch"),
                         method<&R::looks>("looks"), method<&R::known>("known")});
   }
 
@@ -36,13 +39,7 @@ class RegistryObject : public Wrapped<RegistryObject> {
     notifier_ = ChangeNotifier::open();
     source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(), 0);
     resources_ = std::make_unique<SharedResources>(limits_of(std::get<0>(*given)));
-    SharedServices services;
-    services.mounts = &host_->mounts;
-    services.notifier = notifier_.get();
-    services.host = source_.get();
-    services.procfs_fd = host_->procfs.get();
-    services.resources = resources_.get();
-    registry_ = std::make_unique<Registry>(*host_->resolver, services);
+    forget();
   }
 
  private:
@@ -50,6 +47,18 @@ class RegistryObject : public Wrapped<RegistryObject> {
     ResourceLimits limits{};
     limits[static_cast<size_t>(Resource::kContainers)] = {most, most, most};
     return limits;
+  }
+
+  /// Knows no container from now on, and does not watch.
+  void forget() {
+    registry_.reset();
+    SharedServices services;
+    services.mounts = &host_->mounts;
+    services.notifier = notifier_.get();
+    services.host = source_.get();
+    services.procfs_fd = host_->procfs.get();
+    services.resources = resources_.get();
+    registry_ = std::make_unique<Registry>(*host_->resolver, services);
   }
 
   /// (pid) -> when the container of a process began, whose limits are watched from now on.
@@ -60,6 +69,23 @@ class RegistryObject : public Wrapped<RegistryObject> {
     const auto facts = found.value()->facts(kNeedCpus, boottime_us());
     if (!facts) return facts.error();
     return found.value()->clock().init_start_us;
+  }
+
+  /// (pid, threads) -> how many of so many threads are not told its container, who all ask at once.
+  Number refused_at_once(pid_t pid, uint32_t threads) {
+    std::promise<void> all_are_there;
+    const std::shared_future<void> begin = all_are_there.get_future().share();
+    std::atomic<uint32_t> refused{0};
+    std::vector<std::thread> asking;
+    for (uint32_t i = 0; i < threads; ++i) {
+      asking.emplace_back([&] {
+        begin.wait();
+        if (!registry_->by_process(pid)) ++refused;
+      });
+    }
+    all_are_there.set_value();
+    for (auto& one : asking) one.join();
+    return refused.load();
   }
 
   /// (lookMs) Watches for ends of containers, and for changes of limits, which it looks at for so

@@ -1,4 +1,4 @@
-// What is known of real containers when they end.
+// What is known of real containers when several threads ask at once, and when they end.
 
 import { expect, it } from "vitest";
 import { Container } from "../support/container.js";
@@ -9,6 +9,21 @@ import { until } from "../support/wait.js";
 
 /** What a look at limits takes; it rests nine times as long, but for a second at most. */
 const LOOK_MS = 100;
+/** Mostly the threads are not near enough to each other. */
+const ROUNDS = 1500;
+const THREADS = 4;
+
+describeLive("a container that may be the only one of its tenant", [], () => {
+  it("is told to all who ask for it at once", async () => {
+    const { init } = await Container.start(testScope());
+    const registry = new Registry(1);
+    const refused = Array.from({ length: ROUNDS }, () => {
+      registry.forget();
+      return registry.refusedAtOnce(init, THREADS);
+    });
+    expect(refused.filter((count) => count > 0)).toEqual([]);
+  });
+});
 
 describeLive("a container that has ended", [], () => {
   it("is forgotten at once, however often limits are written", async () => {

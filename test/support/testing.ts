@@ -222,8 +222,12 @@ export interface TaskCounter {
 
 /** Containers of this host that were asked about. */
 export interface Registry {
+  /** Knows no container from now on, and does not watch. */
+  forget(): void;
   /** When the container of a process began, whose limits are watched from now on. Throws an Error with `code`. */
   find(pid: number): bigint;
+  /** How many of so many threads are not told the container of a process, for which they all ask at once. */
+  refusedAtOnce(pid: number, threads: number): number;
   /** Watches for ends of containers, and for changes of limits, which it looks at for so long. */
   watch(lookMs: number): boolean;
   /** How often it has looked at them. */
