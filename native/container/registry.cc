@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/pidfd.h"
+
 namespace vprocfs {
 namespace {
 
@@ -106,7 +108,7 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
       known = it->second.container.lock();
       const auto entry = known ? containers_.find(known->id()) : containers_.end();
       if (entry != containers_.end() && entry->second.container == known && !known->dead() &&
-          !ended(entry->second)) {
+          lives(entry->second, now)) {
         return known;
       }
     }
@@ -133,13 +135,15 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
 std::shared_ptr<Container> Registry::join_known_locked(const ContainerDescription& found,
                                                        PidNamespace& pid_namespace) {
   const auto it = containers_.find(found.id);
-  if (it == containers_.end() || it->second.container->dead() || ended(it->second)) return nullptr;
+  if (it == containers_.end() || !is_of(it->second, found)) return nullptr;
   join_locked(it->second, found, std::move(pid_namespace));
   return it->second.container;
 }
 
 void Registry::join_locked(Entry& entry, const ContainerDescription& description,
                            PidNamespace pid_namespace) {
+  const uint64_t now_us = boottime_us();
+  if (!has_ended(pid_namespace.init)) entry.lived_us = now_us;
   const auto same = [&pid_namespace](const PidNamespace& one) {
     return one.number == pid_namespace.number;
   };
@@ -192,8 +196,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
-    // While one of its inits lives nothing else is this container.
-    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
+    if (it != containers_.end() && is_of(it->second, description)) {
       const auto its = [&](const PidNamespace& pid_namespace) {
         return pid_namespace.number == description.namespaces.pid;
       };

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/epoll.h"
 #include "base/fd.h"
 #include "base/result.h"
@@ -74,6 +76,7 @@ class Registry {
     std::vector<PidNamespace> pid_namespaces;
     /// When each PID namespace began of which somebody asked, by its number.
     std::map<uint64_t, PidNamespaceClock> clocks;
+    uint64_t lived_us = 0;  ///< CLOCK_BOOTTIME: when one of them was last seen alive
   };
   static constexpr size_t kSweepAt = 256;
   struct Caller {
@@ -94,13 +97,18 @@ class Registry {
   /// whose cgroup is gone although their init lives on (shared PID namespaces). False: there are
   /// none.
   bool make_room(Tenant& tenant);
-  static bool ended(const Entry& entry);
+  /// Whether one of its PID namespaces has not ended. `now_us`, CLOCK_BOOTTIME: of a moment before.
+  static bool lives(Entry& entry, uint64_t now_us);
+  /// Until when one that has ended lived at least, as far as is known. CLOCK_BOOTTIME.
+  uint64_t lived_until(const Entry& entry) const;
+  /// Whether it is the container that was found.
+  bool is_of(Entry& entry, const ContainerDescription& found) const;
   /// Pins the init of a container, and watches for its end. Nothing when it is gone.
   Result<PidNamespace> pin(const ContainerDescription& description);
   /// Counts another PID namespace of a container that is known.
   void join_locked(Entry& entry, const ContainerDescription& description,
                    PidNamespace pid_namespace);
-  /// Does that if it is known and lives; nullptr, and nothing is taken, if not.
+  /// Does that if it is known; nullptr, and nothing is taken, if not.
   std::shared_ptr<Container> join_known_locked(const ContainerDescription& found,
                                                PidNamespace& pid_namespace);
   void forget_dead(ContainerId id);
@@ -138,6 +146,10 @@ class Registry {
   size_t ended_sweep_ = kSweepAt;   ///< the same for the tenants in ended_
   UnseenEnds unseen_;               ///< the watcher's
   std::function<bool()> limits_changed_;
+  static constexpr uint64_t kHears = UINT64_MAX;
+  /// CLOCK_BOOTTIME: until then the watcher knew of all ends, but for those that it handled
+  /// already. kHears: it does now.
+  std::atomic<uint64_t> heard_us_{boottime_us()};
   Epoll epoll_;
   Wake stop_;
   Thread watcher_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/clock_tick.h"
 #include "base/pidfd.h"
 #include "container/registry.h"
 
@@ -13,6 +14,12 @@ constexpr size_t kLookForOthersIn = 32;
 constexpr size_t kMaxEndedOfTenant = 64;
 // No container has these ids.
 constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX, kNoRoom = UINT64_MAX - 1;
+
+/// Of what began in a container's cgroup while that lived: it is of it, and not the next one there.
+bool began_by(const ContainerDescription& found, uint64_t lived_us) {
+  // A start is in whole ticks, rounded down.
+  return found.init_start_us + kClockTickUs <= lived_us;
+}
 
 /// As of epoll_wait(2). `due_us`: CLOCK_BOOTTIME; 0: never.
 int wait_ms_until(uint64_t due_us) {
@@ -55,10 +62,24 @@ class LimitLooks {
 
 }  // namespace
 
-bool Registry::ended(const Entry& entry) {
-  return std::all_of(
-      entry.pid_namespaces.begin(), entry.pid_namespaces.end(),
-      [](const PidNamespace& pid_namespace) { return has_ended(pid_namespace.init); });
+bool Registry::lives(Entry& entry, uint64_t now_us) {
+  const bool lives =
+      std::any_of(entry.pid_namespaces.begin(), entry.pid_namespaces.end(),
+                  [](const PidNamespace& pid_namespace) { return !has_ended(pid_namespace.init); });
+  if (lives) entry.lived_us = std::max(entry.lived_us, now_us);
+  return lives;
+}
+
+uint64_t Registry::lived_until(const Entry& entry) const {
+  // Requests by id do not look whether it lives: the last look may be long ago.
+  const uint64_t heard_us = std::min(heard_us_.load(std::memory_order_relaxed), boottime_us());
+  return std::max(entry.lived_us, heard_us);
+}
+
+bool Registry::is_of(Entry& entry, const ContainerDescription& found) const {
+  if (entry.container->dead()) return false;
+  // While one of its inits lives nothing else is this container.
+  return lives(entry, boottime_us()) || began_by(found, lived_until(entry));
 }
 
 Result<Registry::PidNamespace> Registry::pin(const ContainerDescription& description) {
@@ -83,6 +104,7 @@ std::shared_ptr<Container> Registry::ended(ContainerId id) {
 
 void Registry::forget_dead(ContainerId id) {
   std::shared_ptr<Container> last;
+  uint64_t lived_us = 0;
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
@@ -98,9 +120,11 @@ void Registry::forget_dead(ContainerId id) {
                          pid_namespaces.end());
     if (!pid_namespaces.empty()) return;
     last = it->second.container;
+    lived_us = lived_until(it->second);
   }
   // Another PID namespace of it may live, of which nobody has asked: then it goes on.
-  const auto other = resolver_.of_id(id, kLookForOthersIn);
+  auto other = resolver_.of_id(id, kLookForOthersIn);
+  if (other && !began_by(other.value(), lived_us)) other = Error{ESRCH, other.value().cgroup};
   auto pid_namespace = other ? pin(other.value()) : Result<PidNamespace>(other.error());
   // Mostly its cgroup goes with it, and there will be no other one in it.
   const bool is_over = pid_namespace || !resolver_.exists(id);
@@ -210,12 +234,20 @@ bool Registry::look_at_limits() {
 }
 
 void Registry::watch() {
-  epoll_event events[64];
+  constexpr int kAtOnce = 64;
+  epoll_event events[kAtOnce];
   LimitLooks looks;
   for (;;) {
-    const uint64_t look_us = looks.due_us(), unseen_us = unseen_.due_us();
-    // The earlier one; 0, which is never, wraps round to the latest.
-    const int n = epoll_.wait(events, wait_ms_until(std::min(look_us - 1, unseen_us - 1) + 1));
+    uint64_t asked_us = boottime_us();
+    int n = epoll_.wait(events, 0);
+    if (n == 0) {
+      heard_us_.store(kHears, std::memory_order_relaxed);
+      const uint64_t look_us = looks.due_us(), unseen_us = unseen_.due_us();
+      // The earlier one; 0, which is never, wraps round to the latest.
+      n = epoll_.wait(events, wait_ms_until(std::min(look_us - 1, unseen_us - 1) + 1));
+      asked_us = boottime_us();
+      heard_us_.store(asked_us, std::memory_order_relaxed);
+    }
     if (n < 0 && errno != EINTR) return;
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kStop) return;
@@ -227,6 +259,8 @@ void Registry::watch() {
         forget_dead(ContainerId::from_packed(events[i].data.u64));
       }
     }
+    // Whoever was not among them lived then.
+    if (n >= 0 && n < kAtOnce) heard_us_.store(asked_us, std::memory_order_relaxed);
     if (unseen_.due_us() != 0 && unseen_.due_us() <= boottime_us()) unseen_.step();
     if (looks.is_due()) looks.run([this] { return look_at_limits(); });
   }

@@ -24,7 +24,8 @@ class RegistryObject : public Wrapped<RegistryObject> {
     return DefineClass(env, "Registry",
                        {method<&R::forget>("forget"), method<&R::find>("find"),
                         method<&R::refused_at_once>("refusedAtOnce"), method<&R::watch>("watch"),
-                        method<&R::looks>("looks"), method<&R::known>("known")});
+                        method<&R::looks>("looks"), method<&R::is_looking>("isLooking"),
+                        method<&R::known>("known")});
   }
 
   explicit RegistryObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -92,7 +93,9 @@ class RegistryObject : public Wrapped<RegistryObject> {
   /// long.
   Result<bool> watch(uint32_t look_ms) {
     return registry_->start([this, look_ms] {
+      is_looking_ = true;
       std::this_thread::sleep_for(std::chrono::milliseconds(look_ms));
+      is_looking_ = false;
       ++looks_;
       return true;
     });
@@ -100,6 +103,9 @@ class RegistryObject : public Wrapped<RegistryObject> {
 
   /// -> how often it has looked at them.
   Number looks() { return looks_.load(); }
+
+  /// -> whether it does. Meanwhile it hears of no end.
+  bool is_looking() { return is_looking_.load(); }
 
   /// -> how many containers it knows.
   Number known() { return registry_->size(); }
@@ -110,6 +116,7 @@ class RegistryObject : public Wrapped<RegistryObject> {
   std::unique_ptr<HostSource> source_;
   std::unique_ptr<SharedResources> resources_;
   std::atomic<uint32_t> looks_{0};
+  std::atomic<bool> is_looking_{false};
   std::unique_ptr<Registry> registry_;
 };
 

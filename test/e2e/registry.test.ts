@@ -3,15 +3,26 @@
 import { expect, it } from "vitest";
 import { Container } from "../support/container.js";
 import { describeLive } from "../support/needs.js";
+import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { Registry } from "../support/testing.js";
 import { until } from "../support/wait.js";
 
 /** What a look at limits takes; it rests nine times as long, but for a second at most. */
 const LOOK_MS = 100;
+/** Long enough for containers to end and to begin. */
+const LONG_LOOK_MS = 2000;
 /** Mostly the threads are not near enough to each other. */
 const ROUNDS = 1500;
 const THREADS = 4;
+
+/** What began less than two of them ago may have begun just now. */
+const TICK_MS = 10;
+
+async function pass(ms: number): Promise<void> {
+  const begun = performance.now();
+  await until(`${ms} ms have passed`, () => performance.now() > begun + ms);
+}
 
 describeLive("a container that may be the only one of its tenant", [], () => {
   it("is told to all who ask for it at once", async () => {
@@ -46,5 +57,81 @@ describeLive("a container that has ended", [], () => {
     expect(registry.looks()).toBe(1);
     await until("it looks again", () => registry.looks() === 2);
     expect(performance.now() - looked).toBeGreaterThan(9 * LOOK_MS);
+  });
+});
+
+describeLive("a container whose end has not been heard of", [], () => {
+  async function known(): Promise<{
+    readonly own: Scope;
+    readonly registry: Registry;
+    readonly old: Container;
+    readonly began: bigint;
+    /** Ends it while nobody hears of that. */
+    readonly end: () => Promise<void>;
+  }> {
+    const own = testScope();
+    const registry = new Registry(2);
+    const old = await Container.start(own);
+    registry.watch(LONG_LOOK_MS);
+    const began = registry.find(old.init);
+    const end = async () => {
+      old.cgroup.limit({ quota: 1 });
+      await until("it looks at limits", () => registry.isLooking());
+      await old.kill();
+    };
+    return { own, registry, old, began, end };
+  }
+
+  it.each(["the thread that hears of ends", "another request"])(
+    "goes on with what began before it was last seen alive, by %s",
+    async (by) => {
+      const { own, registry, old, began, end } = await known();
+      const young = await Container.start(own, { cgroup: old.cgroup });
+      await pass(2 * TICK_MS);
+      if (by === "another request") {
+        expect(registry.find(old.init)).toBe(began);
+      }
+      await end();
+      expect(registry.find(young.init)).toBe(began);
+      expect(registry.isLooking()).toBe(true);
+      await until("that is over", () => !registry.isLooking());
+      expect(registry.find(young.init)).toBe(began);
+      await young.kill();
+      await until("it is forgotten", () => registry.known() === 0);
+    },
+  );
+
+  it("does not go on with what began after it, which asks at once", async () => {
+    const { own, registry, old, began, end } = await known();
+    await end();
+    const next = await Container.start(own, { cgroup: old.cgroup });
+    const begins = registry.find(next.init);
+    expect(registry.isLooking()).toBe(true);
+    expect(begins).toBeGreaterThan(began);
+    await until("that is over", () => !registry.isLooking());
+    expect(registry.find(next.init)).toBe(begins);
+  });
+
+  it("is forgotten, whatever began after it", async () => {
+    const { own, registry, old, began, end } = await known();
+    await end();
+    const next = await Container.start(own, { cgroup: old.cgroup });
+    expect(registry.isLooking()).toBe(true);
+    await until("it is forgotten", () => registry.known() === 0);
+    expect(registry.find(next.init)).toBeGreaterThan(began);
+  });
+
+  it("is not forgotten while what began before it lives, of which nobody has asked", async () => {
+    const { own, registry, old, began, end } = await known();
+    const young = await Container.start(own, { cgroup: old.cgroup });
+    await pass(2 * TICK_MS);
+    await end();
+    await until("that is over", () => !registry.isLooking());
+    // It hears of another one later.
+    const another = await Container.start(own);
+    registry.find(another.init);
+    await another.kill();
+    await until("it has heard", () => registry.known() === 1);
+    expect(registry.find(young.init)).toBe(began);
   });
 });

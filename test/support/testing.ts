@@ -232,6 +232,8 @@ export interface Registry {
   watch(lookMs: number): boolean;
   /** How often it has looked at them. */
   looks(): number;
+  /** Whether it looks at them now. Meanwhile it hears of no end. */
+  isLooking(): boolean;
   /** How many containers it knows. */
   known(): number;
 }
