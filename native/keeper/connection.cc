@@ -16,6 +16,7 @@
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
 #include "keeper/log.h"
+#include "keeper/mount_table.h"
 
 namespace vprocfs {
 namespace {
@@ -42,6 +43,11 @@ ssize_t read_request(int fd) { return ::read(fd, g_buffer.bytes, sizeof(g_buffer
 /// The device of what is mounted there, without asking whoever serves it; 0 when it cannot be told.
 uint64_t device_at(const char* path) {
   return cached_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).device;
+}
+
+/// Whether a connection's file system, which may have ended, is what lies on top there.
+bool is_on_top(const KeeperOptions& options, const Connection& c, const char* place) {
+  return device_at(place) == c.device && !(c.ended() && is_foreign(options, place));
 }
 
 bool answer_init(const KeeperOptions& options, Connection& c) {
@@ -173,7 +179,7 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
              : out.ended() ? "it has ended"
                            : "something else is mounted at the mount point");
   const char* const place = place_in(memo.record(), out.number);
-  if (place[0] != '\0' && out.device != 0 && device_at(place) == out.device) {
+  if (place[0] != '\0' && out.device != 0 && is_on_top(options, out, place)) {
     bool lazy = false;
     static_cast<void>(unmount_fuse(place, lazy));
   }
@@ -207,7 +213,7 @@ void forget(const Connection& connection, Memo& memo, Store& store) {
 }
 
 void disconnect(const KeeperOptions& options, const Connection& connection) {
-  if (connection.device != 0 && device_at(connection.mountpoint) != connection.device) return;
+  if (connection.device != 0 && !is_on_top(options, connection, connection.mountpoint)) return;
   bool lazy = false;
   const auto done = unmount_fuse(connection.mountpoint, lazy);
   if (done && lazy) {

@@ -59,8 +59,10 @@ void Supervisor::look_after_polled(uint64_t now) {
   polled_again_ms_ = now + kAgainMs;
   const bool again = !polled_.made();
   if (!again) {
-    keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted: mounting it again",
+    keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted or aborted: mounting it again",
                polled_.mountpoint);
+    // An aborted one is still mounted.
+    disconnect(options_, polled_);
     forget(polled_, memo_, store_);
     polled_ = connection_of(options_, Connection::kPolled);
   }

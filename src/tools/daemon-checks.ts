@@ -3,8 +3,7 @@ import type { Config } from "../config.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import type { AskStatus, Status } from "../keeper-status.js";
-import { mountAt, readMounts } from "../mountinfo.js";
-import { isOurs, type MountState } from "../mountpoint.js";
+import { type MountState, stateOfMount } from "../mountpoint.js";
 import { polledMountpointOf } from "../polled.js";
 import { serviceAt } from "../service.js";
 import { counted, printable } from "../text.js";
@@ -99,14 +98,26 @@ function checkShortages(findings: Findings, { shortages }: DaemonFigures): void 
   );
 }
 
-/** Whether files that can be polled have a mount of their own. */
-function checkPolled(findings: Findings, config: Config, mountpoint: string, log: string): void {
+/** Whether files that can be polled have a mount of their own, which answers. */
+async function checkPolled(
+  findings: Findings,
+  config: Config,
+  mountpoint: string,
+  log: string,
+): Promise<void> {
   if (config.engine !== "native") {
     return;
   }
-  const mount = mountAt(readMounts(), polledMountpointOf(mountpoint));
-  if (mount !== undefined && isOurs(mount, config)) {
+  const place = polledMountpointOf(mountpoint);
+  const state = await stateOfMount(place, config);
+  if (state === "live") {
     findings.add("ok", "pressure files are polled through a mount of their own");
+  } else if (state === "dead" || state === "hung") {
+    findings.add(
+      "problem",
+      `containers cannot read their pressure files and kernel logs: ${place} ${state === "dead" ? "is dead" : "does not answer"}`,
+      `if this stays so for longer than a minute, restart vprocfs; see ${log}`,
+    );
   } else {
     findings.add(
       "warning",
@@ -274,7 +285,7 @@ export async function checkDaemon(
   } else {
     checkStatus(findings, status, flags);
   }
-  checkPolled(findings, config, mountpoint, log);
+  await checkPolled(findings, config, mountpoint, log);
   await checkWorker(findings, config, place, version);
   return findings.list;
 }

@@ -36,7 +36,7 @@ function write(file: string): string[] {
   return [program("trigger"), "try", file, TRIGGER];
 }
 
-describeLive("files that are polled", ["python3"], polled, lacks);
+describeLive("files that are polled", ["python3", "busybox"], polled, lacks);
 
 function polled(): void {
   it("are the only ones that the kernel asks about", async () => {
@@ -139,6 +139,30 @@ function polled(): void {
     expect(mountAt(readMounts(), second)?.fsType).toBe("fuse.lxcfs");
     expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
     expect((await statusOf(daemon)).polled).toBe(true);
+    await daemon.stop();
+    expect(existsSync(second)).toBe(false);
+  });
+
+  it("are mounted again when a container has aborted their connection", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const second = polledMountpointOf(daemon.mountpoint);
+    const container = await Container.start(scope, { memory: 64 * MIB, binds: bindsOf(daemon) });
+    const { generation, keeperPid } = await statusOf(daemon);
+    const doctor = async (): Promise<string> => {
+      const { stdout } = await vprocfs("doctor", "--json", "--mountpoint", daemon.mountpoint);
+      return `${stdout}`;
+    };
+    // It sees nothing until the operator has asked.
+    await stopped(keeperPid);
+    await container.output(["busybox", "umount", "-f", "/proc/pressure/cpu"]);
+    expect(await doctor()).toContain(`${second} is dead`);
+    process.kill(keeperPid, "SIGCONT");
+    await servingAfter(daemon, generation);
+    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+    expect(await doctor()).toContain("polled through a mount of their own");
+    const layers = readMounts().filter(({ mountpoint }) => mountpoint === second);
+    expect(layers).toHaveLength(1);
     await daemon.stop();
     expect(existsSync(second)).toBe(false);
   });
