@@ -21,6 +21,8 @@ namespace {
 constexpr uint64_t kMaxBackoffMs = 5000;
 constexpr uint64_t kMaxKilledBackoffMs = 200;
 constexpr uint64_t kMaxStandbyBackoffMs = 60000;
+/// One that has been there for so long does not fail again and again.
+constexpr uint64_t kProvenStandbyMs = 60000;
 constexpr uint64_t kHedgeMs = 3000;
 
 uint64_t backoff_ms(uint32_t failures) {
@@ -158,6 +160,7 @@ void Supervisor::promote(uint64_t now) {
   current_ = std::move(next_);
   next_ = Worker{};
   start_at_ms_ = 0;
+  standby_failures_ = 0;
   activate(current_, now);
 }
 
@@ -173,7 +176,6 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (&worker == &next_) worker.put_back();
   worker.pace(options_.watchdog_ms, &worker == &next_ && current_.idle);
   if (&worker == &current_) return activate(worker, now);
-  standby_failures_ = 0;
   // It was quicker than one that had begun before it, and has taken nothing.
   if (current_.alive() && current_.state == WorkerState::kStarting) {
     current_.kill("another one was ready before it", now);
@@ -257,6 +259,9 @@ void Supervisor::on_child(int pid, int status) {
 }
 
 void Supervisor::lose_next(const char* why, uint64_t now) {
+  // Where memory is short, the kernel may kill each one as soon as it is ready.
+  const bool stood_by = next_.state == WorkerState::kReady;
+  if (stood_by && now >= next_.started_ms + kProvenStandbyMs) standby_failures_ = 0;
   next_ = Worker{};
   if (stopping_) return;
   if (current_.alive() && current_.kill_reason == nullptr) {

@@ -273,6 +273,18 @@ describeLive("a worker that stands by", [], () => {
     expect(daemon.logs).toContain("the standby ended");
   });
 
+  it("is replaced ever later when each one dies once it is ready", async () => {
+    const daemon = await Daemon.start(testScope());
+    for (const laterMs of [1_000, 2_000, 4_000]) {
+      const standby = await standbyOf(daemon);
+      const killed = performance.now();
+      process.kill(standby, "SIGKILL");
+      await until("it is gone", () => !existsSync(`/proc/${standby}`));
+      await standbyOf(daemon);
+      expect(performance.now() - killed).toBeGreaterThanOrEqual(laterMs);
+    }
+  });
+
   it("dies together with the worker, and a third one takes over", async () => {
     const daemon = await Daemon.start(testScope());
     const standby = await standbyOf(daemon);
