@@ -265,6 +265,12 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
   next_ = Worker{};
   if (stopping_) return;
   if (current_.alive() && current_.kill_reason == nullptr) {
+    if (current_.state == WorkerState::kStarting) {
+      hedge_again_ms_ = now + std::min(kMaxBackoffMs, standby_backoff_ms(standby_failures_++));
+      keeper_log(options_.log, LogLevel::kWarn,
+                 "the second worker ended (%s), the first one is still starting", why);
+      return end_reload(why);
+    }
     if (reloading_ && current_.serves() && retry_reload(why, now)) return;
     if (reloading_) {
       keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): keeping the old one",

@@ -160,9 +160,9 @@ class Supervisor {
   uint32_t failures_ = 0;          ///< in a row, of workers that did no real work
   uint64_t born_ms_;
   uint64_t start_at_ms_ = 0;       ///< when the next worker starts or takes over; 0: not planned
-  uint64_t hedge_again_ms_ = 0;    ///< a second worker beside a slow one could not be started
+  uint64_t hedge_again_ms_ = 0;    ///< not before then a second worker starts beside a slow one
   uint64_t standby_at_ms_ = 0;     ///< not before then a standby is started
-  uint32_t standby_failures_ = 0;  ///< in a row
+  uint32_t standby_failures_ = 0;  ///< in a row, of workers beside another one
   uint64_t unserved_since_ms_;     ///< since when no worker has done real work; 0: one does
   uint64_t resent_before_ = 0, requests_before_ = 0;  ///< by workers that are gone
   uint64_t watchdog_ms_ = 0;                          ///< systemd's, 0: none

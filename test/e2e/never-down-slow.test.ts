@@ -57,6 +57,35 @@ describeLive("a start that takes longer than it may", ["python3"], () => {
   });
 });
 
+describeLive("a worker beside one that takes long to start", ["python3"], () => {
+  it("is tried ever more rarely when it fails at once", async () => {
+    const scope = testScope();
+    const directory = temporaryDirectory(scope, "gate");
+    const [bad, first, go, times] = ["bad", "first", "go", "times"].map((name) =>
+      join(directory, name),
+    ) as [string, string, string, string];
+    const waits = `until [ -e ${go} ]; do sleep 0.05; done`;
+    const fails = `cat /proc/uptime >>${times}; exit 1`;
+    const slow = `[ ! -e ${bad} ] || if mkdir ${first} 2>/dev/null; then ${waits}; else ${fails}; fi`;
+    const managed = await startedBy(scope, 60_000, slow);
+    const { workerPid } = await managed.serving();
+    writeFileSync(bad, "");
+    process.kill(workerPid, "SIGKILL");
+    const failures = (): number[] =>
+      existsSync(times) ? (readFileSync(times, "utf8").match(/^\S+/gm)?.map(Number) ?? []) : [];
+    const [one = 0, two = 0, three = 0] = await until("three have failed", () => {
+      const all = failures();
+      return all.length >= 3 && all;
+    });
+    writeFileSync(go, "");
+    // Seconds with two digits.
+    expect(two - one).toBeGreaterThanOrEqual(0.99);
+    expect(three - two).toBeGreaterThanOrEqual(1.99);
+    await until("the first one serves", async () => (await managed.serving()).generation === 2);
+    expect(managed.logs).not.toContain("the standby ended");
+  });
+});
+
 /** How nice the main thread of a process is. */
 function niceOf(pid: number): number {
   // The command before it, in parentheses, is of no program that has some in its name.
