@@ -45,7 +45,7 @@ export function inheritsMount(env: NodeJS.ProcessEnv, pid: number): boolean {
   return env.LISTEN_PID === String(pid) && names.includes("fuse-0-0");
 }
 
-/** What a keeper tells its worker: the descriptors and the mount point. */
+/** What a keeper tells its worker: what it inherits, and the mount point. */
 export interface Workplace {
   readonly inherit: Inheritance;
   readonly mountpoint: string;
@@ -54,11 +54,15 @@ export interface Workplace {
 /** What the keeper has told this process; undefined: no keeper started it. */
 export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
   const mountpoint = env[MOUNTPOINT_VARIABLE];
-  const fdOf = (name: string): number | undefined => {
-    const fd = Number(env[`VPROCFS_KEEPER_${name}_FD`]);
-    return Number.isInteger(fd) ? fd : undefined;
+  const numberOf = (name: string): number | undefined => {
+    const number = Number(env[`VPROCFS_KEEPER_${name}`]);
+    return Number.isInteger(number) ? number : undefined;
   };
-  const [fuseFd, stateFd, controlFd] = [fdOf("FUSE"), fdOf("STATE"), fdOf("CONTROL")];
+  const [fuseFd, stateFd, controlFd] = [
+    numberOf("FUSE_FD"),
+    numberOf("STATE_FD"),
+    numberOf("CONTROL_FD"),
+  ];
   if (
     mountpoint === undefined ||
     fuseFd === undefined ||
@@ -67,12 +71,17 @@ export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
   ) {
     return undefined;
   }
-  const [polledFuseFd, polledStateFd] = [fdOf("POLLED_FUSE"), fdOf("POLLED_STATE")];
+  const [polledFuseFd, polledStateFd] = [numberOf("POLLED_FUSE_FD"), numberOf("POLLED_STATE_FD")];
   const polled =
     polledFuseFd === undefined || polledStateFd === undefined
       ? {}
       : { polledFuseFd, polledStateFd };
-  return { inherit: { fuseFd, stateFd, controlFd, ...polled }, mountpoint };
+  const [device, polledDevice] = [numberOf("DEVICE"), numberOf("POLLED_DEVICE")];
+  const devices = {
+    ...(device === undefined ? {} : { device }),
+    ...(polledDevice === undefined ? {} : { polledDevice }),
+  };
+  return { inherit: { fuseFd, stateFd, controlFd, ...polled, ...devices }, mountpoint };
 }
 
 /** KeeperPacket and KeeperMessage::kFailed of native/state/keeper_protocol.h. */

@@ -1,5 +1,6 @@
 #include "addon/session_options.h"
 
+#include <optional>
 #include <string>
 
 #include "addon/bind.h"
@@ -43,6 +44,11 @@ SessionOptions session_options_of(const Given& options) {
     out.engine.plain.fuse_fd = fd("fuseFd");
     out.engine.plain.state_fd = fd("stateFd");
     out.control_fd = fd("controlFd");
+    const auto device = [&](const char* name) {
+      return inherit.member(name).as<std::optional<uint32_t>>().value_or(0);
+    };
+    out.engine.plain.device = device("device");
+    out.engine.polled.device = device("polledDevice");
     if (inherit.member("polledFuseFd").value.IsNumber()) {
       out.engine.polled.fuse_fd = fd("polledFuseFd");
       out.engine.polled.state_fd = fd("polledStateFd");

@@ -42,7 +42,8 @@ Result<bool> ServedConnection::connect() {
     return true;
   }
   if (state_->connection().initialised != 1) return Error{EPROTO, "inherited connection"};
-  device_ = look(AT_FDCWD, place.mountpoint).device;
+  // Somebody may have unmounted it, or mounted something over it, while containers still use it.
+  device_ = place.device != 0 ? place.device : look(AT_FDCWD, place.mountpoint).device;
   if (has_resend()) {
     fuse_fd_ = Fd(::fcntl(place.fuse_fd, F_DUPFD_CLOEXEC, 3));
     if (!fuse_fd_) return Error{errno, "inherited FUSE descriptor"};

@@ -21,6 +21,7 @@ struct ConnectionPlace {
   /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
   int fuse_fd = -1;
   int state_fd = -1;
+  uint64_t device = 0;  ///< of its file system, as the keeper knows it; 0: it does not say
 };
 
 /// One connection to the kernel with all that answers it: what it reads the host and containers

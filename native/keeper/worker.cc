@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "base/descriptors.h"
@@ -92,6 +93,11 @@ struct InheritedDescriptor {
   const char* variable;
 };
 
+void tell_device(const char* variable, uint64_t device) {
+  ::unsetenv(variable);
+  if (device != 0) ::setenv(variable, std::to_string(device).c_str(), 1);
+}
+
 bool send_packet(const Fd& control, const KeeperPacket& packet) {
   return ::send(control.get(), &packet, sizeof(packet), MSG_NOSIGNAL | MSG_DONTWAIT) ==
          static_cast<ssize_t>(sizeof(packet));
@@ -137,6 +143,8 @@ void dump_no_core() {
     }
   }
   ::setenv(kMountpointVariable, options.mountpoint, 1);
+  tell_device(kDeviceVariable, inheritance.device);
+  tell_device(kPolledDeviceVariable, inheritance.polled_device);
   ::unsetenv("NOTIFY_SOCKET");
   ::unsetenv("WATCHDOG_USEC");
   unblock_signals();

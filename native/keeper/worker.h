@@ -102,10 +102,12 @@ struct Worker {
   uint64_t due_ms(uint32_t watchdog_ms) const;
 };
 
-/// Descriptors that every worker inherits.
+/// What every worker inherits: descriptors, and the devices of their file systems (0: not known).
 struct Inheritance {
   int fuse_fd = -1, state_fd = -1;
+  uint64_t device = 0;
   int polled_fuse_fd = -1, polled_state_fd = -1;  ///< -1: there is no such connection
+  uint64_t polled_device = 0;
 };
 
 /// Whether readers wait for the worker that is started. If they do not, it starts behind others

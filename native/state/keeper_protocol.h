@@ -69,5 +69,9 @@ inline constexpr char kMountpointVariable[] = "VPROCFS_KEEPER_MOUNTPOINT";
 /// Of the connection for files that are polled; not set where there is none.
 inline constexpr char kPolledFuseFdVariable[] = "VPROCFS_KEEPER_POLLED_FUSE_FD";
 inline constexpr char kPolledStateFdVariable[] = "VPROCFS_KEEPER_POLLED_STATE_FD";
+/// The devices of the mounted file systems, makedev(3): what lies at the mount points by now may be
+/// something else. Not set where they are not known.
+inline constexpr char kDeviceVariable[] = "VPROCFS_KEEPER_DEVICE";
+inline constexpr char kPolledDeviceVariable[] = "VPROCFS_KEEPER_POLLED_DEVICE";
 
 }  // namespace vprocfs

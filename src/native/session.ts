@@ -201,7 +201,7 @@ export interface CallOptions {
   readonly patienceMs: number;
 }
 
-/** Descriptors that a worker inherits from its keeper. */
+/** What a worker inherits from its keeper: descriptors, and the devices of their file systems as of makedev(3). */
 export interface Inheritance {
   readonly fuseFd: number;
   readonly stateFd: number;
@@ -209,6 +209,9 @@ export interface Inheritance {
   /** The connection for files that can be polled: both or neither. */
   readonly polledFuseFd?: number;
   readonly polledStateFd?: number;
+  /** Missing: an earlier keeper, which does not tell them. */
+  readonly device?: number;
+  readonly polledDevice?: number;
 }
 
 export interface SessionOptions {

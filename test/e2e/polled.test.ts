@@ -15,7 +15,7 @@ import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, statusOf, stopped } from "./never-down-support.js";
+import { replaceWorker, servingAfter, statusOf, stopped } from "./never-down-support.js";
 
 const TRIGGER = "some 1000 2000000";
 const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];
@@ -127,6 +127,20 @@ function polled(): void {
       await daemon.stop();
       rmSync(second, { recursive: true, force: true });
     }
+  });
+
+  it("are read beside the link when they were unmounted and containers still use them", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const container = await Container.start(scope, { memory: 64 * MIB, binds: bindsOf(daemon) });
+    const second = polledMountpointOf(daemon.mountpoint);
+    const link = daemon.path("proc/pressure");
+    expect(readlinkSync(link)).toBe(join(second, "proc/pressure"));
+    outputSync(["umount", second]);
+    expect(readlinkSync(link)).toBe(".pressure");
+    await replaceWorker(daemon, "reload");
+    expect(readlinkSync(link)).toBe(".pressure");
+    expect(await container.output(write("/proc/pressure/cpu"))).toBe("ok\n");
   });
 
   it("are mounted again when somebody has unmounted them", async () => {
