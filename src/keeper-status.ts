@@ -28,6 +28,8 @@ const StatusSchema = z.object({
   descriptorsLost: z._default(z.number(), 0),
   /** Workers that were killed and have not ended. */
   undying: z._default(z.number(), 0),
+  /** Whether the mount is still where it was made. */
+  mounted: z.optional(z.boolean()),
   /** Whether files that can be polled have a connection of their own. */
   polled: z.optional(z.boolean()),
   watchdogMs: z.number(),

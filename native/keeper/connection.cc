@@ -174,10 +174,11 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
     return true;
   }
   keeper_log(options.log, LogLevel::kWarn, "not continuing with the earlier mount: %s",
-             !whole        ? "some of its descriptors are missing"
-             : !same       ? "it is configured differently now"
-             : out.ended() ? "it has ended"
-                           : "something else is mounted at the mount point");
+             !whole         ? "some of its descriptors are missing"
+             : !same        ? "it is configured differently now"
+             : out.ended()  ? "it has ended"
+             : is_free(out) ? "somebody has unmounted it"
+                            : "something else is mounted at the mount point");
   const char* const place = place_in(memo.record(), out.number);
   if (place[0] != '\0' && out.device != 0 && is_on_top(options, out, place)) {
     bool lazy = false;
@@ -186,6 +187,10 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
   forget(out, memo, store);
   out = connection_of(options, out.number);
   return false;
+}
+
+bool is_mounted(const Connection& connection) {
+  return connection.device == 0 || device_at(connection.mountpoint) == connection.device;
 }
 
 bool is_free(const Connection& connection) {

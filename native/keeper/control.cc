@@ -87,7 +87,7 @@ void Supervisor::answer_status(int client) const {
       "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
       "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"descriptors\":%zu,\"stored\":%zu,"
       "\"descriptorsLost\":%llu,\"undying\":%zu,"
-      "\"polled\":%s,\"watchdogMs\":%u,"
+      "\"mounted\":%s,\"polled\":%s,\"watchdogMs\":%u,"
       "\"patienceMs\":%u}",
       state, ::getpid(), current_.pid, generation_, static_cast<unsigned long long>(now - born_ms_),
       static_cast<unsigned long long>(current_.alive() ? now - current_.started_ms : 0), restarts_,
@@ -95,7 +95,8 @@ void Supervisor::answer_status(int client) const {
       static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
       c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
       fd_store_.size(), store_.size(), static_cast<unsigned long long>(descriptors_lost_), undying,
-      polled_.made() ? "true" : "false", options_.watchdog_ms, options_.patience_ms);
+      is_mounted(connection_) ? "true" : "false", polled_.made() ? "true" : "false",
+      options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
     const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);
     ::send(client, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -166,6 +166,18 @@ void Supervisor::on_timers(uint64_t now) {
   }
 }
 
+/// While containers have files of it the connection does not end, and nothing else tells.
+void Supervisor::look_after_mount() {
+  if (stopping_ || is_mounted(connection_) != unmounted_) return;
+  unmounted_ = !unmounted_;
+  if (!unmounted_) return;
+  keeper_log(
+      options_.log, LogLevel::kError,
+      "%s is not mounted here any more: containers that have its files keep them, others get "
+      "none until a restart",
+      options_.mountpoint);
+}
+
 int Supervisor::wait_ms(uint64_t now) const {
   const bool serves = current_.serves() && !stopping_;
   uint64_t until = now + (!serves ? kRoundMs : current_.idle ? kIdleRoundMs : kServedRoundMs);
@@ -254,6 +266,7 @@ int Supervisor::run() {
     }
     // The worker may have taken it already, or have stopped.
     if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_idle_beat(current_, false);
+    look_after_mount();
     look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);

@@ -56,6 +56,7 @@ class Supervisor {
   /// descriptors for its store.
   void tell_ready(const char* text);
   void check_worker(Worker& worker, uint64_t now);
+  void look_after_mount();
   void report_progress(uint64_t now);
   uint64_t patience_ms() const;
   void refuse(uint64_t now);
@@ -182,6 +183,7 @@ class Supervisor {
   uint64_t probe_by_ms_ = 0;    ///< until when it may take to say whether it would start; else 0
   bool killed_ = false;         ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
+  bool unmounted_ = false;       ///< the mount is not where it was, which was said
   bool adopted_ = false;         ///< goes on with the mount of an earlier keeper
   uint64_t leave_until_ms_ = 0;  ///< how long a worker that takes over has the queue for itself
   const char* ready_untold_ = nullptr;  ///< what tell_ready() is to tell again

@@ -44,7 +44,10 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
     : "requests in flight fail, all others wait";
   return alignedLines([
     ["mountpoint", mountpoint],
-    ["state", status.state],
+    [
+      "state",
+      `${status.state}${status.mounted === false ? ", but not mounted here any more" : ""}`,
+    ],
     ["worker pid", `${status.workerPid}, up ${seconds(status.workerUptimeMs)}`],
     ["keeper pid", `${status.keeperPid}, mounted for ${seconds(status.uptimeMs)}`],
     ["generation", String(status.generation)],

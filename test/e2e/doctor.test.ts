@@ -14,7 +14,7 @@ import { describeLive } from "../support/needs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { stopped } from "./never-down-support.js";
+import { statusOf, stopped } from "./never-down-support.js";
 
 interface Finding {
   readonly level: string;
@@ -135,8 +135,13 @@ describeLive("vprocfs doctor", [], () => {
     const own = testScope();
     const { daemon, address } = await serveMetrics(own);
     const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(daemon) });
+    expect(await statusOf(daemon)).toMatchObject({ state: "serving", mounted: true });
     await run(["umount", "-l", daemon.mountpoint]);
+    expect(await statusOf(daemon)).toMatchObject({ state: "serving", mounted: false });
+    await until("it is said", () => daemon.logs.includes("is not mounted here any more"));
     const place = ["--mountpoint", daemon.mountpoint];
+    const { stdout } = await vprocfs("status", ...place);
+    expect(`${stdout}`).toMatch(/^state +serving, but not mounted here any more$/m);
     const findings = await findingsOf(daemon, address, `${container.init}`);
     const problems = findings.filter(({ level }) => level === "problem");
     expect(problems).toMatchObject([

@@ -271,6 +271,21 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     expect(managed.logs).toContain("not continuing with the earlier mount");
   });
 
+  it("mounts anew when somebody has unmounted what is still used", async () => {
+    const scope = testScope();
+    const managed = await Managed.start(scope, []);
+    const { keeperPid } = await managed.serving();
+    const used = join(temporaryDirectory(scope, "used"), "meminfo");
+    writeFileSync(used, "");
+    outputSync(["mount", "--bind", join(managed.mountpoint, "proc/meminfo"), used]);
+    scope.defer(() => outputSync(["umount", "--lazy", used]));
+    outputSync(["umount", "--lazy", managed.mountpoint]);
+    process.kill(keeperPid, "SIGKILL");
+    await managed.serving(keeperPid);
+    expect(managed.isMounted).toBe(true);
+    expect(managed.logs).toContain("not continuing with the earlier mount: somebody has unmounted");
+  });
+
   it("leaves readers an error, and the mount, while the configuration is wrong", async () => {
     const scope = testScope();
     const config = join(temporaryDirectory(scope, "nd"), "vprocfs.toml");
