@@ -17,6 +17,7 @@
 #include "keeper/log.h"
 #include "keeper/memo.h"
 #include "keeper/options.h"
+#include "keeper/place_lock.h"
 #include "keeper/refuse_all.h"
 #include "keeper/store.h"
 #include "keeper/supervisor.h"
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
   // Readers of every container depend on us: the last process to go when memory is short.
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "-1000");
   raise_descriptor_limit();  // One for each container that hands over system calls.
+  PlaceLock lock(options);   // One that an earlier self had ended with execve(2).
   static Store store;        // Large, and the stack is small.
   store.receive();
   Memo memo;
@@ -119,10 +121,16 @@ int main(int argc, char** argv) {
       return 1;
     }
     adopt(options, store, memo, polled);
-    if (!adopted && !connect(options, plain)) {
+    // Who goes on with a mount has it, whoever else is being started.
+    const bool taken = !adopted && lock.is_taken();
+    if (taken) {
+      keeper_log(options.log, LogLevel::kError, "%s: another vprocfs is started or serves here",
+                 options.mountpoint);
+    }
+    if (!adopted && (taken || !connect(options, plain))) {
       if (polled.made()) disconnect(options, polled);
       // Made for us, and of no use to anybody.
-      if (options.polled != nullptr) ::rmdir(options.polled);
+      if (options.polled != nullptr && !taken) ::rmdir(options.polled);
       store.drop_offered();
       store.remove({StoreKind::kMemo});
       return 1;
@@ -157,6 +165,8 @@ int main(int argc, char** argv) {
   if (resumes) supervisor.resume(earlier);
   if (adopted) supervisor.succeed(memo.record());
   const int status = supervisor.run();
+  // Before anything that may live on.
+  lock.release();
   if (!supervisor.left()) leave_passthrough(options, fd_store);
   return status;
 }

@@ -21,10 +21,12 @@ import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { askFigures } from "../../src/figures.js";
 import { socketOf } from "../../src/keeper.js";
+import { readMounts } from "../../src/mountinfo.js";
+import { polledMountpointOf } from "../../src/polled.js";
 import { stoppedProcess } from "../../src/processes.js";
 import { asService, emptyRestGroups, serviceProcesses } from "../support/calls.js";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
-import { background, haveProgram, output, outputSync } from "../support/command.js";
+import { background, haveProgram, output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
@@ -515,6 +517,37 @@ describeLive("the keeper", ["busybox"], () => {
       expect(ms).toBeLessThan(30_000);
     },
   );
+
+  it("refuses to start beside another one that was started at the same time", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const program = join(project, "build/Release/vprocfs-keeper");
+    // Both have found that nothing is mounted there.
+    const { mountpoint } = daemon;
+    const polled = polledMountpointOf(mountpoint);
+    const mounts = () =>
+      readMounts().filter((one) => [mountpoint, polled].includes(one.mountpoint));
+    const before = mounts();
+    const beside = await run([
+      ...["timeout", "10", program, "--mountpoint", mountpoint, "--polled", polled],
+      ...["--socket", socketOf(mountpoint), "--", "false"],
+    ]);
+    expect(beside.status).toBe(1);
+    expect(`${beside.stderr}`).toContain(
+      `${mountpoint}: another vprocfs is started or serves here`,
+    );
+    expect(mounts()).toEqual(before);
+    const { keeperPid } = await statusOf(daemon);
+    expect(keeperPid).toBe(daemon.pid);
+    // It keeps its place when it executes itself again.
+    process.kill(keeperPid, "SIGUSR2");
+    await until("it has", () => daemon.logs.includes("continuing with worker"));
+    await statusOf(daemon);
+    const lock = `${socketOf(mountpoint)}.lock`;
+    expect((await run(["flock", "--nonblock", lock, "true"])).status).toBe(1);
+    await daemon.stop();
+    expect(existsSync(lock)).toBe(false);
+  });
 
   it("has its control socket later where it cannot be made at first", async () => {
     const scope = testScope();
