@@ -8,7 +8,6 @@ import * as z from "zod/mini";
 import type { WatcherState } from "./attach/watcher.js";
 import type { Companion } from "./daemon.js";
 import type { Engine } from "./engine/engine.js";
-import { messageOf } from "./errors.js";
 import { socketOf } from "./keeper.js";
 import type { Logger } from "./log.js";
 import { resourcesOf } from "./metrics/resources.js";
@@ -178,9 +177,7 @@ export function figuresCompanion(options: FiguresOptions): Companion {
       const answer = (question: string) => answerTo(question, engine, options);
       server = createServer({ allowHalfOpen: true }, (client) => serveClient(client, answer));
       server.maxConnections = MAX_CLIENTS;
-      listenInPlace(server, path, (error) => {
-        log.warn({ error: messageOf(error) }, "cannot answer top, status and doctor");
-      });
+      listenInPlace(server, path, log, "top, status and doctor");
     },
     stop: async (forGood) => {
       server?.close();

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Companion } from "../daemon.js";
 import type { Engine } from "../engine/engine.js";
-import { errnoOf, messageOf } from "../errors.js";
+import { errnoOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import type { NativeSession } from "../native/session.js";
 import { listenInPlace } from "../operator-socket.js";
@@ -111,9 +111,7 @@ export function kernelLogServer(mountpoint: string, log: Logger): Companion {
         serveClient(socket, session);
       });
       server.maxConnections = 2 * MAX_CLIENTS;
-      listenInPlace(server, path, (error) => {
-        log.warn({ error: messageOf(error) }, "cannot answer vprocfs dmesg");
-      });
+      listenInPlace(server, path, log, "vprocfs dmesg");
     },
     stop: async (forGood) => {
       server?.close();

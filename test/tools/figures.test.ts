@@ -1,10 +1,10 @@
 // What the process that serves tells operators' commands, on its socket.
 
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import pino from "pino";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Companion } from "../../src/daemon.js";
 import type { Engine } from "../../src/engine/engine.js";
 import { askFigures, figuresCompanion, figuresSocketOf } from "../../src/figures.js";
@@ -27,10 +27,13 @@ function engine(): Engine {
   } as unknown as Engine;
 }
 
+/** As operator-socket.ts: how long after a failure it is tried again, ms. */
+const AGAIN_MS = 5000;
+
 describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
   let mountpoint: string;
   let started: Companion[];
-  const start = async (version: string): Promise<Companion> => {
+  const companionOf = (version: string): Companion => {
     const binding = { version, openat2Error: () => 0 };
     const metrics = "127.0.0.1:9761";
     const companion = figuresCompanion({
@@ -38,6 +41,10 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       metricsState: async () => ({ problem: "the address is in use", isPending: false }),
     });
     companion.start(engine());
+    return companion;
+  };
+  const start = async (version: string): Promise<Companion> => {
+    const companion = companionOf(version);
     started.push(companion);
     await until("it answers", async () => (await askFigures(mountpoint))?.version === version);
     return companion;
@@ -52,6 +59,39 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
     for (const companion of started) {
       await companion.stop(true);
     }
+  });
+
+  it("are told later where the socket cannot be made at first", async () => {
+    const path = figuresSocketOf(mountpoint);
+    const inTheWay = `${path}.${process.pid.toString(36).toUpperCase()}`;
+    mkdirSync(inTheWay);
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const answers = start("1.2.3");
+    expect(await askFigures(mountpoint)).toBeUndefined();
+    vi.advanceTimersByTime(AGAIN_MS);
+    rmdirSync(inTheWay);
+    vi.advanceTimersByTime(AGAIN_MS);
+    vi.useRealTimers();
+    await answers;
+    expect(readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)))).toEqual([
+      basename(path),
+    ]);
+  });
+
+  it("leave the place to a later worker that has taken it", async () => {
+    const path = figuresSocketOf(mountpoint);
+    const inTheWay = `${path}.${process.pid.toString(36).toUpperCase()}`;
+    mkdirSync(inTheWay);
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    started.push(companionOf("1.2.3"));
+    rmdirSync(inTheWay);
+    writeFileSync(path, "");
+    vi.advanceTimersByTime(AGAIN_MS);
+    vi.useRealTimers();
+    expect(existsSync(inTheWay)).toBe(false);
+    expect(statSync(path).isFile()).toBe(true);
   });
 
   it("are those of the containers that were named, and of what all share", async () => {
