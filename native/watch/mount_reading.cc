@@ -4,14 +4,19 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <iterator>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
+#include "base/shortage.h"
 #include "source/read_file.h"
 #include "watch/namespace_watch.h"
+#include "watch/process_namespaces.h"
 
 namespace vprocfs {
 namespace {
@@ -28,6 +33,15 @@ bool matters(std::string_view line) {
   constexpr std::string_view kParts[] = {"/proc", "/sys", " - proc ", "/dev ", "/dev/kmsg "};
   return std::any_of(std::begin(kParts), std::end(kParts),
                      [line](std::string_view part) { return line.find(part) != line.npos; });
+}
+
+/// The mounts of a process that is in mount namespace `key`. ESRCH: it is not, or has ended.
+Result<Fd> open_mounts(pid_t pid, uint64_t key) {
+  const std::string name = std::to_string(pid);
+  auto opened = open_file(AT_FDCWD, "/proc/" + name + "/mountinfo");
+  if (!opened) return Error{is_shortage(opened.error().code) ? opened.error().code : ESRCH, name};
+  if (namespace_of(name, "mnt") != key) return Error{ESRCH, name};
+  return opened;
 }
 
 }  // namespace
@@ -62,6 +76,7 @@ void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, 
     reading->key = key;
     reading->serial = known.serial;
     reading->tenant = known.tenant;
+    reading->pid = known.pid;
     reading->mounts = Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0));
     // Armed before the first byte is read: a change after that is reported.
     if (!reading->mounts || !epoll_.modify(known.mounts.get(), key, EPOLLPRI | EPOLLONESHOT)) {
@@ -146,7 +161,29 @@ void NamespaceWatch::give_back(const Reading& reading) {
   if (use->second.count == 0) uses_.erase(use);
 }
 
+bool NamespaceWatch::replace(Known& known, uint64_t key, Result<Fd> fresh) {
+  // Without a change since then it would show the same.
+  if (known.reopened || has_ended(known.process)) return false;
+  if (!fresh && !is_shortage(fresh.error().code)) return false;
+  if (!fresh || !epoll_.add(fresh.value().get(), key, EPOLLPRI | EPOLLONESHOT)) {
+    ++state_.shortages;
+    known.not_before = monotonic_us() + kRetryUs;
+  } else {
+    epoll_.remove(known.mounts.get());
+    closing_.push_back(std::exchange(known.mounts, std::move(fresh.value())));
+    known.reopened = true;
+  }
+  if (!known.dirty) ++dirty_;
+  known.dirty = true;
+  return true;
+}
+
 void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
+  // The kernel shows what is below the root that the process had when this was opened. After a
+  // pivot_root(2), and when the old root is unmounted, that is nothing for ever. Others need the
+  // lock while it is opened again.
+  const bool empty = whole && reading.offset == 0;
+  Result<Fd> fresh = empty ? open_mounts(reading.pid, reading.key) : Error{ESRCH, ""};
   const std::lock_guard lock(mutex_);
   const uint64_t now = monotonic_us();
   give_back(reading);
@@ -159,6 +196,7 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
     ++dirty_;
   }
   if (!whole) known.not_before = now + kRetryUs;
+  if (empty && replace(known, reading.key, std::move(fresh))) return;
   if (!whole || reading.digest == known.digest) return;
   known.digest = reading.digest;
   out.push_back(

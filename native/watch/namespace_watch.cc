@@ -250,7 +250,9 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
     if (!has_ended(known.process)) return;
     out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant, known.ends_with_pid()});
     drop(it, out);
-  } else if (!known.dirty && known.mounts) {
+  } else if (known.mounts) {
+    known.reopened = false;
+    if (known.dirty) return;
     known.dirty = true;
     ++dirty_;
     due_.notify_all();

@@ -94,6 +94,7 @@ class NamespaceWatch {
     uint64_t digest = 0;      ///< of the mounts that matter
     uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when it may be read again
     bool dirty = false;       ///< its mounts have changed since they were read
+    bool reopened = false;    ///< `mounts` was, and they have not changed since
     bool init = false;        ///< `pid` is the init of `pids`
     bool shared = false;      ///< it was known through a process of another PID namespace before
 
@@ -111,6 +112,7 @@ class NamespaceWatch {
   /// The mounts of a namespace, which are being read.
   struct Reading {
     uint64_t key = 0, serial = 0, tenant = 0;
+    pid_t pid = 0;
     Fd mounts;
     size_t offset = 0;
     uint64_t took_us = 0;     ///< of CPU time
@@ -146,6 +148,8 @@ class NamespaceWatch {
   void give_back(const Reading& reading);
   size_t choose(const std::vector<std::unique_ptr<Reading>>& readings) const;
   void finish(Reading& reading, bool whole, Events& out);
+  /// Has `fresh` read in place of what has shown nothing. False: that would show the same.
+  bool replace(Known& known, uint64_t key, Result<Fd> fresh);
 
   Result<bool> open();
   /// Has executed programs reported, or notes why they are not.

@@ -6,7 +6,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -49,7 +48,14 @@ import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
-import { isTraced, killUnlessEnded, textOf, threadsOf, writersOf } from "../support/proc.js";
+import {
+  isTraced,
+  killUnlessEnded,
+  openFilesOf,
+  textOf,
+  threadsOf,
+  writersOf,
+} from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
@@ -776,16 +782,6 @@ describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-crea
     expect(await container.output(["busybox", "free", "-m"])).toMatch(/^Mem: +256 /m);
   });
 });
-
-/** What the descriptors of a process lead to; none of one that has ended. */
-function openFilesOf(pid: number): string[] {
-  const directory = `/proc/${pid}/fd`;
-  try {
-    return readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
-  } catch {
-    return [];
-  }
-}
 
 /** The processes that let calls through and wait for a successor at this socket. */
 function restsAt(socket: string): number[] {

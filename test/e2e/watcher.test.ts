@@ -1,7 +1,8 @@
 // The watcher: containers get the files without anybody asking for them, and keep them.
 
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { loadAddon } from "../../src/native/addon.js";
@@ -11,9 +12,11 @@ import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { openFilesOf } from "../support/proc.js";
 import { memTotalKb } from "../support/procfile.js";
 import type { Scope } from "../support/scope.js";
 import { sized } from "../support/size.js";
@@ -302,5 +305,39 @@ describeLive("the watcher", ["unshare", "nsenter", "python3"], () => {
     expect((await attach(daemon, containers[0]?.init ?? 0, ["--check", "--strict"])).status).toBe(
       0,
     );
+  });
+});
+
+/** A hook of LXC that waits in the container's mount namespace, before LXC moves to its root. */
+const WAITS = `#!/bin/sh
+echo waits >"$0.out"
+read line <"$0.in"
+`;
+
+describeLive("the watcher, in LXC", ["lxc-start", "mkfifo", "nsenter", "python3"], () => {
+  it("sees what changes in a container that it followed before that had its root", async () => {
+    const own = testScope();
+    const hook = join(temporaryDirectory(own, "hook"), "waits");
+    writeFileSync(hook, WAITS, { mode: 0o755 });
+    await output(["mkfifo", `${hook}.in`]);
+    const only = ["--attach-only", `*vprocfs-test-${process.pid}-*`];
+    const { processes } = await Daemon.start(own, "--watch", "on", ...only);
+    const lines = ["lxc.hook.version = 1", `lxc.hook.mount = ${hook}`];
+    const limits = { memory: MEMORY, swap: 0, quota: 1 };
+    const starting = LxcContainer.start(own, { ...limits, hostUsr: true, lines });
+    await until("the hook waits", () => existsSync(`${hook}.out`));
+    await until("its mounts are watched", () =>
+      processes.some((pid) =>
+        openFilesOf(pid).some((file) => {
+          const [, of] = /^\/proc\/(\d+)\/mountinfo$/.exec(file) ?? [];
+          return of !== undefined && !processes.includes(Number(of));
+        }),
+      ),
+    );
+    writeFileSync(`${hook}.in`, "on\n");
+    const { init } = await starting;
+    await until("it has its files", () => isWhole(init));
+    await output(["nsenter", "-t", `${init}`, "-m", "python3", "-c", UNMOUNT]);
+    await until("they are back", () => isWhole(init));
   });
 });

@@ -1,6 +1,7 @@
 // What /proc says of processes and threads, which may end at any time.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { errnoOf } from "../../src/errors.js";
 
 /** What `ask` finds about a process or thread, or `otherwise` where it has ended. */
@@ -29,6 +30,16 @@ export function isTraced(directory: string): boolean {
 export function threadsOf(pid: number): string[] {
   const tasks = `/proc/${pid}/task`;
   return unlessEnded(() => readdirSync(tasks), []).map((tid) => `${tasks}/${tid}`);
+}
+
+/** What the descriptors of a process lead to; none of one that has ended. */
+export function openFilesOf(pid: number): string[] {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
+  } catch {
+    return [];
+  }
 }
 
 /** Kills a process; false where it has ended by itself. */
