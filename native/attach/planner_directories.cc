@@ -31,6 +31,7 @@ bool Planner::plan_cover(const std::string& root, const TreeFile& directory) {
   if (top == nullptr) return false;
   const Top seen = classify(*top, directory);
   if (seen == Top::kForeign || seen == Top::kShadow) return false;
+  if (is_left(options_, top->path)) return true;
   Step step;
   step.top = top->id;
   if (open_place(top->path, step)) decide(top->path, directory, seen, std::move(step));
@@ -40,7 +41,7 @@ bool Planner::plan_cover(const std::string& root, const TreeFile& directory) {
 void Planner::plan_hidden(const std::string& directory) {
   const auto& mounts = target_.mounts().all();
   for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-    if (!starts_with(mount->path, directory + "/")) continue;
+    if (!starts_with(mount->path, directory + "/") || is_left(options_, mount->path)) continue;
     const Top seen = classify(*mount, {});
     if (seen != Top::kStale && (seen != Top::kLxcfs || !options_.replace_lxcfs)) continue;
     plan_unmount(*mount, FileState::kReplaced);
@@ -101,7 +102,7 @@ void Planner::plan_lost(const std::string& path, const CoveredMounts& covered, c
     Step found;
     unsigned mode = 0;
     const std::string at = path + "/" + place;
-    if (!open_place(at, found)) continue;
+    if (is_left(options_, at) || !open_place(at, found)) continue;
     const MountEntry* top = mount_of(found.leaf.get(), mode);
     if (top == nullptr || top->id != cover.top) continue;
     note(at, options_.action == Action::kCheck ? FileState::kMissing : FileState::kHealed);

@@ -120,6 +120,9 @@ describeLive("as it was before", ["lxc-start", "unshare"], () => {
     const enter = ["nsenter", "-t", `${init}`, "-m", "--"];
     expect((await run([...enter, "umount", `/${BELOW}`])).status).toBe(0);
     expect(`${(await run([...enter, "ls", `/${BELOW}`])).stdout}`).toContain("core_id");
+    // One that the container keeps taking away is left.
+    await report(daemon, init, ["--leave", `/${BELOW}`]);
+    expect(`${(await run([...enter, "ls", `/${BELOW}`])).stdout}`).toContain("core_id");
     await report(daemon, init);
     expect(await seen(init, places)).toEqual(before);
     await report(daemon, init, ["--detach"]);

@@ -570,8 +570,8 @@ describeLive("attach", ["unshare"], () => {
     const other = await Daemon.start(own);
     const binds = [[other.path("proc/pressure"), "/proc/pressure"]] as const;
     const container = await Container.start(own, { memory: MEMORY, binds });
-    const pressure = async () => {
-      const { files } = await report(daemon, container.init);
+    const pressure = async (flags: readonly string[] = []) => {
+      const { files } = await report(daemon, container.init, flags);
       return files.filter(({ path }) => path.startsWith("/proc/pressure"));
     };
     const path = "/proc/pressure";
@@ -579,6 +579,7 @@ describeLive("attach", ["unshare"], () => {
     other.kill();
     await until("it is dead", () => other.hasEnded);
     await output(["umount", "--lazy", other.mountpoint]);
+    expect(await pressure(["--leave", path])).toEqual([]);
     expect(await pressure()).toMatchObject([{ path, state: "replaced" }]);
     expect(await pressure()).toMatchObject([{ path, state: "present" }]);
     expect(await container.read("/proc/pressure/cpu")).toMatch(/^some avg10=/);
