@@ -146,6 +146,7 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   if (it != known_.end() && it->second.mounts) return Follow::kFollowed;
   if (it == known_.end() && !has_room(known.tenant)) return Follow::kFull;
   known.shared = it != known_.end() && it->second.shared;
+  known.executed = it != known_.end() && it->second.pid == pid && it->second.executed;
   // take_out(), not drop(): its room is used again at once, so nothing that was refused has room
   // now.
   if (it != known_.end()) take_out(it);
@@ -160,7 +161,7 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
 void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   const std::string name = std::to_string(pid);
   const uint64_t key = namespace_of(name, "mnt");
-  if (key == 0 || key == own_mounts_ || has_living_init(key, out)) return;
+  if (key == 0 || key == own_mounts_ || has_living_init(key, pid, out)) return;
   // Others need the lock while files of processes are read.
   const uint64_t pids = namespace_of(name, "pid");
   // A service of the host with mounts of its own is no container.
@@ -175,7 +176,7 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   add_exec(pid, key, pids, tenant.value(), out);
 }
 
-bool NamespaceWatch::has_living_init(uint64_t key, Events& out) {
+bool NamespaceWatch::has_living_init(uint64_t key, pid_t pid, Events& out) {
   const std::lock_guard lock(mutex_);
   const auto it = known_.find(key);
   if (it == known_.end()) return false;
@@ -184,10 +185,17 @@ bool NamespaceWatch::has_living_init(uint64_t key, Events& out) {
   const auto is_past = [key](const Known& k) {
     return has_ended(k.process) || namespace_of(std::to_string(k.pid), "mnt") != key;
   };
-  if (!is_past(it->second)) return it->second.init;
-  const Known& past = it->second;
-  const bool init = past.ends_with_pid() && has_ended(past.process);
-  out.push_back({WatchEvent::Kind::kEnded, past.pid, key, past.tenant, init});
+  Known& known = it->second;
+  if (!is_past(known)) {
+    // Until the container's own program runs, its runtime may still be at work on it, and some of
+    // what is to be done waits for that.
+    if (known.pid == pid && !std::exchange(known.executed, true)) {
+      out.push_back({WatchEvent::Kind::kAppeared, pid, key, known.tenant, known.ends_with_pid()});
+    }
+    return known.init;
+  }
+  const bool init = known.ends_with_pid() && has_ended(known.process);
+  out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant, init});
   drop(it, out);
   return false;
 }
@@ -212,6 +220,7 @@ void NamespaceWatch::add_exec(pid_t pid, uint64_t key, uint64_t pids, uint64_t t
   known.pids = pids;
   known.tenant = tenant;
   known.pid = representative(pid, key);
+  known.executed = known.pid == pid;
   known.init = is_init(known.pid);
   if (it != known_.end() && !known.init) return;
   known.shared = it != known_.end();

@@ -28,7 +28,8 @@ namespace vprocfs {
 /// Something that happened to mount namespaces of containers.
 struct WatchEvent {
   enum class Kind : uint8_t {
-    kAppeared,  ///< a program was executed in one that is not known yet
+    kAppeared,  ///< a program was executed in one that is not known yet, or for the first time by
+                ///< the process through which one is known
     kMounts,    ///< what is mounted on /proc or /sys of a followed one has changed
     kEnded,     ///< the process through which one was known has ended
     kLost,      ///< some events were lost, or there is room again: look at everything again
@@ -96,6 +97,7 @@ class NamespaceWatch {
     bool dirty = false;       ///< its mounts have changed since they were read
     bool reopened = false;    ///< `mounts` was, and they have not changed since
     bool init = false;        ///< `pid` is the init of `pids`
+    bool executed = false;    ///< `pid` has executed a program since it is known
     bool shared = false;      ///< it was known through a process of another PID namespace before
 
     /// Whether everybody in it ends with `pid`.
@@ -130,8 +132,9 @@ class NamespaceWatch {
   void loop();
   void take_execs(Events& out);
   void take_exec(pid_t pid, Events& out);
-  /// Whether a namespace is known by an init that lives. Forgets one whose process has ended.
-  bool has_living_init(uint64_t key, Events& out);
+  /// Whether a namespace, in which `pid` has executed a program, is known by an init that lives.
+  /// Forgets one whose process has ended.
+  bool has_living_init(uint64_t key, pid_t pid, Events& out);
   /// Whether a program in a namespace, and with these PIDs, is worth asking for its tenant.
   bool is_wanted(uint64_t key, uint64_t pids);
   void add_exec(pid_t pid, uint64_t key, uint64_t pids, uint64_t tenant, Events& out);

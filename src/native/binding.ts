@@ -137,9 +137,10 @@ export interface Renderer {
 /** An event of a mount namespace of a container. */
 export interface WatchEvent {
   /**
-   * "appeared": a program was executed in a namespace that is not followed; "mounts": what is mounted on proc
-   * or sysfs in a followed namespace has changed; "ended": the process by which it was followed has ended;
-   * "lost": events were lost, or there is room to follow more namespaces again.
+   * "appeared": a program was executed in a namespace that is not followed, or for the first time by the process
+   * by which one is followed; "mounts": what is mounted on proc or sysfs in a followed namespace has changed;
+   * "ended": the process by which it was followed has ended; "lost": events were lost, or there is room to follow
+   * more namespaces again.
    */
   readonly kind: "appeared" | "mounts" | "ended" | "lost";
   readonly pid: number;

@@ -8,6 +8,7 @@ import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js
 import { loadAddon } from "../../src/native/addon.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { statField } from "../../src/processes.js";
+import { DEEDS, seen } from "../support/as-before.js";
 import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
@@ -16,6 +17,7 @@ import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { OciContainer } from "../support/oci.js";
 import { openFilesOf } from "../support/proc.js";
 import { memTotalKb } from "../support/procfile.js";
 import type { Scope } from "../support/scope.js";
@@ -339,5 +341,23 @@ describeLive("the watcher, in LXC", ["lxc-start", "mkfifo", "nsenter", "python3"
     await until("it has its files", () => isWhole(init));
     await output(["nsenter", "-t", `${init}`, "-m", "python3", "-c", UNMOUNT]);
     await until("they are back", () => isWhole(init));
+  });
+});
+
+describeLive("the watcher, with an OCI runtime", ["runc", "unshare", "nsenter"], () => {
+  it("has user namespaces mount proc in what it found before its program ran", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const limits = { memory: MEMORY, swap: 0, quota: 1 };
+    const variant = { plain: true, held: true };
+    const container = await OciContainer.start(own, "runc", daemon, limits, variant);
+    await Daemon.start(own, "--watch", "on", "--attach-only", `/${container.name}`);
+    await until("it has its files", () => isWhole(container.init));
+    await container.release();
+    const deeds = DEEDS.filter(([what]) => what.includes("user namespace"));
+    await until("they can", async () => {
+      const done = Object.values(await seen(container.init, [], undefined, deeds));
+      return done.length === 2 && done.every((status) => status === "0");
+    });
   });
 });

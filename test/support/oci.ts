@@ -84,6 +84,8 @@ export function fillRootfs(rootfs: string): void {
 export interface OciVariant {
   /** Nothing is configured in it: no binds. */
   readonly plain?: boolean;
+  /** It is created only: release() has it run its program. */
+  readonly held?: boolean;
   /** What it runs. */
   readonly args?: readonly string[];
   /** "hooks" of config.json. */
@@ -198,12 +200,20 @@ export class OciContainer implements Inside {
   readonly rootfs: string;
   readonly init: number;
   readonly #exec: readonly string[];
+  readonly #release: readonly string[];
 
-  private constructor(name: string, rootfs: string, init: number, exec: readonly string[]) {
+  private constructor(
+    name: string,
+    rootfs: string,
+    init: number,
+    exec: readonly string[],
+    release: readonly string[] = [],
+  ) {
     this.name = name;
     this.rootfs = rootfs;
     this.init = init;
     this.#exec = exec;
+    this.#release = release;
   }
 
   /** By runc or crun itself. */
@@ -234,7 +244,8 @@ export class OciContainer implements Inside {
     // Descriptors of the runtime that stay open would keep us waiting for their end.
     const quiet = '"$@" >"$0" 2>&1 </dev/null || { cat "$0" >&2; exit 1; }';
     const log = join(bundle, "log");
-    const detached = ["run", "--detach", "--pid-file", pidFile, "--bundle", bundle, name];
+    const verb = variant.held === true ? ["create"] : ["run", "--detach"];
+    const detached = [...verb, "--pid-file", pidFile, "--bundle", bundle, name];
     const { bootOffset } = limits;
     const shift = ["unshare", "--time", "--boottime", `${bootOffset}`, "--fork", "--"];
     const shifted = bootOffset === undefined ? command : [...shift, ...command];
@@ -243,7 +254,7 @@ export class OciContainer implements Inside {
     // The runtime's own way in leaves a process in the node's time namespace.
     const enter = ["nsenter", "-t", init, "-T", "-m", "-u", "-i", "-n", "-p", "-C", "--wd=/", "--"];
     const exec = bootOffset === undefined ? [...command, "exec", name] : enter;
-    return new OciContainer(name, rootfs, Number(init), exec);
+    return new OciContainer(name, rootfs, Number(init), exec, [...command, "start", name]);
   }
 
   /** By podman, on top of a runtime. */
@@ -304,6 +315,11 @@ export class OciContainer implements Inside {
     const [file, weight] = isV2 ? ["cpu.weight", 10_000] : ["cpu.shares", SHARES];
     writeFileSync(join(parent, file), `${weight}`);
     return new OciContainer(id, rootfs, Number(init), [...podman, "exec", name]);
+  }
+
+  /** Has one that is held run its program. */
+  async release(): Promise<void> {
+    await output(this.#release);
   }
 
   run(argv: readonly string[]): Promise<Outcome> {
