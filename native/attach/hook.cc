@@ -192,6 +192,8 @@ void forget_ended() {
     const auto start = pid && *pid <= INT_MAX
                            ? read_start_ticks(procfs.get(), static_cast<pid_t>(*pid))
                            : Result<uint64_t>(Error{ESRCH, name});
+    // Without a descriptor or memory to be had nobody knows whether it has ended.
+    if (!start && start.error().code != ESRCH) return true;
     const bool lives = start && process_name(static_cast<pid_t>(*pid), start.value()) == name;
     if (!lives) ::unlinkat(marks.get(), entry.d_name, 0);
     return true;

@@ -129,6 +129,23 @@ exec /sbin/init
       expect(container.log).toContain("no vprocfs on");
     });
 
+    it("one that ends has nobody forget whom to leave alone, if descriptors are short", () => {
+      // Below a /run of its own. Its first process names itself as one to leave alone.
+      const script = `
+        mount -t tmpfs none /run && mkdir -p /run/vprocfs/left-alone && cd /run/vprocfs/left-alone || exit
+        stat=$(cat /proc/$$/stat); set -- \${stat##*) }; touch $$-\${20} 1-1
+        for n in 3 4 5 6 7 8 9; do
+          (ulimit -n $n; exec "$0" --hook lxc name lxc post-stop) >/dev/null 2>&1 || :
+          ls | wc -l
+        done
+        "$0" --hook lxc name lxc post-stop; test -e $$-\${20} && ls | wc -l`;
+      const { stdout } = runSync(["unshare", "-m", "/bin/sh", "-c", script, helperPath()]);
+      const counts = `${stdout}`.trim().split("\n").map(Number);
+      expect(counts.length).toBe(8);
+      expect(Math.min(...counts)).toBe(1);
+      expect(counts.at(-1)).toBe(1);
+    });
+
     it("a container starts when the helper has gone", async () => {
       const own = testScope();
       const { lxc } = installedHooks(own, daemon.mountpoint, "/nowhere/vprocfs-attach");
