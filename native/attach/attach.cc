@@ -127,11 +127,11 @@ bool attach_files(const Options& options, const MountOwners& owners, Target& tar
   const auto tree = open_tree(options, owners, report);
   if (!tree) return false;
   if (target.ended()) return problem("it has ended");
-  const auto roots = target.roots(options.hook == Hook::kOci);
-  if (roots.empty()) return problem(target.why_no_root());
+  const auto root = target.root(options.hook == Hook::kOci);
+  if (!root) return problem(target.why_no_root());
   Planner planner(options, owners, *tree, target, report);
   planner.plan_exposed();
-  for (const auto& root : roots) planner.attach(root);
+  planner.attach(*root);
   if (options.action != Action::kCheck) perform(planner.plan(), target, report);
   return true;
 }

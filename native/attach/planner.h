@@ -30,7 +30,7 @@ class Planner {
           Target& target, Report& report)
       : options_(options), owners_(owners), tree_(tree), target_(target), report_(report) {}
 
-  /// To have the files below a root that Target::roots() has found.
+  /// To have the files below the root that Target::root() has found.
   void attach(const std::string& root);
   /// To take all away that is ours.
   void detach();

@@ -22,7 +22,6 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMaxRoots = 16;
 constexpr size_t kMaxLookedAt = 256;
 constexpr int kAttempts = 50;    ///< to walk in memory, if there is no other way
 constexpr int kFewAttempts = 2;  ///< the same if there is another way
@@ -206,16 +205,17 @@ bool Target::is_own_proc(const MountEntry& entry) const {
   return link && link_of(link.get(), "") == pid_namespace_;
 }
 
-std::vector<std::string> Target::roots(bool before_pivot) const {
-  std::vector<std::string> found;
+std::optional<std::string> Target::root(bool before_pivot) const {
+  std::optional<std::string> found;
   size_t looked_at = 0;
   for (const auto& entry : mounts_.all()) {
-    if (found.size() >= kMaxRoots || looked_at >= kMaxLookedAt) break;
+    if (looked_at >= kMaxLookedAt) break;
     if (entry.path != "/proc" && !before_pivot) continue;
     if (entry.type == "proc") ++looked_at;
     if (!is_own_proc(entry)) continue;
     std::string root = entry.path.substr(0, entry.path.size() - std::string_view("/proc").size());
-    found.push_back(std::move(root));
+    // All that the container mounts elsewhere is below its root.
+    if (!found || root.size() < found->size()) found = std::move(root);
   }
   return found;
 }

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,13 +43,14 @@ class Target {
   /// asking a file system that somebody in it may serve; the path is its type.
   Result<bool> refresh();
 
-  /// The paths of root file systems that have a procfs of this process's PID namespace: "" for the
-  /// root of the namespace. Other places with such a procfs, such as a chroot that is being built,
-  /// are ignored. With `before_pivot`, when the runtime has not moved the container to its root
-  /// yet, also paths such as "/bundle/rootfs", at most 16. Mounts that runtimes keep for nested
-  /// containers (/dev/.lxc/proc) never count.
-  std::vector<std::string> roots(bool before_pivot) const;
-  /// Why roots() has found none.
+  /// The path of the root file system, if that has a procfs of this process's PID namespace: "" for
+  /// the root of the namespace. Other places with such a procfs, such as a chroot that is being
+  /// built, are ignored. With `before_pivot`, when the runtime has not moved the container to its
+  /// root yet, also a path such as "/bundle/rootfs". Mounts that runtimes keep for nested
+  /// containers
+  /// (/dev/.lxc/proc) never count.
+  std::optional<std::string> root(bool before_pivot) const;
+  /// Why root() has found none.
   std::string why_no_root() const;
 
   /// True when the process runs a program out of the namespace, and not one of a runtime that is

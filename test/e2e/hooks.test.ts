@@ -345,6 +345,18 @@ exec /sbin/init
     });
   });
 
+  // crun mounts a proc at the root only.
+  it.each(runtimes.filter((one) => one === "runc"))(
+    "%s: a chroot's proc is left alone",
+    async (runtime) => {
+      const own = testScope();
+      const more = { destination: "/tmp/chroot/proc", type: "proc", source: "proc", options: [] };
+      const variant = { plain: true, hooks: configHooks(hooks.oci), mounts: [more] };
+      const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
+      expect(filesOf(container.init)).toEqual(PLACES);
+    },
+  );
+
   it.each(runtimes)("%s: a container starts when the helper has gone", async (runtime) => {
     const own = testScope();
     const { oci } = installedHooks(own, daemon.mountpoint, "/nowhere/vprocfs-attach");
