@@ -4,6 +4,7 @@ import * as z from "zod/mini";
 import type { Config } from "../config.js";
 import { messageOf } from "../errors.js";
 import { type HookFile, MARK, STUB } from "./hook-files.js";
+import { usersWithContainers } from "./hooks.js";
 
 /** Which containers of LXC and podman hand system calls over: those configured to, or all new ones. */
 export const CALL_MODES = ["chosen", "all"] as const;
@@ -116,16 +117,14 @@ export function filesForAll(root: string): string[] {
 }
 
 /**
- * Whose containers do not start while these files are there for all: only root's runtimes can connect. Users who may
- * have containers are those with UIDs for them. Undefined: nobody's.
+ * Whose containers do not start while these files are there for all: only root's runtimes can connect. Undefined:
+ * nobody's.
  */
 export function usersLeftOut(root: string): string | undefined {
   if (![LXC_FOR_ALL, PODMAN_FOR_ALL].some((path) => existsSync(join(root, path)))) {
     return undefined;
   }
-  const lines = (readIfThere(root, "/etc/subuid") ?? "").split("\n");
-  const names = lines.map((line) => line.split(":")[0] ?? "");
-  const users = [...new Set(names)].filter((name) => !["", "root", "0"].includes(name));
+  const users = usersWithContainers(root);
   return users.length === 0 ? undefined : users.join(", ");
 }
 

@@ -37,7 +37,7 @@ export interface HookFile {
   /** It is never removed, because configurations that we do not know of may name it. */
   readonly stays?: boolean;
   /**
-   * What stays of it, with STUB at its end, while configurations of LXC name it: LXC starts no container whose
+   * What stays of it, with STUB at its end, while configurations of LXC may name it: LXC starts no container whose
    * include or policy is missing.
    */
   readonly leaves?: (present: string) => string;

@@ -134,8 +134,21 @@ function lxcContainers(root: string): string {
   return /^\s*lxc\.lxcpath\s*=\s*(\/.*?)\s*$/m.exec(settings)?.[1] ?? LXC_CONTAINERS;
 }
 
-/** Whether the configuration of any LXC container, or of new ones, names the file. */
-function isNamedByLxc({ path }: HookFile, root: string): boolean {
+/** The users but root who may have containers: those with UIDs for them. */
+export function usersWithContainers(root: string): string[] {
+  const lines = (readIfThere(join(root, "/etc/subuid"), "utf8") ?? "").split("\n");
+  const names = lines.map((line) => line.split(":")[0] ?? "");
+  return [...new Set(names)].filter((name) => !["", "root", "0"].includes(name));
+}
+
+/**
+ * Whether the configuration of any LXC container, or of new ones, may name the file. Those of users are in their
+ * homes, or wherever they have told LXC to look, where root had better read nothing.
+ */
+function mayBeNamedByLxc({ path }: HookFile, root: string): boolean {
+  if (usersWithContainers(root).length > 0) {
+    return true;
+  }
   const inDirectory = (directory: string, nameOf: (entry: string) => string): string[] =>
     existsSync(directory)
       ? readdirSync(directory).map((entry) => join(directory, nameOf(entry)))
@@ -190,7 +203,7 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       if (file.stays === true) {
         return "left";
       }
-      if (file.leaves !== undefined && isNamedByLxc(file, options.root)) {
+      if (file.leaves !== undefined && mayBeNamedByLxc(file, options.root)) {
         if (!options.dryRun && !present.endsWith(STUB)) {
           write(path, { ...file, content: file.leaves(present) });
         }

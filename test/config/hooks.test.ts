@@ -291,6 +291,20 @@ describe("what hands system calls over", () => {
     expect(existsSync(join(root, "/etc/vprocfs/vprocfs.toml"))).toBe(true);
   });
 
+  it("stays where users other than root may have containers that name it", () => {
+    make("/etc/subuid", "root:100000:65536\n");
+    installHooks(callsOf("chosen"), options());
+    uninstallHooks(callsOf("all"), options());
+    expect(existsSync(join(root, POLICY))).toBe(false);
+    make("/etc/subuid", "root:100000:65536\nalice:165536:65536\n");
+    installHooks(callsOf("chosen"), options());
+    expect(states(uninstallHooks(callsOf("all"), options())).slice(0, 2)).toEqual([
+      "lxc left",
+      "lxc left",
+    ]);
+    expect(read(POLICY)).toMatch(/left for configurations that include it\.\n$/);
+  });
+
   it.each([
     ["/etc/lxc/default.conf", "="],
     ["/var/lib/lxc/web1/config", "="],

@@ -345,6 +345,17 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual(["vprocfs-crun", "vprocfs-runc"]);
   });
 
+  it("leave what LXC's configurations of users may name", async () => {
+    const policy = "/etc/vprocfs/calls.seccomp";
+    const purge = (subuid: string): string =>
+      `printf '${subuid}' >/etc/subuid; mkdir -p /etc/vprocfs; install vprocfs-1; ` +
+      `echo '# ${MARK}: left for configurations that include it.' >${policy}; ` +
+      `package --remove vprocfs; package --purge vprocfs; ls ${policy} 2>/dev/null || echo none`;
+    expect(
+      await administer(purge("root:100000:65536\\n\\n"), purge("alice:165536:65536\\n")),
+    ).toEqual(["none", policy]);
+  });
+
   it.each(["/var/lib/lxc/web1/config", "/etc/pve/nodes/pve1/lxc/101.conf"])(
     "leave what LXC's %s names, until it does not",
     async (config) => {
