@@ -168,6 +168,7 @@ function attachingOf(
   };
   return {
     start: () => watcher?.start(),
+    moreCpus: (inits) => watcher?.lookAgain(inits),
     stop: async (forGood) => {
       settings.stop();
       await watcher?.stop();

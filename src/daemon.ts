@@ -33,13 +33,15 @@ export interface Companion {
   start(engine: Engine): void;
   /** Called before the engine stops. `forGood`: the mount will be removed. What this throws is logged. */
   stop(forGood: boolean): Promise<void>;
+  /** Called with the inits of containers that show more CPUs than before. Must not throw. */
+  moreCpus?(inits: readonly number[]): void;
   /** Called once the mount was removed. What this throws is logged. */
   unmounted?(): Promise<void>;
 }
 
 export interface ServeOptions {
   readonly engine: EngineFactory;
-  readonly options: Omit<EngineOptions, "onEnd" | "onServing" | "onFeatures">;
+  readonly options: Omit<EngineOptions, "onEnd" | "onServing" | "onFeatures" | "onMoreCpus">;
   readonly log: Logger;
   /**
    * Called at the end: whether to unmount too. False if something else was mounted on top. Under a keeper it
@@ -160,6 +162,12 @@ export async function serve(serving: ServeOptions): Promise<number> {
       // Before that, the features are not known.
       if (serves) {
         report(engine.features());
+      }
+    },
+    onMoreCpus: () => {
+      const inits = engine.moreCpus?.() ?? [];
+      for (const companion of companions) {
+        companion.moreCpus?.(inits);
       }
     },
     onEnd: (reason) => {

@@ -36,11 +36,12 @@ Napi::Object page_of(Napi::Env env, const KernelLogs::Page& page) {
 
 Napi::Function SessionObject::define(Napi::Env env) {
   using S = SessionObject;
-  return DefineClass(env, "Session",
-                     {method<&S::start>("start"), method<&S::stop>("stop"),
-                      method<&S::counters>("counters"), method<&S::measures>("measures"),
-                      method<&S::containers>("containers"), method<&S::features>("features"),
-                      method<&S::files>("files"), method<&S::kernel_log>("kernelLog")});
+  return DefineClass(
+      env, "Session",
+      {method<&S::start>("start"), method<&S::stop>("stop"), method<&S::counters>("counters"),
+       method<&S::measures>("measures"), method<&S::containers>("containers"),
+       method<&S::features>("features"), method<&S::files>("files"),
+       method<&S::kernel_log>("kernelLog"), method<&S::more_cpus>("moreCpus")});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -52,6 +53,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   on_end_ = given.member("onEnd").callback("vprocfs");
   on_serving_ = given.member("onServing").callback("vprocfs-serving");
   on_features_ = given.member("onFeatures").callback("vprocfs-features");
+  on_more_cpus_ = given.member("onMoreCpus").callback("vprocfs-more-cpus");
   if (given.failed()) return;
   // Before the callbacks go, which were there first: threads of ours call them.
   napi_add_env_cleanup_hook(info.Env(), on_teardown, this);
@@ -62,7 +64,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
 std::shared_ptr<Engine> SessionObject::make_engine() {
   return std::make_shared<Engine>(
       options_, [this](const std::string& reason) { tell_end(reason); },
-      [this] { tell(on_features_); });
+      [this] { tell(on_features_); }, [this] { tell(on_more_cpus_); });
 }
 
 void SessionObject::tell(const Napi::ThreadSafeFunction& callback) {
@@ -103,7 +105,8 @@ void SessionObject::end() {
   // What a keeper has mounted stays: another worker will serve it.
   if (engine_ && !stopped_) static_cast<void>(engine_->stop(options_.plain.fuse_fd < 0));
   stopped_ = true;
-  for (Napi::ThreadSafeFunction* callback : {&on_end_, &on_serving_, &on_features_}) {
+  for (Napi::ThreadSafeFunction* callback :
+       {&on_end_, &on_serving_, &on_features_, &on_more_cpus_}) {
     if (*callback) callback->Release();
     *callback = {};
   }

@@ -42,12 +42,13 @@ class SessionObject : public Wrapped<SessionObject> {
     return containers_of(Env(), *engine_, ids);
   }
   Napi::Object features() { return features_of(Env(), *engine_); }
+  std::vector<pid_t> more_cpus() { return engine_->more_cpus(); }
   std::vector<std::string> files() { return engine_->tree_lines(); }
   Napi::Value kernel_log(const std::string& id, double from, double limit);
 
   EngineOptions options_;
   int control_fd_ = -1;
-  Napi::ThreadSafeFunction on_end_, on_serving_, on_features_;
+  Napi::ThreadSafeFunction on_end_, on_serving_, on_features_, on_more_cpus_;
   std::shared_ptr<Engine> engine_;  ///< nullptr only where construction has failed
   std::shared_ptr<KeeperLink> link_;
   bool started_ = false, stopped_ = false;

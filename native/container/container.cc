@@ -106,6 +106,13 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
   return facts;
 }
 
+void Container::note_shown_locked(const CpuSet& shown) {
+  if (last_shown_ == shown) return;
+  const bool more = last_shown_ && !shown.without(*last_shown_).empty();
+  last_shown_ = shown;
+  if (more && services_.more_cpus != nullptr) services_.more_cpus->note(description_.init);
+}
+
 Result<Facts> Container::gather_once_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us) {
   if (auto error = open_source_locked(now_us)) return *error;
   if (pressure_needed(needs) && !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
@@ -123,6 +130,7 @@ Result<Facts> Container::gather_once_locked(uint32_t needs, uint64_t now_us, uin
   auto facts =
       gather(needs, *services_.host, *source_, histories_,
              ContainerClock{now_us, clock().init_start_us, clock().offset_us}, mounted_, before);
+  if (facts && needs & kAnyCpus) note_shown_locked(facts.value().shown_cpus);
   if (facts && new_memory) {
     if (memory_writes && tick_us > 0) {
       copy_memory(facts.value(), renew(recent_memory_, now_us, *memory_writes));

@@ -14,6 +14,7 @@
 #include "container/last_thread.h"
 #include "container/life.h"
 #include "container/life_record.h"
+#include "container/more_cpus.h"
 #include "container/resolve.h"
 #include "container/task_load.h"
 #include "facts/facts.h"
@@ -39,6 +40,7 @@ struct SharedServices {
   Sampler* sampler = nullptr;  ///< may be nullptr: tasks are those that task_load() was given
   SharedResources* resources = nullptr;  ///< may be nullptr: nothing is limited then
   OpenSources* sources = nullptr;        ///< may be nullptr: they stay open then
+  MoreCpus* more_cpus = nullptr;         ///< may be nullptr: nobody is told then
   TenantRates rates;
 };
 
@@ -180,6 +182,7 @@ class Container {
   void drop_kept_locked();
   /// Takes note of cgroups that it has been moved to: the source is to be opened again.
   void take_moves_locked(uint64_t now_us);
+  void note_shown_locked(const CpuSet& shown);
   Result<Facts> gather_once_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us);
   /// The same, once more if its cgroups were not those that it has now. With what was gathered at
   /// most `tick_us` ago for another view, where that is the same.
@@ -234,6 +237,7 @@ class Container {
   std::map<uint16_t, std::optional<Kept<std::string>>> shared_;  ///< by View::index
   std::optional<Kept<CallFacts>> call_facts_;
   std::optional<Kept<CpuSet>> shown_;
+  std::optional<CpuSet> last_shown_;          ///< the CPUs of the last facts
   std::optional<uint64_t> cpu_limit_writes_;  ///< that limits_changed() has looked at
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks

@@ -48,10 +48,12 @@ uint64_t total_cpu_limit_us(uint64_t tenant_cpu_us) {
 
 }  // namespace
 
-Engine::Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features)
+Engine::Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features,
+               std::function<void()> on_more_cpus)
     : options_(std::move(options)),
       on_end_(std::move(on_end)),
-      on_features_(std::move(on_features)) {}
+      on_features_(std::move(on_features)),
+      more_cpus_(std::move(on_more_cpus)) {}
 
 Engine::~Engine() {
   // What a keeper has mounted stays: another worker will serve it.
@@ -180,6 +182,7 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   services.sampler = sampler_.get();
   services.resources = shared_resources_.get();
   services.sources = &sources_;
+  services.more_cpus = &more_cpus_;
   services.mounts = &host_->mounts;
   services.notifier = notifier_.get();
   services.host = host_source_.get();

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "container/host.h"
+#include "container/more_cpus.h"
 #include "container/open_sources.h"
 #include "container/registry.h"
 #include "container/sampler.h"
@@ -44,7 +46,9 @@ class Engine {
   /// Told when what features of ours are said to be, such as agent_problem(), has become another.
   using OnFeatures = std::function<void()>;
 
-  Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features);
+  /// `on_more_cpus`: told when more_cpus() has one after it had none.
+  Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features,
+         std::function<void()> on_more_cpus);
   ~Engine();
 
   /// All that can fail or take time before requests are taken: reads the host once.
@@ -70,6 +74,8 @@ class Engine {
   /// Connections that are served.
   uint32_t connections() const { return active() ? (polled_ ? 2 : 1) : 0; }
   bool has_polled() const { return active() && polled_ != nullptr; }
+  /// The inits of containers that show more CPUs than before, since the last call.
+  std::vector<pid_t> more_cpus() { return more_cpus_.take(); }
   /// See tree_lines().
   std::vector<std::string> tree_lines() const;
   /// Why there is no connection for files that are polled; empty when there is, or is not to be.
@@ -120,6 +126,7 @@ class Engine {
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
   const OnFeatures on_features_;
+  MoreCpus more_cpus_;
   std::atomic<bool> active_{false};  ///< activate() has succeeded
   std::string agent_problem_, polled_problem_, log_problem_, exited_problem_;
   std::unique_ptr<Host> host_;

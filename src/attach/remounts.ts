@@ -47,6 +47,19 @@ export class Remounts {
       .map(([path]) => path);
   }
 
+  /**
+   * Starts the counts of a namespace again for what is below the directories of CPUs and nodes: the kernel unmounts
+   * that itself when one is no longer shown.
+   */
+  forgiveBelowCpus(namespace: number): void {
+    const records = this.#byNamespace.get(namespace);
+    for (const path of records?.keys() ?? []) {
+      if (/^\/sys\/devices\/system\/(cpu|node)\//.test(path)) {
+        records?.delete(path);
+      }
+    }
+  }
+
   forget(namespace: number): void {
     this.#byNamespace.delete(namespace);
   }

@@ -38,6 +38,11 @@ export class TrackedContainers {
     return tracked?.served.get(namespace) ?? tracked?.failed.get(namespace);
   }
 
+  /** Those with one of these inits. */
+  withInits(inits: ReadonlySet<number>): TrackedContainer[] {
+    return [...this.#tracked.values()].filter(({ container }) => inits.has(container.init));
+  }
+
   /** What has failed is to be tried again: something may have changed. */
   forgetFailures(): void {
     for (const { failed } of this.#tracked.values()) {

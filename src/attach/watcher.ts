@@ -123,6 +123,29 @@ export class Watcher {
     this.#scan.begin();
   }
 
+  /**
+   * Looks again at containers whose first processes these are: what a runtime has mounted below a directory of ours is
+   * missing for a CPU that was not shown, and the kernel does not report that the CPU is shown now.
+   */
+  lookAgain(inits: readonly number[]): void {
+    if (this.#stopped) {
+      return;
+    }
+    this.#guard(() => {
+      for (const { namespaces, remounts } of this.#tracked.withInits(new Set(inits))) {
+        for (const namespace of namespaces) {
+          remounts.forgiveBelowCpus(namespace);
+          // Without a process the namespace is about to be looked at.
+          const pid = this.#tracked.doneBy(namespace) ?? 0;
+          const tenant = this.#watch.tenantOf(pid);
+          if (tenant !== 0 && mountNamespaceOf(pid) === namespace) {
+            this.#look({ ...this.#watch.representativeOf(pid), namespace, tenant });
+          }
+        }
+      }
+    });
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch.stop();

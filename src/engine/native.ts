@@ -13,6 +13,7 @@ export function nativeEngine(binding: Pick<NativeBinding, "Session">): EngineFac
       measures: () => session.measures(),
       containers: (ids) => session.containers(ids),
       features: () => session.features(),
+      moreCpus: () => session.moreCpus(),
       files: () => session.files(),
       session,
     };

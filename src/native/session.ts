@@ -249,6 +249,8 @@ export interface SessionOptions {
   readonly onServing: () => void;
   /** Called when features() changes in what it says of system calls or kernel logs. */
   readonly onFeatures: () => void;
+  /** Called when moreCpus() has one after it had none. */
+  readonly onMoreCpus: () => void;
   /**
    * Called with a reason if the connection ends without stop() (unmounted, aborted, fatal error), and with the
    * reasons that src/daemon.ts names.
@@ -270,6 +272,8 @@ export interface NativeSession {
   /** The counters of those of these containers that are running, whether or not they have sent requests. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
+  /** The inits of containers that show more CPUs than before, since the last call. */
+  moreCpus(): number[];
   /** The files of the tree as lines of the attach helper's settings; empty before it serves. */
   files(): string[];
   /**

@@ -194,6 +194,18 @@ describe("bounds", () => {
     expect(remounts.count(1, ["/proc/stat"])).toEqual([]);
   });
 
+  it("what the kernel takes away with a CPU is counted again when that is back", () => {
+    const remounts = new Remounts(() => 0);
+    const topology = "/sys/devices/system/cpu/cpu1/topology";
+    for (let times = 0; times < 5; times += 1) {
+      remounts.count(1, [topology, "/sys/devices/system/cpu"]);
+    }
+    remounts.forgiveBelowCpus(2);
+    expect(remounts.left(1)).toEqual([topology, "/sys/devices/system/cpu"]);
+    remounts.forgiveBelowCpus(1);
+    expect(remounts.left(1)).toEqual(["/sys/devices/system/cpu"]);
+  });
+
   it("are remembered of each PID namespace of a cgroup", () => {
     const tracked = new TrackedContainers(() => 0);
     const of = (init: number) => tracked.add(container({ init }), init);

@@ -454,6 +454,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         bpf: "auto",
         onServing: () => {},
         onFeatures: () => {},
+        onMoreCpus: () => {},
         onEnd: () => {},
       });
       await engine.start();

@@ -10,8 +10,8 @@ import { polledMountpointOf } from "../../src/polled.js";
 import { statField } from "../../src/processes.js";
 import { DEEDS, seen } from "../support/as-before.js";
 import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
-import { Cgroup, MIB } from "../support/cgroups.js";
-import { output } from "../support/command.js";
+import { Cgroup, hierarchyOf, isV2, MIB } from "../support/cgroups.js";
+import { output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
@@ -359,5 +359,36 @@ describeLive("the watcher, with an OCI runtime", ["runc", "unshare", "nsenter"],
       const done = Object.values(await seen(container.init, [], undefined, deeds));
       return done.length === 2 && done.every((status) => status === "0");
     });
+  });
+
+  it("has what the runtime masks masked on a CPU that is shown later", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(
+      own,
+      "--watch",
+      "on",
+      "--attach-only",
+      `/vprocfs-test-${process.pid}-*`,
+    );
+    const masked = "/sys/devices/system/cpu/cpu1/topology";
+    const limits = { memory: MEMORY, swap: 0, quota: 1 };
+    const variant = { plain: true, maskedPaths: [masked] };
+    const { init } = await OciContainer.start(own, "runc", daemon, limits, variant);
+    await until("it has its files", () => isWhole(init));
+    const look = () => run(["nsenter", "-t", `${init}`, "-m", "ls", "-A", masked]);
+    expect((await look()).status).not.toBe(0);
+    const [file, quota] = isV2 ? ["cpu.max", "100000 100000"] : ["cpu.cfs_quota_us", "100000"];
+    const set = (cpus: number): void =>
+      writeFileSync(join(hierarchyOf(init, "cpu"), file), quota.replace("1", `${cpus}`));
+    // More often than what a container unmounts is mounted again.
+    for (let times = 0; times < 7; times += 1) {
+      set(2);
+      await until("the CPU is there, and masked", async () => {
+        const { status, stdout } = await look();
+        return status === 0 && `${stdout}` === "";
+      });
+      set(1);
+      await until("the CPU is gone", async () => (await look()).status !== 0);
+    }
   });
 });

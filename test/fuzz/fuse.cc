@@ -52,7 +52,8 @@ Kernel start() {
   EngineOptions options;
   options.plain = {"/nonexistent", pair[1], kernel.state.get()};
   options.bpf = false;
-  kernel.engine = new Engine(options, [](const std::string&) {}, nullptr);
+  kernel.engine = new Engine(
+      options, [](const std::string&) {}, nullptr, [] {});
   if (!kernel.engine->prepare() || !kernel.engine->activate(nullptr)) {
     std::fprintf(stderr, "the engine does not start: run as root\n");
     std::abort();

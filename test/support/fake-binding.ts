@@ -72,6 +72,10 @@ export class FakeSession implements NativeSession {
     throw new Error("not faked");
   }
 
+  moreCpus(): number[] {
+    return [];
+  }
+
   measures(): never {
     throw new Error("not faked");
   }
