@@ -89,7 +89,12 @@ function ofContainers(commands) {
   return commands.filter(takesContainer).map((command) => command.name());
 }
 
-const LIST_CONTAINERS = "vprocfs ls 2>/dev/null | awk 'NR > 1 { print $2 }'";
+/**
+ * Prints names of containers, without those that a shell would have to quote. A tenant chooses the names of its cgroups,
+ * and the completion runs as root: no shell may ever evaluate such a name, or take it for an option.
+ */
+const LIST_CONTAINERS =
+  "vprocfs ls 2>/dev/null | awk 'NR > 1 && $2 ~ /^[A-Za-z0-9_.:@\\/][A-Za-z0-9_.:@\\/-]*$/ { print $2 }'";
 
 /** Every option that takes one of a few words, once. */
 function optionsWithChoices(commands) {
@@ -105,7 +110,8 @@ function bash(commands) {
   const cases = commands.map((c) => `    ${c.name()}) words="${words(c).join(" ")}" ;;`).join("\n");
   return `# bash completion for vprocfs
 _vprocfs() {
-  local current=\${COMP_WORDS[COMP_CWORD]} words=
+  local current=\${COMP_WORDS[COMP_CWORD]} words= name=
+  COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     words="${commands.map((c) => c.name()).join(" ")} --help --version"
   else
@@ -120,7 +126,11 @@ ${values}
     ${ofContainers(commands)
       .map((name) => `${name}:*`)
       .join(" | ")})
-      words=$(${LIST_CONTAINERS}) ;;
+      # Not by compgen -W, which runs the commands in its words.
+      while IFS= read -r name; do
+        [[ $name != "$current"* ]] || COMPREPLY+=("$name")
+      done < <(${LIST_CONTAINERS})
+      return ;;
     esac
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")

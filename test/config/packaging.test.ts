@@ -232,8 +232,20 @@ describe.runIf(missing.length === 0)(title, () => {
   it("complete names of containers in every shell", async () => {
     const bin = join(directory, "bin");
     mkdirSync(bin, { recursive: true });
-    const table = "ID NAME\nc1 web1\nc2 web2\n";
-    writeFileSync(join(bin, "vprocfs"), `#!/bin/sh\nprintf '${table}'\n`, { mode: 0o755 });
+    // A tenant chooses names of cgroups: no shell may run what is in them, nor insert what it would run on Enter.
+    const ran = join(directory, "ran");
+    const hostile = [
+      `w$(touch\${IFS}${ran})`,
+      `w\`touch\${IFS}${ran}\``,
+      "w'",
+      'w"',
+      "w;id",
+      "--all",
+    ];
+    const rows = ["web1", ...hostile, "web2"].map((name, row) => `c${row} ${name}`);
+    writeFileSync(join(bin, "table"), ["ID NAME", ...rows, ""].join("\n"));
+    const fake = `#!/bin/sh\nexec cat '${join(bin, "table")}'\n`;
+    writeFileSync(join(bin, "vprocfs"), fake, { mode: 0o755 });
     const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
     const bash = join(root, "usr/share/bash-completion/completions/vprocfs");
     for (const command of ["attach", "detach", "show", "dmesg", "explain", "doctor", "check"]) {
@@ -254,6 +266,7 @@ describe.runIf(missing.length === 0)(title, () => {
       const line = `compadd() { shift; print -r -- $@; }; ${names}; _vprocfs_containers`;
       expect(await output(["zsh", "-f", "-c", line], { env })).toBe("web1 web2\n");
     }
+    expect(existsSync(ran)).toBe(false);
   });
 
   it.each([
