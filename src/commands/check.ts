@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { findContainer } from "../containers/find.js";
 import { GivenNames } from "../containers/given-names.js";
+import { madeByRoot } from "../containers/made-by-root.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
 import { Surveys } from "../metrics/survey.js";
@@ -129,7 +130,7 @@ async function check(context: Context, command: Command, word: string | undefine
   ]);
   const { containers, readsLog } = survey ?? { containers: [], readsLog: true };
   const selected = containers.filter((container) => id === undefined || container.id === id);
-  const labels = uniqueLabels(selected);
+  const labels = uniqueLabels(selected, madeByRoot());
   const given = new GivenNames().of(containers);
   const calledAt = (index: number): Called => {
     const { id: of = "", name = "" } = selected[index] ?? {};

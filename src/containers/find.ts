@@ -2,6 +2,7 @@ import { errnoOf, VprocfsError } from "../errors.js";
 import type { ContainerInfo, LocatedContainer, NativeBinding } from "../native/binding.js";
 import { isRoot } from "../root.js";
 import { didYouMean, isShortFor, printable } from "../text.js";
+import { type MadeByRoot, madeByRoot } from "./made-by-root.js";
 import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
 
 type Finder = Pick<NativeBinding, "locationOf" | "locateContainers">;
@@ -97,12 +98,13 @@ const BEGUN = "have names that begin with";
  * The container that an operator means: by id, else by name (of the cgroup, or given by people), else by the
  * PID of any process in it, else by the beginning of a name that is a hash. A nested container is
  * "web1/inner". "inner" alone comes last, so that a container cannot take the name of a neighbour by nesting
- * one.
+ * one. Of several that are named alike, one that root made counts before those of the host's users.
  */
 export function findContainer(
   finder: Finder,
   word: string,
-  namesOf: RuntimeNames = runtimeNames(),
+  isMadeByRoot: MadeByRoot = madeByRoot(),
+  namesOf: RuntimeNames = runtimeNames("/", isMadeByRoot),
 ): LocatedContainer {
   const containers = finder.locateContainers();
   const exact = containers.find((container) => container.id === word);
@@ -113,17 +115,19 @@ export function findContainer(
   const inner = all.filter(({ container }) => isInner(container));
   const outer = all.filter(({ container }) => !isInner(container));
   const isPid = PID.test(word);
+  const best = (found: readonly Known[], how: string): LocatedContainer | undefined => {
+    const roots = found.length > 1 ? found.filter((one) => isMadeByRoot(one.container)) : [];
+    return only(roots.length > 0 ? roots : found, how, word);
+  };
   const named = (among: readonly Known[]): LocatedContainer | undefined =>
-    only(
+    best(
       among.filter(({ names }) => names.includes(word)),
       NAMED,
-      word,
     );
   const begun = (among: readonly Known[]): LocatedContainer | undefined =>
-    only(
+    best(
       among.filter(({ names }) => !isPid && names.some((name) => isBeginning(word, name))),
       BEGUN,
-      word,
     );
   const bare = inner.map((one) => ({ ...one, names: [split(one.container.name)[1]] }));
   const found =

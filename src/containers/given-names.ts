@@ -1,7 +1,7 @@
-import type { ContainerInfo } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
 import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
 
-type Named = Pick<ContainerInfo, "id" | "name" | "runtime">;
+type Named = Pick<ContainerIdentity, "id" | "tenant" | "name" | "runtime" | "cgroup">;
 
 /** The name of the outermost container: "web1" of "web1/inner". */
 function outermost(name: string): string {
@@ -23,11 +23,13 @@ export class GivenNames {
 
   of(containers: readonly Named[]): ReadonlyMap<string, string> {
     let namesOf: RuntimeNames | undefined;
-    const runtimes = new Map(containers.map(({ name, runtime }) => [name, runtime]));
-    const find = ({ name }: Named): string | undefined => {
+    const byId = new Map(containers.map((one) => [one.id, one]));
+    const find = ({ name, tenant, cgroup }: Named): string | undefined => {
       const head = outermost(name);
+      // By its id: a user's container may have the name of another one.
+      const around = byId.get(tenant);
       namesOf ??= this.#makeNamesOf();
-      const [given] = namesOf({ name: head, runtime: runtimes.get(head) ?? "" });
+      const [given] = namesOf(around?.name === head ? around : { name: head, runtime: "", cgroup });
       return given === undefined || given === head ? undefined : given + name.slice(head.length);
     };
     this.#names = new Map(

@@ -1,16 +1,18 @@
 /**
  * The names that people gave to containers whose cgroups are named by ids, read from files of the runtimes:
  * asking a runtime's daemon could hang. A file that cannot be read or parsed has no names. Rootless and
- * nested containers are not looked up, because their files are under the control of others.
+ * nested containers are not looked up, because their files are under the control of others, and so are the names of
+ * their cgroups.
  */
 
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
-import type { ContainerInfo } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
+import { type MadeByRoot, madeByRoot } from "./made-by-root.js";
 
 /** The given names of a container, the best first. */
 export type RuntimeNames = (
-  container: Pick<ContainerInfo, "name" | "runtime">,
+  container: Pick<ContainerIdentity, "name" | "runtime" | "cgroup">,
 ) => readonly string[];
 
 /** Largest file of one container, and largest list of all containers in a store, that is read. */
@@ -163,8 +165,11 @@ function podmanNames(root: string): Map<string, string[]> {
   return found;
 }
 
-/** Looks names up in the files below `root`. Files that list all containers are read once. */
-export function runtimeNames(root = "/"): RuntimeNames {
+/**
+ * Looks names of root's containers up in the files below `root`. Files that list all containers are read once. A user of
+ * the host could name a cgroup by the id of another container, and would have its names.
+ */
+export function runtimeNames(root = "/", isMadeByRoot: MadeByRoot = madeByRoot()): RuntimeNames {
   let stores: Map<string, string[]> | undefined;
   const ofPodman = (id: string): readonly string[] => {
     stores ??= podmanNames(root);
@@ -194,5 +199,8 @@ export function runtimeNames(root = "/"): RuntimeNames {
         return [];
     }
   };
-  return ({ name, runtime }) => (ID.test(name) ? look(runtime, name) : []);
+  return (container) =>
+    ID.test(container.name) && isMadeByRoot(container)
+      ? look(container.runtime, container.name)
+      : [];
 }

@@ -40,13 +40,24 @@ export function worst(levels: readonly PluginLevel[]): PluginLevel {
   return order.find((level) => levels.includes(level)) ?? "ok";
 }
 
-/** A label for each container, unique because performance data may have a label only once. */
-export function uniqueLabels(
-  containers: readonly { readonly name: string; readonly id: string }[],
+/**
+ * A label for each container, unique because performance data may have a label only once. Of several that are named alike
+ * the only one that `isFirst` keeps its name.
+ */
+export function uniqueLabels<T extends { readonly name: string; readonly id: string }>(
+  containers: readonly T[],
+  isFirst: (container: T) => boolean,
 ): string[] {
-  const uses = new Map<string, number>();
-  for (const { name } of containers) {
-    uses.set(name, (uses.get(name) ?? 0) + 1);
+  const byName = new Map<string, T[]>();
+  for (const one of containers) {
+    byName.set(one.name, [...(byName.get(one.name) ?? []), one]);
   }
-  return containers.map(({ name, id }) => (uses.get(name) === 1 ? name : `${name} ${id}`));
+  const called = new Set<T>();
+  for (const alike of byName.values()) {
+    const [first, second] = alike.length === 1 ? alike : alike.filter(isFirst);
+    if (first !== undefined && second === undefined) {
+      called.add(first);
+    }
+  }
+  return containers.map((one) => (called.has(one) ? one.name : `${one.name} ${one.id}`));
 }

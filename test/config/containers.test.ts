@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { matchFile } from "../../src/commands/show.js";
 import { findContainer } from "../../src/containers/find.js";
+import { madeByRoot } from "../../src/containers/made-by-root.js";
 import { container, fakeBinding } from "../support/fake-binding.js";
 
 const web = container();
@@ -55,6 +56,19 @@ describe("findContainer", () => {
     expect(findContainer(finder, "beef")).toBe(lone);
   });
 
+  it("prefers root's container to one that a user of the host has named alike", () => {
+    const isMadeByRoot = ({ name, cgroup }: { readonly name: string; readonly cgroup: string }) =>
+      name.startsWith("twin") && cgroup === "/root";
+    const roots = container({ id: "12", name: "twin", cgroup: "/root" });
+    const within = container({ id: "13", tenant: "12", name: "twin/a", cgroup: "/root" });
+    const other = container({ id: "14", tenant: "11", name: "twin/a" });
+    const both = fakeBinding([twin1, roots, other, within, hash1, hash2]);
+    expect(findContainer(both, "twin", isMadeByRoot)).toBe(roots);
+    expect(findContainer(both, "twin/a", isMadeByRoot)).toBe(within);
+    expect(findContainer(both, "11", isMadeByRoot)).toBe(twin1);
+    expect(() => findContainer(both, "cafe", isMadeByRoot)).toThrow("several containers");
+  });
+
   it.each([
     ["twin", "several containers are named 'twin', use an id: 11 (lxc twin), 22 (lxc twin)"],
     ["cafe", "several containers have names that begin with 'cafe', use an id: 33 ("],
@@ -68,6 +82,45 @@ describe("findContainer", () => {
     ["13", "broken"],
   ])("explains %j", (word, message) => {
     expect(() => findContainer(finder, word)).toThrow(message);
+  });
+});
+
+describe("madeByRoot", () => {
+  const users = "/user.slice/user-1000.slice/user@1000.service";
+  const owners = new Map([
+    ["/cg", 0],
+    ["/cg/docker", 0],
+    ["/cg/lxc", 0],
+    ["/cg/machine.slice", 0],
+    ["/cg/machine.slice/libpod-77.scope", 100_000],
+    ["/cg/user.slice/user-1000.slice", 0],
+    [`/cg${users}`, 1000],
+    [`/cg${users}/docker`, 1000],
+    ["/v1/both", 0],
+    ["/cg/both", 1000],
+  ]);
+  const isMadeByRoot = madeByRoot(["/cg", "/v1"], (directory) => owners.get(directory));
+
+  it.each([
+    ["77", "/docker/77", true],
+    ["77/app", "/docker/77/app", true],
+    ["web1", "/lxc.payload.web1", true],
+    ["100", "/lxc/100/ns", true],
+    // Its runtime has given the directory between to the root of its user namespace.
+    ["77", "/machine.slice/libpod-77.scope/container", true],
+    ["web-1", "/machine.slice/machine-web\\x2d1.scope/payload", true],
+    ["session-3.scope", "/user.slice/user-1000.slice/session-3.scope", true],
+    ["77", `${users}/docker-77.scope`, false],
+    ["77", `${users}/docker/77`, false],
+    ["77/app", `${users}/docker/77/app`, false],
+    // What is in it may be anywhere.
+    ["77/session-3.scope", "/user.slice/user-1000.slice/session-3.scope", false],
+    ["er", `${users}/er`, false],
+    ["77", "/both/77", false],
+    ["77", "/unknown/77", false],
+    ["/", "/", false],
+  ])("%s in %s: %s", (name, cgroup, expected) => {
+    expect(isMadeByRoot({ name, cgroup })).toBe(expected);
   });
 });
 

@@ -78,6 +78,13 @@ function tree(files: Readonly<Record<string, string>>): string {
   return root;
 }
 
+/** The names in the files below `root`, of containers that all are root's. */
+const namesIn = (root: string) => {
+  const namesOf = runtimeNames(root, () => true);
+  return (one: { readonly name: string; readonly runtime: string }) =>
+    namesOf({ ...one, cgroup: "/" });
+};
+
 describe("runtime names", () => {
   it.each([
     ["Docker", "docker", DOCKER, dockers("/web1"), ["web1"]],
@@ -113,7 +120,7 @@ describe("runtime names", () => {
     ["a cgroup of one's own choice", "", DOCKER, dockers("/web1"), ["web1"]],
     ["LXC, which names its cgroups itself", "lxc", DOCKER, dockers("/web1"), []],
   ])("%s", (_what, runtime, path, text, names) => {
-    const namesOf = runtimeNames(tree({ [path]: text }));
+    const namesOf = namesIn(tree({ [path]: text }));
     expect(namesOf({ name: ID, runtime })).toEqual(names);
     expect(namesOf({ name: OTHER, runtime })).toEqual([]);
   });
@@ -121,7 +128,7 @@ describe("runtime names", () => {
   it("Docker with its data elsewhere and with users of its own", () => {
     const path = `srv/data/1000.1000/containers/${ID}/config.v2.json`;
     const settings = { "etc/docker/daemon.json": '{"data-root": "/srv/data"}' };
-    const namesOf = runtimeNames(tree({ ...settings, [path]: dockers("/web1") }));
+    const namesOf = namesIn(tree({ ...settings, [path]: dockers("/web1") }));
     expect(namesOf({ name: ID, runtime: "docker" })).toEqual(["web1"]);
   });
 
@@ -139,13 +146,13 @@ describe("runtime names", () => {
     ["containerd", POD, spec({ "io.kubernetes.cri.container-name": "app" })],
     ["crio", CRIO, spec([])],
   ])("%s: what is not understood is no name: %s %.40s", (runtime, path, text) => {
-    expect(runtimeNames(tree({ [path]: text }))({ name: ID, runtime })).toEqual([]);
+    expect(namesIn(tree({ [path]: text }))({ name: ID, runtime })).toEqual([]);
   });
 
   it("is not looked for in what is large, a link, a pipe or a directory", () => {
     const root = tree({ [DOCKER]: dockers("/web1"), elsewhere: dockers("/web1") });
     const path = join(root, DOCKER);
-    const now = (): readonly string[] => runtimeNames(root)({ name: ID, runtime: "docker" });
+    const now = (): readonly string[] => namesIn(root)({ name: ID, runtime: "docker" });
     expect(now()).toEqual(["web1"]);
     truncateSync(path, 1 << 30);
     expect(now()).toEqual([]);
@@ -160,8 +167,16 @@ describe("runtime names", () => {
     expect(now()).toEqual([]);
   });
 
+  it("are not those of a container whose cgroup a user of the host has named by its id", () => {
+    const isMadeByRoot = ({ cgroup }: { readonly cgroup: string }) => cgroup.startsWith("/docker");
+    const namesOf = runtimeNames(tree({ [DOCKER]: dockers("/web1") }), isMadeByRoot);
+    const of = (cgroup: string) => namesOf({ name: ID, runtime: "docker", cgroup });
+    expect(of(`/docker/${ID}`)).toEqual(["web1"]);
+    expect(of(`/user.slice/user-1000.slice/docker-${ID}.scope`)).toEqual([]);
+  });
+
   it("never leads to another place", () => {
-    const namesOf = runtimeNames(tree({ "var/lib/docker/config.v2.json": dockers("/web1") }));
+    const namesOf = namesIn(tree({ "var/lib/docker/config.v2.json": dockers("/web1") }));
     for (const name of ["..", ".", "", `../${ID}`, "a/../..", "a\0b"]) {
       expect(namesOf({ name, runtime: "docker" })).toEqual([]);
     }
@@ -179,7 +194,13 @@ describe("findContainer by runtime names", () => {
     [ID, ["web1"]],
     [OTHER, ["db1", "shop/db"]],
   ]);
-  const find = (word: string) => findContainer(binding, word, ({ name }) => names.get(name) ?? []);
+  const find = (word: string) =>
+    findContainer(
+      binding,
+      word,
+      () => true,
+      ({ name }) => names.get(name) ?? [],
+    );
 
   it("finds by name, by id and its beginning, and one within by either", () => {
     expect(find("web1")).toBe(docker);
@@ -202,8 +223,8 @@ describe("findContainer by runtime names", () => {
 });
 
 describe("given names", () => {
-  const docker = container({ id: "11", name: ID, runtime: "docker" });
-  const inner = container({ id: "12", name: `${ID}/app`, runtime: "lxc" });
+  const docker = container({ id: "11", tenant: "11", name: ID, runtime: "docker" });
+  const inner = container({ id: "12", tenant: "11", name: `${ID}/app`, runtime: "lxc" });
   const lxc = container({ id: "33", name: "db1" });
 
   it("are of containers that people know by another name, and of what is in them", () => {
@@ -213,6 +234,17 @@ describe("given names", () => {
           name === ID ? ["web1", "other"] : [name],
     );
     expect([...given.of([inner, docker, lxc])]).toEqual([
+      ["12", "web1/app"],
+      ["11", "web1"],
+    ]);
+  });
+
+  it("are not of what is in a container of the same name, either", () => {
+    const cgroup = "/user.slice/x";
+    const users = container({ id: "21", tenant: "21", name: ID, runtime: "docker", cgroup });
+    const within = container({ id: "22", tenant: "21", name: `${ID}/app`, cgroup: `${cgroup}/y` });
+    const given = new GivenNames(() => (one) => (one.cgroup === docker.cgroup ? ["web1"] : []));
+    expect([...given.of([within, inner, docker, users])]).toEqual([
       ["12", "web1/app"],
       ["11", "web1"],
     ]);

@@ -38,7 +38,17 @@ describe("uniqueLabels", () => {
       { name: "db", id: "2" },
       { name: "web", id: "3" },
     ];
-    expect(uniqueLabels([a, b, c])).toEqual(["web 1", "db", "web 3"]);
-    expect(uniqueLabels([a])).toEqual(["web"]);
+    const none = () => false;
+    expect(uniqueLabels([a, b, c], none)).toEqual(["web 1", "db", "web 3"]);
+    expect(uniqueLabels([a, b, c], () => true)).toEqual(["web 1", "db", "web 3"]);
+    expect(uniqueLabels([a], none)).toEqual(["web"]);
+  });
+
+  it("lets the only one that comes first keep its name", () => {
+    const twins = [
+      { name: "web", id: "1" },
+      { name: "web", id: "2" },
+    ];
+    expect(uniqueLabels(twins, ({ id }) => id === "2")).toEqual(["web 1", "web"]);
   });
 });
