@@ -5,6 +5,7 @@ import { ExitStatus, messageOf } from "./errors.js";
 import { holdMount, holdMountInChild, inheritsMount, reportToKeeper } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
 import type { NativeBinding } from "./native/binding.js";
+import { PluginStatus, pluginLine } from "./tools/nagios.js";
 import { nodeProblem } from "./version.js";
 
 const fail = (line: string): void => {
@@ -16,6 +17,16 @@ const addon = (): NativeBinding => {
   binding ??= loadAddon();
   return binding;
 };
+
+/** Says why no command can run, to a monitoring system by the line of a plug-in. Returns the exit status. */
+function cannotRun(why: string): number {
+  if (process.argv[2] === "check") {
+    process.stdout.write(`${pluginLine("unknown", why)}\n`);
+    return PluginStatus.unknown;
+  }
+  fail(why);
+  return ExitStatus.failure;
+}
 
 /**
  * Ends with process.exitCode. process.exit() waits for Node's own threads, sometimes for ever
@@ -76,8 +87,8 @@ async function runCommand(): Promise<void> {
     },
   };
   const program = await import("./program.js").catch((error: unknown) => {
-    fail(`cannot load its own modules: ${messageOf(error)}: install it again`);
-    process.exitCode = ExitStatus.failure;
+    const why = `cannot load its own modules: ${messageOf(error)}: install it again`;
+    process.exitCode = cannotRun(why);
     return undefined;
   });
   await program?.main(process.argv.slice(2), context, fail);
@@ -92,13 +103,13 @@ process.on("SIGUSR1", () => {});
 
 const problem = nodeProblem(process.versions.node);
 if (problem !== undefined) {
-  fail(problem);
+  const status = cannotRun(problem);
   if (process.argv[2] === "worker") {
     reportToKeeper(process.env, problem);
   } else {
     await holdInherited();
   }
-  process.exit(1);
+  process.exit(status);
 }
 if (process.argv[2] === "worker") {
   const { runWorker } = await import("./worker.js");

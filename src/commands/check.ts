@@ -78,7 +78,13 @@ async function answerWithin<T>(answer: Promise<T>, ms: number): Promise<T | unde
   }
 }
 
-async function judgeDaemon(path: string, identity: Identity): Promise<Verdict> {
+/** What the mount and its worker are like. */
+interface DaemonVerdict extends Verdict {
+  /** Why the worker is not known; undefined: it is, or does not matter. */
+  readonly gap?: string;
+}
+
+async function judgeDaemon(path: string, identity: Identity): Promise<DaemonVerdict> {
   const begunMs = performance.now();
   const state = await stateOfMount(path, identity);
   const leftMs = Math.max(0, WITHIN_MS - (performance.now() - begunMs));
@@ -96,7 +102,7 @@ async function judgeDaemon(path: string, identity: Identity): Promise<Verdict> {
     const level = levelOfWorker(status.state);
     return { level, text: level === "ok" ? "" : `the worker is ${status.state}`, values };
   } catch (error) {
-    return { level: "unknown", text: messageOf(error), values: [] };
+    return { level: "ok", text: "", values: [], gap: messageOf(error) };
   }
 }
 
@@ -145,6 +151,7 @@ async function check(context: Context, command: Command, word: string | undefine
   const unread = gapsOf(survey);
   const isMissing = word !== undefined && selected.length === 0;
   const gaps = [
+    ...(daemon.gap === undefined ? [] : [daemon.gap]),
     ...(isMissing ? [whyMissing(word, unread)] : []),
     ...(id === undefined || isMissing ? unread : []),
     ...(readsLog || limits.oomSeconds === 0 ? [] : [NO_LOG]),

@@ -34,9 +34,9 @@ export function pluginLine(
   return values.length === 0 ? line : `${line} | ${values.map(performance).join(" ")}`;
 }
 
-/** The worst of some levels; unknown is worse than warning and better than critical. */
+/** The worst of some levels. Unknown is better than warning: what was seen counts, if that is not ok. */
 export function worst(levels: readonly PluginLevel[]): PluginLevel {
-  const order: readonly PluginLevel[] = ["critical", "unknown", "warning", "ok"];
+  const order: readonly PluginLevel[] = ["critical", "warning", "unknown", "ok"];
   return order.find((level) => levels.includes(level)) ?? "ok";
 }
 

@@ -101,8 +101,8 @@ export function gapsOf(survey: Omit<Containers, "containers"> | undefined): stri
   ];
 }
 
-/** The level of a check that could not see everything: what it has seen counts, if that is not ok. */
+/** The level of a check that could not see everything. */
 export function levelOf(verdicts: readonly Verdict[], gaps: readonly string[]): PluginLevel {
-  const seen = worst(verdicts.map(({ level }) => level));
-  return seen === "ok" && gaps.length > 0 ? "unknown" : seen;
+  const seen = verdicts.map(({ level }) => level);
+  return worst(gaps.length > 0 ? [...seen, "unknown"] : seen);
 }

@@ -54,6 +54,9 @@ describeLive("vprocfs check", [], () => {
     const unknown = await vprocfs("check", id, ...place);
     expect(unknown.status).toBe(3);
     expect(`${unknown.stdout}`).toMatch(/^VPROCFS UNKNOWN - [^|\n]*\S[^|\n]* \| '.* memory'=/);
+    const warning = await vprocfs("check", id, "-w", "0", "-C", "100", ...place);
+    expect(`${warning.stdout}`).toMatch(/^VPROCFS WARNING - [^|]*its keeper does not answer/);
+    expect(warning.status).toBe(1);
     const critical = await vprocfs("check", id, "-w", "0", "-C", "0", ...place);
     expect(critical.status).toBe(2);
     process.kill(keeperPid, "SIGCONT");

@@ -1,5 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { pluginLine, uniqueLabels, worst } from "../../src/tools/nagios.js";
+import { run } from "../support/command.js";
+import { testName } from "../support/names.js";
+import { project } from "../support/project.js";
 
 describe("pluginLine", () => {
   it("is one line with performance data", () => {
@@ -26,8 +32,40 @@ describe("worst", () => {
   it("is what matters most", () => {
     expect(worst([])).toBe("ok");
     expect(worst(["ok", "warning"])).toBe("warning");
-    expect(worst(["warning", "unknown"])).toBe("unknown");
+    expect(worst(["warning", "unknown"])).toBe("warning");
+    expect(worst(["unknown", "ok"])).toBe("unknown");
     expect(worst(["unknown", "critical", "ok"])).toBe("critical");
+  });
+});
+
+describe("a program that cannot run", () => {
+  /** An installation without the module of the commands. */
+  function damaged(): string {
+    const home = mkdtempSync(join(tmpdir(), testName("damaged-")));
+    onTestFinished(() => rmSync(home, { recursive: true }));
+    cpSync(join(project, "package.json"), join(home, "package.json"));
+    cpSync(join(project, "dist"), join(home, "dist"), { recursive: true });
+    rmSync(join(home, "dist/cli-program.js"));
+    return join(home, "dist/cli.js");
+  }
+  const OLD = "Object.defineProperty(process, 'versions', { value: { node: '18.19.0' } })";
+  const old = ["--import", `data:text/javascript,${encodeURIComponent(OLD)}`];
+
+  it.each([
+    ["of an installation that is damaged", () => [damaged()], "cannot load its own modules: "],
+    [
+      "on an old Node",
+      () => [...old, join(project, "dist/cli.js")],
+      "needs Node.js 20.17 or later; ",
+    ],
+  ])("is unknown to a monitoring system: %s", async (_, start, why) => {
+    const command = [process.execPath, ...start()];
+    const checked = await run([...command, "check"]);
+    expect(`${checked.stdout}`).toMatch(new RegExp(`^VPROCFS UNKNOWN - ${why}[^|\\n]*\n$`));
+    expect(checked).toMatchObject({ status: 3, stderr: "" });
+    const listed = await run([...command, "ls"]);
+    expect(`${listed.stdout}`).toBe("");
+    expect(listed).toMatchObject({ status: 1, stderr: expect.stringContaining(`: ${why}`) });
   });
 });
 
