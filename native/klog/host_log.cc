@@ -95,8 +95,7 @@ std::optional<LogGroup> HostLog::next() {
   auto group = sorter_.next();
   if (group && group->kill) {
     OomKill kill = *group->kill;
-    const uint64_t boot_us = clock_us(CLOCK_REALTIME) - monotonic_us();
-    kill.time_s = static_cast<double>(boot_us + group->lines.back().time_us) / 1e6;
+    kill.at_us = group->lines.back().time_us + log_clock_behind_us();
     kills_.push_back(std::move(kill));
     if (kills_.size() > kMaxKills) kills_.pop_front();
     ++killed_;

@@ -17,6 +17,7 @@
 #include "container/cpu_model.h"
 #include "source/cgroup_dir.h"
 #include "survey/cpu_totals.h"
+#include "survey/kill_place.h"
 #include "survey/memory_figures.h"
 #include "survey/mounted.h"
 
@@ -50,8 +51,6 @@ size_t open_limit() { return descriptors() / 16 / kFdsPerContainer; }
 /// How many containers a survey has at most; each takes at least one descriptor.
 size_t row_limit() { return std::min<size_t>(10000, descriptors() / 32); }
 
-double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
-
 void note_mounts(const Mounted& mounts, Figures& out) {
   out.set(Figure::kMountedFiles, static_cast<double>(mounts.ours));
   if (mounts.lxcfs > 0) out.set(Figure::kLxcfsFiles, static_cast<double>(mounts.lxcfs));
@@ -65,17 +64,15 @@ struct Surveyor::Member {
       : description(std::move(d)),
         starts(std::move(s)),
         init(std::move(fd)),
-        booted_s(clock_s(CLOCK_REALTIME) - seconds(boottime_us())),
         cgroups(tree, host, description) {}
 
   ContainerDescription description;
   const LifeStarts starts;
   const Fd init;
-  const double booted_s;  ///< the node, since the epoch
   CgroupFigures cgroups;
   std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
   bool keeps_source = false;
-  double last_kill_s = 0;  ///< 0: none known
+  uint64_t last_kill_us = 0;  ///< CLOCK_BOOTTIME; 0: none known
   std::string last_victim;
   std::optional<double> counted_kills;  ///< at the last survey
   std::optional<Mounted> mounts;
@@ -108,16 +105,15 @@ Surveyor::~Surveyor() = default;
 
 void Surveyor::attribute(Member& member, const OomKill& kill) {
   const std::string& own = member.description.paths.of(*sources_.mounts, Controller::kMemory);
-  // All cgroups are below the root, so a container in the root owns only kills in the root itself.
-  const bool inside = own.size() > 1 ? is_below(kill.cgroup, own) : kill.cgroup == own;
-  // The name of a cgroup may be used again. A second is for the difference of the two clocks.
-  const double oldest_s = member.booted_s + seconds(member.starts.oldest_us());
-  if (!inside || kill.time_s < oldest_s - 1) return;
-  // The kernel itself counts kills in the container's own cgroup.
-  const bool below = kill.by_limit && kill.cgroup.size() > own.size();
-  if (below && count_kill(kill_totals_, member.description.id, kill.sequence)) kills_fresh_ = true;
-  if (kill.time_s < member.last_kill_s) return;
-  member.last_kill_s = kill.time_s;
+  const KillPlace place = place_of(kill, own, member.starts.oldest_us());
+  if (place == KillPlace::kElsewhere) return;
+  // The kernel itself counts kills in the container's own cgroup, whatever memory was at an end.
+  const bool is_below = place == KillPlace::kBelow;
+  if (is_below && count_kill(kill_totals_, member.description.id, kill.sequence)) {
+    kills_fresh_ = true;
+  }
+  if (kill.at_us < member.last_kill_us) return;
+  member.last_kill_us = kill.at_us;
   member.last_victim = kill.task;
 }
 
@@ -172,10 +168,10 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
     const double kills = out.get(Figure::kOomKills);
     const bool more = member.counted_kills && kills > *member.counted_kills;
     // Without a log, the time is when the kill was noticed.
-    if (more && !log_->readable()) member.last_kill_s = clock_s(CLOCK_REALTIME);
+    if (more && !log_->readable()) member.last_kill_us = boottime_us();
     member.counted_kills = kills;
   }
-  if (member.last_kill_s > 0) out.set(Figure::kLastOomTime, member.last_kill_s);
+  if (member.last_kill_us > 0) out.set(Figure::kLastOomTime, epoch_.of(member.last_kill_us));
 }
 
 Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint64_t now_us,
@@ -196,7 +192,7 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   member.cpu.take(std::move(usage.value()), source.cpu_places(), cpus.value()->online.size(),
                   now_us, member.counters);
   member.cpu.tell(member.counters, out);
-  out.set(Figure::kStartTime, member.booted_s + seconds(member.starts.first_us));
+  out.set(Figure::kStartTime, epoch_.of(member.starts.first_us));
   return true;
 }
 
@@ -317,6 +313,7 @@ Survey Surveyor::take() {
     counter_totals_ = CounterTotals::load(file_of(".counters"));
   }
   has_begun_ = true;
+  epoch_.observe(clock_s(CLOCK_REALTIME), boottime_us());
   log_->update();
   for (OomKill& kill : log_->kills(kills_seen_)) {
     for (auto& [id, member] : members_) attribute(*member, kill);

@@ -15,6 +15,7 @@
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
+#include "survey/epoch.h"
 #include "survey/figures.h"
 #include "survey/table_turns.h"
 #include "survey/totals.h"
@@ -94,9 +95,10 @@ class Surveyor {
   const std::shared_ptr<LogReader> log_;
   uint64_t kills_seen_ = 0;
   std::deque<OomKill> kills_;  ///< the latest, for containers that are not known yet
-  KillTotals kill_totals_;     ///< kills by limits, in cgroups below containers' own
+  KillTotals kill_totals_;     ///< kills in cgroups below containers' own
   bool kills_fresh_ = false;   ///< something was counted that is not in the file
   bool has_begun_ = false;
+  Epoch epoch_;
   CounterTotals counter_totals_;
   std::string counters_text_;  ///< as the file has it; empty: not written yet
   std::map<ContainerId, std::unique_ptr<Member>> members_;

@@ -5,6 +5,8 @@
 #include "container/event_history.h"
 #include "container/history_record.h"
 #include "survey/cpu_totals.h"
+#include "survey/epoch.h"
+#include "survey/kill_place.h"
 #include "testing/cpu_members.h"
 #include "testing/parts.h"
 #include "view/stable.h"
@@ -118,6 +120,30 @@ std::vector<double> surveyed_user_time(const std::vector<CpuSample>& samples,
   return out;
 }
 
+/// (the log's line about a kill, when it was logged, a container's memory cgroup and its oldest
+/// start) -> "elsewhere", "own" or "below"
+std::string kill_place(std::string_view line, uint64_t at_us, const std::string& own,
+                       uint64_t oldest_us) {
+  OomKill kill = parse_oom_kill(line).value_or(OomKill());
+  kill.at_us = at_us;
+  const KillPlace place = place_of(kill, own, oldest_us);
+  if (place == KillPlace::kElsewhere) return "elsewhere";
+  return place == KillPlace::kOwn ? "own" : "below";
+}
+
+/// (times since the epoch, the same of CLOCK_BOOTTIME, a moment of that) -> what is told of the
+/// moment at each
+std::vector<double> tell_since_epoch(const std::vector<double>& now_s,
+                                     const std::vector<uint64_t>& now_us, uint64_t moment_us) {
+  Epoch epoch;
+  std::vector<double> out;
+  for (size_t i = 0; i < std::min(now_s.size(), now_us.size()); ++i) {
+    epoch.observe(now_s[i], now_us[i]);
+    out.push_back(epoch.of(moment_us));
+  }
+  return out;
+}
+
 /// ({ cpuset, bandwidth }, online CPUs) -> the CPUs that a container with these limits is shown
 CpuSet shown_cpus_of(const CpuLimitFacts& limits, const CpuSet& online) {
   return shown_cpus(limits, {online, online});
@@ -141,6 +167,8 @@ void add_models(Napi::Object& exports) {
   add<advance_events>(exports, "advanceEvents");
   add<advance_inherited>(exports, "advanceInherited");
   add<surveyed_user_time>(exports, "surveyedUserTime");
+  add<kill_place>(exports, "killPlace");
+  add<tell_since_epoch>(exports, "tellSinceEpoch");
   add<shown_cpus_of>(exports, "shownCpus");
   add<stabilised>(exports, "stabilised");
 }

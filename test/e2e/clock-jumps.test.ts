@@ -5,11 +5,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
+import { run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb, stat, uptime } from "../support/procfile.js";
 import { withPreload } from "../support/programs.js";
+import { figureOf, serveMetrics } from "../support/prometheus.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -54,6 +56,35 @@ describeLive("when the clock is set", [], () => {
       // The worker after a jump has what the one before it had.
       process.kill(daemon.pid, "SIGHUP");
       generation = (await servingAfter(daemon, generation === 0 ? 1 : generation)).generation;
+    }
+  });
+
+  it("kills for want of memory are still a container's own, and told by the clock", async () => {
+    const scope = testScope();
+    const clock = join(temporaryDirectory(scope, "clock"), "shift");
+    writeFileSync(clock, "0");
+    const { daemon, scrape } = await withPreload("shift", { VPROCFS_TEST_CLOCK: clock }, () =>
+      serveMetrics(scope),
+    );
+    const container = await Container.start(scope, { memory: 16 * MIB, swap: 0 });
+    const id = await container.id(daemon);
+    const told = async (figure: string) => figureOf(await scrape(), figure, id) ?? 0;
+    const started = await told("start_time_seconds");
+    let last = 0;
+    for (const shift of [0, -3600, 10 * YEARS]) {
+      writeFileSync(clock, String(shift));
+      expect((await told("start_time_seconds")) - started).toBeCloseTo(shift, 0);
+      const begun = Date.now() / 1000;
+      const hog = await run(container.command(["tail", "/dev/zero"]));
+      expect(hog.signal ?? hog.status).not.toBe(0);
+      await until(`a kill is told of that was after ${last}`, async () => {
+        const time = (await told("last_oom_kill_timestamp_seconds")) - shift;
+        const isNew = time > last && time > begun - 5;
+        last = isNew ? time : last;
+        return isNew;
+      });
+      // The kernel's log is dated by a clock of its own.
+      expect(last).toBeLessThan(Date.now() / 1000 + 5);
     }
   });
 });

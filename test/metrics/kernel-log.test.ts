@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { countMounted, parseOomKill } from "../support/testing.js";
+import { countMounted, killPlace, parseOomKill, tellSinceEpoch } from "../support/testing.js";
 
 const HEAD = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0";
 
@@ -54,6 +54,40 @@ describe("parseOomKill", () => {
     `${HEAD},oom_memcg=/a,task_memcg=/b,task=t,pid=1,uid=0`,
   ])("takes %j for none", (line) => {
     expect(parseOomKill(line)).toBeNull();
+  });
+});
+
+describe("a kill", () => {
+  const S = 1_000_000n;
+  const byLimit = (cgroup: string) =>
+    `${HEAD},oom_memcg=/lxc,task_memcg=${cgroup},task=t,pid=1,uid=0`;
+  const ofNode = (cgroup: string) =>
+    `oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=${cgroup},task=t,pid=1,uid=0`;
+
+  it.each([
+    ["/lxc/web1", "/lxc/web1", "own"],
+    ["/lxc/web1/app", "/lxc/web1", "below"],
+    ["/lxc/web11", "/lxc/web1", "elsewhere"],
+    ["/lxc", "/lxc/web1", "elsewhere"],
+    ["/lxc/web1", "/", "elsewhere"],
+    ["/", "/", "own"],
+  ])("in %s is to a container in %s %s, whatever memory was at an end", (cgroup, own, place) => {
+    expect(killPlace(ofNode(cgroup), 10n * S, own, 5n * S)).toBe(place);
+    if (cgroup !== "/") {
+      expect(killPlace(byLimit(cgroup), 10n * S, own, 5n * S)).toBe(place);
+    }
+  });
+
+  it("before a container's oldest start is not its own", () => {
+    const at = (oldest: bigint) => killPlace(byLimit("/lxc/web1"), 10n * S, "/lxc/web1", oldest);
+    expect([at(0n), at(11n * S), at(12n * S)]).toEqual(["own", "own", "elsewhere"]);
+  });
+
+  it("is told the same until the clock is set, and rightly then", () => {
+    const times = [1_000_010, 1_000_020.3, 1_003_620, 999_000];
+    const uptimes = [10n * S, 20n * S, 20n * S, 20n * S];
+    const told = tellSinceEpoch(times, uptimes, 15n * S);
+    expect(told).toEqual([1_000_015, 1_000_015, 1_003_615, 998_995]);
   });
 });
 

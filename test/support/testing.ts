@@ -535,6 +535,15 @@ interface Testing {
     cgroups: readonly bigint[],
     begins?: bigint,
   ): number[];
+  /** Where a container sees a kill, by its memory cgroup and its oldest start. Times are of CLOCK_BOOTTIME, µs. */
+  killPlace(
+    line: string,
+    atUs: bigint,
+    own: string,
+    oldestUs: bigint,
+  ): "elsewhere" | "own" | "below";
+  /** Seconds since the epoch that are told of a moment of CLOCK_BOOTTIME at each of some times. */
+  tellSinceEpoch(nowS: readonly number[], nowUs: readonly bigint[], momentUs: bigint): number[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
   /** The keys of memory.stat that are read: v2's name and v1's (native/facts/memory_keys.def). */
@@ -723,6 +732,8 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   advanceEvents: "function",
   advanceInherited: "function",
   surveyedUserTime: "function",
+  killPlace: "function",
+  tellSinceEpoch: "function",
   shownCpus: "function",
   views: "function",
   memoryKeys: "function",
@@ -909,6 +920,8 @@ export const {
   advanceEvents,
   advanceInherited,
   surveyedUserTime,
+  killPlace,
+  tellSinceEpoch,
   keptCounters,
   shownCpus,
   views,
