@@ -33,14 +33,31 @@ struct Periods {
 constexpr Key<Periods> kPeriodKeys[] = {{"nr_periods", &Periods::all},
                                         {"nr_throttled", &Periods::throttled}};
 
+struct Event {
+  std::optional<uint64_t> Events::*reading;
+  CgroupCount count;
+  Figure figure;
+};
+constexpr Event kEvents[] = {
+    {&Events::low, CgroupCount::kEventsLow, Figure::kEventsLow},
+    {&Events::high, CgroupCount::kEventsHigh, Figure::kEventsHigh},
+    {&Events::max, CgroupCount::kEventsMax, Figure::kEventsMax},
+    {&Events::oom, CgroupCount::kEventsOom, Figure::kEventsOom},
+    {&Events::oom_kill, CgroupCount::kOomKills, Figure::kOomKills},
+    {&Events::oom_group_kill, CgroupCount::kOomGroupKills, Figure::kOomGroupKills}};
+
 struct Resource {
   const char* file;
+  CgroupCount waiting_us, stalled_us;
   Figure waiting, stalled, average;
 };
 constexpr Resource kResources[] = {
-    {"cpu.pressure", Figure::kCpuWaiting, Figure::kCpuStalled, Figure::kCpuPressure},
-    {"memory.pressure", Figure::kMemoryWaiting, Figure::kMemoryStalled, Figure::kMemoryPressure},
-    {"io.pressure", Figure::kIoWaiting, Figure::kIoStalled, Figure::kIoPressure}};
+    {"cpu.pressure", CgroupCount::kCpuWaiting, CgroupCount::kCpuStalled, Figure::kCpuWaiting,
+     Figure::kCpuStalled, Figure::kCpuPressure},
+    {"memory.pressure", CgroupCount::kMemoryWaiting, CgroupCount::kMemoryStalled,
+     Figure::kMemoryWaiting, Figure::kMemoryStalled, Figure::kMemoryPressure},
+    {"io.pressure", CgroupCount::kIoWaiting, CgroupCount::kIoStalled, Figure::kIoWaiting,
+     Figure::kIoStalled, Figure::kIoPressure}};
 
 /// The root is nobody's own: the figures there are the node's.
 CgroupPlace own(CgroupPlace place) {
@@ -117,7 +134,7 @@ std::optional<std::string_view> CgroupFigures::text(const CgroupPlace& place, co
 void CgroupFigures::read(Figures& out, KeptCounters& kept) {
   read_events(out, kept);
   read_periods(out, kept);
-  read_pressure(out);
+  read_pressure(out, kept);
   read_pids(out);
   read_io(out, kept);
 }
@@ -152,16 +169,10 @@ void CgroupFigures::read_events(Figures& out, KeptCounters& kept) {
   if (!memory_.v2) {
     if (const auto found = text(memory_, "memory.failcnt")) events.max = parse_u64(*found);
   }
-  out.set(Figure::kEventsLow, events.low);
-  out.set(Figure::kEventsHigh, events.high);
-  if (events.max) {
-    out.set(Figure::kEventsMax, tell(CgroupCount::kEventsMax, memory_, *events.max, kept));
+  for (const Event& event : kEvents) {
+    const auto reading = events.*event.reading;
+    if (reading) out.set(event.figure, tell(event.count, memory_, *reading, kept));
   }
-  out.set(Figure::kEventsOom, events.oom);
-  if (events.oom_kill) {
-    out.set(Figure::kOomKills, tell(CgroupCount::kOomKills, memory_, *events.oom_kill, kept));
-  }
-  out.set(Figure::kOomGroupKills, events.oom_group_kill);
 }
 
 bool CgroupFigures::has_quota(const CgroupPlace& place) {
@@ -186,16 +197,21 @@ void CgroupFigures::read_periods(Figures& out, KeptCounters& kept) {
   }
 }
 
-void CgroupFigures::read_pressure(Figures& out) {
+void CgroupFigures::read_pressure(Figures& out, KeptCounters& kept) {
+  const auto seconds = [this, &kept](CgroupCount which, uint64_t total_us) {
+    return tell(which, pressure_, total_us, kept) / 1e6;
+  };
   for (const Resource& resource : kResources) {
     const auto found = text(pressure_, resource.file);
     const auto pressure = found ? parse_pressure(*found) : std::nullopt;
     if (!pressure) continue;
     if (pressure->some) {
-      out.set_micro(resource.waiting, pressure->some->total_us);
+      out.set(resource.waiting, seconds(resource.waiting_us, pressure->some->total_us));
       out.set(resource.average, static_cast<double>(pressure->some->averages[0]) / 100);
     }
-    if (pressure->full) out.set_micro(resource.stalled, pressure->full->total_us);
+    if (pressure->full) {
+      out.set(resource.stalled, seconds(resource.stalled_us, pressure->full->total_us));
+    }
   }
 }
 

@@ -52,7 +52,7 @@ class CgroupFigures {
 
   void read_events(Figures& out, KeptCounters& kept);
   void read_periods(Figures& out, KeptCounters& kept);
-  void read_pressure(Figures& out);
+  void read_pressure(Figures& out, KeptCounters& kept);
   void read_pids(Figures& out);
   void read_io(Figures& out, KeptCounters& kept);
 

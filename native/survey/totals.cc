@@ -34,12 +34,13 @@ Numbers numbers_of(KeptCounters& of) {
           &of.read_bytes.lost, &of.written_bytes.seen, &of.written_bytes.lost};
 }
 
+/// Of the counters from `begin` to before `end`.
 template <size_t N>
-Numbers numbers_of(std::array<MovedCounter, N>& counters) {
+Numbers numbers_of(std::array<MovedCounter, N>& counters, size_t begin, size_t end) {
   Numbers numbers;
-  for (MovedCounter& counter : counters) {
-    numbers.push_back(&counter.before);
-    numbers.push_back(&counter.first);
+  for (size_t i = begin; i < end; ++i) {
+    numbers.push_back(&counters[i].before);
+    numbers.push_back(&counters[i].first);
   }
   return numbers;
 }
@@ -48,7 +49,8 @@ Numbers numbers_of(std::array<MovedCounter, N>& counters) {
 // each of them.
 std::vector<Numbers> moved_numbers_of(CountedKills&) { return {}; }
 std::vector<Numbers> moved_numbers_of(KeptCounters& of) {
-  return {numbers_of(of.cpu), numbers_of(of.counts)};
+  return {numbers_of(of.cpu, 0, kCpuKinds), numbers_of(of.counts, 0, kFirstCounts),
+          numbers_of(of.counts, kFirstCounts, kCgroupCounts)};
 }
 
 bool is_moved(const CountedKills&) { return false; }

@@ -44,16 +44,28 @@ struct MovedCounter {
 enum class CpuKind : uint8_t { kUser, kNice, kSystem, kThrottled };
 inline constexpr size_t kCpuKinds = 4;
 
-/// What else is told of cgroups.
+/// What else is told of cgroups, in the order of the file.
 enum class CgroupCount : uint8_t {
   kPeriods,
   kThrottledPeriods,
   kEventsMax,
   kOomKills,
   kReadBytes,
-  kWrittenBytes
+  kWrittenBytes,
+  // Earlier versions do not have those from here on. Pressure is in microseconds.
+  kEventsLow,
+  kEventsHigh,
+  kEventsOom,
+  kOomGroupKills,
+  kCpuWaiting,
+  kCpuStalled,
+  kMemoryWaiting,
+  kMemoryStalled,
+  kIoWaiting,
+  kIoStalled
 };
-inline constexpr size_t kCgroupCounts = 6;
+inline constexpr size_t kCgroupCounts = 16;
+inline constexpr auto kFirstCounts = static_cast<size_t>(CgroupCount::kEventsLow);
 
 /// Counters of a container that the kernel does not keep for as long as it lives.
 struct KeptCounters {

@@ -3,7 +3,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { testName } from "../support/names.js";
 import { project } from "../support/project.js";
 import { figuresOfFixture } from "../support/testing.js";
@@ -44,6 +44,32 @@ describe("cgroup v2", () => {
     ["ioWaiting", "io.pressure", /^some .*total=(\d+)$/m],
   ])("%s is in seconds", (figure, file, pattern) => {
     expect(found.get(figure)).toBeCloseTo(recorded(name, join(own, file), pattern) / 1e6, 9);
+  });
+
+  it.each([
+    ["eventsLow", 1],
+    ["eventsHigh", 1],
+    ["eventsOom", 1],
+    ["oomGroupKills", 1],
+    ["cpuWaiting", 1e6],
+    ["cpuStalled", 1e6],
+    ["memoryWaiting", 1e6],
+    ["memoryStalled", 1e6],
+    ["ioWaiting", 1e6],
+    ["ioStalled", 1e6],
+  ])("%s goes on when the container was moved", (figure, unit) => {
+    const directory = mkdtempSync(join(tmpdir(), testName("counters-")));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const file = join(directory, "counters");
+    const reading = found.get(figure) ?? Number.NaN;
+    expect(reading).not.toBeNaN();
+    // Each counter had told of a second, and its cgroup had counted as much by then, as a worker before wrote it.
+    const moved = [...Array(20).fill(0), ...Array(10).fill("1000000 1000000000000")].join(" ");
+    writeFileSync(file, `vprocfs-counters 1\nm1 1 0 0 0 0 0 ${moved}\nend\n`);
+    const now = () => figuresOfFixture(join(FIXTURES, name), file).get(figure);
+    // It has counted less, so this is another cgroup: what it has counted is not told.
+    expect(now()).toBe(1e6 / unit);
+    expect(readFileSync(file, "utf8")).toContain(` 1000000 ${Math.round(reading * unit)}`);
   });
 
   it("sums the traffic of all devices", () => {

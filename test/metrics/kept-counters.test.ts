@@ -26,19 +26,23 @@ function kept(text: string): string {
 
 const PLAIN = "m1 1 2 3 4 5 6";
 const CPU = "m2 1 2 3 4 5 6 7 8 9 10 11 12 13 14";
-const MOVED = `m3 ${Array.from({ length: 26 }, (_, at) => at + 1).join(" ")}`;
+const numbers = (length: number): string => Array.from({ length }, (_, at) => at + 1).join(" ");
+const COUNTS = `m3 ${numbers(26)}`;
+const MOVED = `m3 ${numbers(46)}`;
 
 it("is read as it was written", () => {
   expect(kept(fileOf([PLAIN, MOVED]))).toBe(fileOf([PLAIN, MOVED]));
 });
 
 it("has lines of workers that kept less of a container that was moved", () => {
-  expect(kept(fileOf([CPU]))).toBe(fileOf([`${CPU}${" 0".repeat(12)}`]));
+  expect(kept(fileOf([CPU]))).toBe(fileOf([`${CPU}${" 0".repeat(32)}`]));
+  expect(kept(fileOf([COUNTS]))).toBe(fileOf([`${COUNTS}${" 0".repeat(20)}`]));
 });
 
 it.each([
   "m4 1 2 3 4 5",
-  `${MOVED} 27`,
+  `${MOVED} 47`,
+  `${COUNTS} 27`,
   "m5 1 2 3 4 5 6 7",
   "m6 1 2 3 4 5 x",
   "what 1 2 3 4 5 6",
