@@ -17,6 +17,7 @@ import { containerOf, mountNamespaceOf, pidNamespaceOf } from "./namespaces.js";
 import { Remounts } from "./remounts.js";
 import { type ExclusionReason, exclusionByName } from "./selection.js";
 import type { Shortages } from "./shortages.js";
+import { TenantLog } from "./tenant-log.js";
 import type { TrackedContainer, TrackedContainers } from "./tracked.js";
 
 /** Delays of retries after a failure: the container may not have been ready. */
@@ -85,6 +86,7 @@ export class Visits {
   readonly #options: VisitsOptions;
   readonly #exclusionReason: ExclusionReason;
   readonly #leftAlone: LeftAlone;
+  readonly #log: TenantLog;
   /** Tenants for which another helper works, as long as they have visits pending. */
   readonly #busy = new Map<number, Busy>();
   readonly #abort = helperAbort();
@@ -94,6 +96,7 @@ export class Visits {
     this.#options = options;
     this.#exclusionReason = exclusionByName(options.binding, options.only, options.exclude);
     this.#leftAlone = new LeftAlone(options.binding.identityOf);
+    this.#log = new TenantLog(options.log, options.now);
   }
 
   /** The number of tenants with a helper that hangs. */
@@ -277,7 +280,6 @@ export class Visits {
     report: HelperReport,
     attempt: number,
   ): void {
-    const { log } = this.#options;
     const { pid, namespace, tenant } = visit;
     const container = printable(tracked.container.name);
     if (report.busy) {
@@ -294,7 +296,8 @@ export class Visits {
     const late = tracked.reached.get(namespace);
     const again = late === undefined ? [] : attached.filter((path) => !late.has(path));
     if (attached.length > again.length) {
-      log.info({ container, pid, files: attached.length - again.length }, "attached");
+      const files = attached.length - again.length;
+      this.#log.info(tenant, { container, pid, files }, "attached");
     }
     if (again.length > 0) {
       this.#countRemounts(visit, tracked, again);
@@ -329,7 +332,8 @@ export class Visits {
       this.#options.lookLater(wait, visit, attempt + 1);
     } else {
       tracked.failed.set(namespace, pid);
-      log.warn({ container, pid, reason: printable(failure) }, "not attached");
+      const reason = printable(failure);
+      this.#log.warn(tenant, { container, pid, reason }, "not attached");
     }
   }
 
@@ -347,7 +351,8 @@ export class Visits {
     const sinceMs = before?.sinceMs ?? now;
     const hangs = now - sinceMs >= HANGS_AFTER_MS;
     if (hangs && before?.hangs !== true) {
-      this.#options.log.warn(
+      this.#log.warn(
+        visit.tenant,
         { container, pid: visit.pid },
         "a helper hangs in this container: starting no other until it ends",
       );
@@ -358,12 +363,13 @@ export class Visits {
   }
 
   #countRemounts(visit: Visit, tracked: TrackedContainer, paths: readonly string[]): void {
-    const { log } = this.#options;
+    const { tenant } = visit;
     const container = printable(tracked.container.name);
     const left = tracked.remounts.count(visit.namespace, paths);
-    log.info({ container, files: paths.length }, "attached again");
+    this.#log.info(tenant, { container, files: paths.length }, "attached again");
     if (left.length > 0) {
-      log.warn(
+      this.#log.warn(
+        tenant,
         { container, files: left.length, first: printable(left[0] ?? "") },
         "keeps unmounting files: not mounting these again for an hour",
       );

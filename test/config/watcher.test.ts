@@ -14,6 +14,7 @@ import { LeftAlone } from "../../src/attach/left-alone.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { ProcessScan } from "../../src/attach/scan.js";
 import { Shortages } from "../../src/attach/shortages.js";
+import { TenantLog } from "../../src/attach/tenant-log.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
 import { Visits } from "../../src/attach/visits.js";
 import { Watcher } from "../../src/attach/watcher.js";
@@ -592,6 +593,40 @@ it.runIf(process.getuid?.() === 0)(
     }
     // The first time nothing had been taken away.
     expect(left).toEqual([0, 0, 0, 0, 0, 0, 1]);
+  },
+);
+
+it("a tenant has some lines in an hour, then one that says that more are left out", () => {
+  const records: Record<string, unknown>[] = [];
+  const write = (line: string) => void records.push(JSON.parse(line));
+  let now = 0;
+  const log = new TenantLog(createLogger("info", "json", { write }), () => now);
+  const tell = (tenant: number, times: number): number => {
+    const before = records.length;
+    for (let time = 0; time < times; time += 1) {
+      log.info(tenant, { container: `web${tenant}/${time}` }, "attached");
+    }
+    return records.length - before;
+  };
+  expect([tell(1, 300), tell(1, 300), tell(2, 3)]).toEqual([201, 0, 3]);
+  expect(records[200]).toMatchObject({ container: "web1/200", lines: 200 });
+  now = 3_599_999;
+  expect([tell(1, 1), tell(3, 1)]).toEqual([0, 1]);
+  now += 1;
+  expect([tell(1, 300), tell(2, 300), tell(3, 300)]).toEqual([201, 201, 200]);
+});
+
+it.runIf(process.getuid?.() === 0)(
+  "what becomes of a container's namespaces is logged as far as its tenant has lines left",
+  async () => {
+    const { visit, records } = await visitsWith(async () =>
+      reportOf([{ path: "/proc/uptime", state: "attached" }]),
+    );
+    for (let count = 0; count < 250; count += 1) {
+      await visit();
+    }
+    // 200, and the one that says so.
+    expect(records).toHaveLength(201);
   },
 );
 
