@@ -175,9 +175,9 @@ function meminfoOf(text: string): (label: string) => number {
 /** Figures that nothing in the container changes between two readings are equal, others close. */
 async function expectAgreement(caller: Caller): Promise<void> {
   // In one go: a program of its own costs the container memory.
-  const script = `cat /proc/meminfo /proc/uptime /proc/loadavg; exec ${CALLS} show`;
+  const script = `cat /proc/meminfo /proc/uptime /proc/loadavg; ${CALLS} show; cat /proc/uptime`;
   const text = await caller.output(["/bin/sh", "-c", script]);
-  const [line = ""] = text.trim().split("\n").slice(-1);
+  const [line = "", upAfter = ""] = text.trim().split("\n").slice(-2);
   const told: Awaited<ReturnType<typeof sysinfoOf>> = JSON.parse(line);
   const meminfo = meminfoOf(text);
   expect(told.total).toBe(LIMITS.memory);
@@ -190,8 +190,9 @@ async function expectAgreement(caller: Caller): Promise<void> {
   expect(Math.abs(told.shared - meminfo("Shmem"))).toBeLessThan(MIB);
   const [, up = "", loads = "", tasks = ""] =
     /^([\d.]+) [\d.]+\n([\d.]+ [\d.]+ [\d.]+) \d+\/(\d+) \d+$/m.exec(text) ?? [];
-  expect(told.uptime - Number(up)).toBeGreaterThanOrEqual(0);
-  expect(told.uptime - Number(up)).toBeLessThanOrEqual(2);
+  expect(told.uptime).toBeGreaterThanOrEqual(Number(up));
+  // The call rounds up, and files round down.
+  expect(told.uptime).toBeLessThanOrEqual(Math.floor(Number.parseFloat(upAfter)) + 1);
   // A sample may have been taken in between.
   for (const [at, load] of loads.split(" ").entries()) {
     expect(Math.abs((told.loads[at] ?? -1) / 65_536 - Number(load))).toBeLessThan(0.2);
@@ -272,11 +273,17 @@ for (const one of CALL_KINDS) {
 
     it("callers that die in the middle of it harm nobody", async () => {
       const { caller } = await ready();
+      const call = async () => {
+        const told = await watched(caller, "", 1000);
+        expect(told).toMatchObject({ calls: 1000, wrong: 0 });
+        return { longestMs: told.longestUs / 1000, allMs: (told.calls * told.meanUs) / 1000 };
+      };
+      const before = await call();
       expect(await caller.output([CALLS, "doomed", "200"])).toBe("killed\n");
-      const begin = performance.now();
-      expect(await watched(caller, "", 1000)).toMatchObject({ calls: 1000, wrong: 0 });
+      const after = await call();
       // Nobody waits for an answer to one that is gone, all of them together neither.
-      expect(performance.now() - begin).toBeLessThan(PATIENCE_MS);
+      expect(after.longestMs).toBeLessThan(PATIENCE_MS);
+      expect(after.allMs).toBeLessThan(before.allMs + PATIENCE_MS);
     });
 
     itWay("kills and reloads of the worker cost a pause and nothing else", async () => {
@@ -954,7 +961,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     // As systemd stops one: SIGTERM for its main process, then SIGKILL for what is left.
     await daemon.stop();
     for (const pid of serviceProcesses(service)) {
-      process.kill(pid, "SIGKILL");
+      killUnlessEnded(pid);
     }
     await until("the service has ended", () => serviceProcesses(service).length === 0);
     const rest = [...new Set(restsAt(join(sockets, "rest.sock")))];
