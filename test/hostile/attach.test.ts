@@ -6,6 +6,7 @@ import { beforeAll, expect, it } from "vitest";
 import { type HelperReport, helperPath } from "../../src/attach/helper.js";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { parseMountinfo } from "../../src/mountinfo.js";
+import { stopped } from "../e2e/never-down-support.js";
 import { filesOf, PLACES, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { background, outputOf, outputSync, run } from "../support/command.js";
@@ -14,7 +15,7 @@ import { Daemon } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { fuseAborter } from "../support/fuse-connections.js";
 import { describeLive } from "../support/needs.js";
-import { textOf } from "../support/proc.js";
+import { killUnlessEnded, textOf } from "../support/proc.js";
 import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import { type Attack, attackFrom, expectWithin } from "../support/pulse.js";
@@ -168,11 +169,22 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     const stranger = await Container.start(own, { name: "stranger", memory: 64 * MIB });
     const taking = follow(own, stranger, [program("taken"), `${inside}`, "stranger", "lives"]);
     await until("somebody wants its PID", () => taking.text.startsWith("ready\n"));
-    const waiting = background(own, [...helperFor(daemon), "--timeout-ms", "60000", `${inside}`]);
-    const children = `/proc/${waiting.pid}/task/${waiting.pid}/children`;
-    const worker = await until("it works", () => Number(textOf(children)) || undefined);
-    waiting.kill("SIGSTOP");
-    const before = payerOf(`${worker}`);
+    const argv = [...helperFor(daemon), "--timeout-ms", "60000", `${inside}`];
+    const { waiting, worker, before } = await until("it works, and nobody pays yet", async () => {
+      const waiting = background(own, argv);
+      const pid = waiting.pid ?? 0;
+      const children = `/proc/${pid}/task/${pid}/children`;
+      const worker = await until("it works", () => Number(textOf(children)) || undefined);
+      const before = payerOf(`${pid}`);
+      await stopped(pid);
+      if (payerOf(`${worker}`) === before) {
+        return { waiting, worker, before };
+      }
+      // It ran for long before it was stopped.
+      waiting.kill("SIGKILL");
+      killUnlessEnded(worker);
+      return undefined;
+    });
     const ranMs = (): number => Number(textOf(`/proc/${worker}/schedstat`).split(" ")[0]) / 1e6;
     await until("it has worked for long", () => ranMs() > LONG_RUN_MS);
     process.kill(worker, "SIGSTOP");
