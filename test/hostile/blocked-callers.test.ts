@@ -24,6 +24,9 @@ import { until } from "../support/wait.js";
 /** More than there are threads for calls, and how long each of their answers takes at least. */
 const LISTENERS = 40;
 const SLOW_MS = 400;
+/** What a call of another tenant takes at most, in one of some rounds. */
+const MOST_US = (SLOW_MS / 2) * 1000;
+const ROUNDS = 4;
 
 const MOST_LISTENERS = 512;
 
@@ -79,9 +82,14 @@ describeLive("a tenant with many listeners", ["runc", "busybox", "strace"], () =
     const delayed = tracer.stderr === null ? undefined : once(tracer.stderr, "data");
     crowd.stdin?.write("\n");
     await delayed;
-    const { wrong, longestUs } = await watched(victim, "", 3000);
-    expect(wrong).toBe(0);
-    expect(longestUs).toBeLessThan((SLOW_MS / 2) * 1000);
+    // What takes all threads does so in each round; other work of the machine does not.
+    let longestUs = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < ROUNDS && longestUs >= MOST_US; round += 1) {
+      const told = await watched(victim, "", 3000);
+      expect(told.wrong).toBe(0);
+      longestUs = told.longestUs;
+    }
+    expect(longestUs).toBeLessThan(MOST_US);
   });
 });
 
