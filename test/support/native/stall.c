@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +104,11 @@ int main(int argc, char **argv) {
   if (argc != 3) return 2;
   pid = atoi(argv[1]);
   what = argv[2];
+  sigset_t told;
+  sigemptyset(&told);
+  sigaddset(&told, SIGCHLD);
+  const int stops = sigprocmask(SIG_BLOCK, &told, NULL) == 0 ? signalfd(-1, &told, 0) : -1;
+  if (stops < 0) return 1;
   const long options =
       PTRACE_O_TRACESYSGOOD | (strcmp(what, "takes") == 0 ? PTRACE_O_TRACECLONE : 0);
   int more = stop_threads(options);
@@ -114,9 +120,10 @@ int main(int argc, char **argv) {
     int status = 0;
     const pid_t thread = waitpid(-1, &status, __WALL | WNOHANG);
     if (thread == 0) {
-      struct pollfd p = {STDIN_FILENO, POLLIN, 0};
-      // Not told of by poll(2): looked at every millisecond.
-      if (poll(&p, 1, 1) > 0) return 0;
+      struct pollfd p[] = {{STDIN_FILENO, POLLIN, 0}, {stops, POLLIN, 0}};
+      if (poll(p, 2, -1) > 0 && p[0].revents != 0) return 0;
+      struct signalfd_siginfo one;
+      if (p[1].revents != 0 && read(stops, &one, sizeof(one)) != sizeof(one)) return 1;
       continue;
     }
     if (thread < 0 && errno != EINTR) return 0;
