@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
-import type { Scope } from "../support/scope.js";
+import { Scope } from "../support/scope.js";
 import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -45,17 +45,28 @@ describeLive("a start that takes longer than it may", ["python3"], () => {
 
   it("goes on when others had its CPU meanwhile", async () => {
     const scope = testScope();
+    const onOne = "taskset -c -p 0 $$ >/dev/null";
+    const begun = join(temporaryDirectory(scope, "start"), "begun");
+    const alone = new Scope();
+    await startedBy(alone, 60_000, `cat /proc/uptime >${begun}; ${onOne}`);
+    const aloneMs = 1000 * (secondsOf("/proc/uptime") - secondsOf(begun));
+    await alone.close();
     const others = testScope();
     for (let i = 0; i < 6; i += 1) {
       background(others, ["taskset", "-c", "0", "sh", "-c", "while :; do :; done"]);
     }
     // Its own CPU time is a fraction of that, and with the others on its CPU it takes longer.
-    const managed = await startedBy(scope, 1000, "taskset -c -p 0 $$ >/dev/null");
+    const managed = await startedBy(scope, Math.max(1000, Math.ceil(3 * aloneMs)), onOne);
     await others.close();
     expect(await managed.serving()).toMatchObject({ restarts: 0 });
     expect(managed.logs).not.toContain(LATE);
   });
 });
+
+/** The first figure of a file. */
+function secondsOf(path: string): number {
+  return Number.parseFloat(readFileSync(path, "utf8"));
+}
 
 describeLive("a worker beside one that takes long to start", ["python3"], () => {
   it("is tried ever more rarely when it fails at once", async () => {
