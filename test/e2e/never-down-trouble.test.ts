@@ -57,6 +57,9 @@ function graceMs(daemon: Daemon): number {
 
 const PATIENCE_MS = 3_000;
 
+/** For tests that see how long readers wait, however long a worker takes to start. */
+const LONG_PATIENCE = ["--patience-ms", "60000"] as const;
+
 /** How often a process has slept. */
 function sleepsOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -299,7 +302,7 @@ describeLive("a worker that stands by", [], () => {
   });
 
   it("costs readers no error when it stops right before it is to take over", async () => {
-    const daemon = await Daemon.start(testScope(), ...QUICK_WATCHDOG);
+    const daemon = await Daemon.start(testScope(), ...QUICK_WATCHDOG, ...LONG_PATIENCE);
     const standby = await standbyOf(daemon);
     const { workerPid } = await statusOf(daemon);
     await stopped(standby);
@@ -360,7 +363,7 @@ describeLive("a worker that stands by", [], () => {
   });
 
   it("is not waited for when it stopped while it started", async () => {
-    const daemon = await Daemon.start(testScope());
+    const daemon = await Daemon.start(testScope(), ...LONG_PATIENCE);
     await standbyOf(daemon);
     const first = await statusOf(daemon);
     process.kill(first.workerPid, "SIGKILL");
