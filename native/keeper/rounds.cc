@@ -62,7 +62,8 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
 /// How long readers wait. Not for less than a start is known to take on this machine, while there
 /// is one under way that nothing speaks against.
 uint64_t Supervisor::patience_ms() const {
-  const bool starts = current_.alive() && current_.kill_reason == nullptr && failures_ <= 1;
+  const Worker& one = current_.alive() ? current_ : next_;
+  const bool starts = one.alive() && one.kill_reason == nullptr && failures_ <= 1;
   const uint64_t slow = std::min(kMaxPatienceMs, 2 * started_in_ms_);
   return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
 }

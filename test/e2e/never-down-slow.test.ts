@@ -1,6 +1,7 @@
 // Machines on which a worker takes longer to start than it is given.
 
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -17,20 +18,21 @@ import { until } from "../support/wait.js";
 const keeper = join(project, "build/Release/vprocfs-keeper");
 const LATE = "did not start in time";
 
-/** A service whose workers have `startMs` to start, and are started by a command of sh. */
+/** A service whose workers have `startMs` to start, and are started by a command of sh; readers have `patienceMs`. */
 function startedBy(
   scope: Scope,
   startMs: number,
   command: string,
   program = keeper,
   standby: "on" | "off" = "off",
+  patienceMs = 10_000,
 ): Promise<Managed> {
   const script = `
     node=$0 cli=$1 at=$3
     shift 3
     socket=/run/vprocfs/$(printf %s "\${at#/}" | sed s,/,%2F,g).sock
     exec '${program}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --standby ${standby} \\
-      --start-ms ${startMs} -- sh -c '${command}; exec "$0" "$@"' "$node" "$cli" worker "$at" "$@"`;
+      --start-ms ${startMs} --patience-ms ${patienceMs} -- sh -c '${command}; exec "$0" "$@"' "$node" "$cli" worker "$at" "$@"`;
   return Managed.start(scope, [], { launcher: ["sh", "-c", script] });
 }
 
@@ -131,6 +133,25 @@ describeLive("a standby", ["python3"], () => {
       return now === standbyPid && standby === "ready";
     });
     expect(childrenOf(keeperPid).map(niceOf)).toEqual([usual, usual]);
+  });
+
+  it("is waited for as long as another worker when the worker ends while it starts", async () => {
+    // Otherwise readers wait for a third of what one takes to start.
+    const managed = await startedBy(testScope(), 60_000, "sleep 3", keeper, "on", 1000);
+    const { keeperPid, workerPid } = await until("a worker stands by", async () => {
+      const status = await managed.serving();
+      return status.standby === "ready" && status;
+    });
+    const standbyPid = childrenOf(keeperPid).find((pid) => pid !== workerPid) ?? 0;
+    process.kill(standbyPid, "SIGKILL");
+    await until("another one starts", () =>
+      childrenOf(keeperPid).some((pid) => ![workerPid, standbyPid, 0].includes(pid)),
+    );
+    const before = managed.logs.length;
+    process.kill(workerPid, "SIGKILL");
+    const text = await readFile(join(managed.mountpoint, "proc/meminfo"), "utf8");
+    expect(text).toMatch(/^MemTotal:/);
+    expect(managed.logs.slice(before)).not.toContain("no worker serves");
   });
 });
 
