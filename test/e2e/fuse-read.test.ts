@@ -18,6 +18,9 @@ import { until } from "../support/wait.js";
 const SMALL = 64 * MIB;
 const BIG = 128 * MIB;
 
+const SEEK_END = 2;
+const SEEK_HOLE = 4;
+
 /** Digits vary from moment to moment; the rest of a file of one container does not. */
 function shape(text: string): string {
   return text.replaceAll(/ *\d+/g, " 0");
@@ -137,6 +140,20 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       await pause(1100);
       expect((await calls.fstat(fd)).size).toBe(size);
       expect(await calls.pread(fd, 100_000, half)).toBe(end);
+    });
+
+    it("tells of its own end, whoever has opened the file since", async () => {
+      const { calls, fd, size } = await openedWith(1);
+      // One that nobody has read is made anew after a second.
+      await calls.pread(fd, 1, 1);
+      container.cgroup.limit({ quota: null });
+      const later = await calls.open("/proc/stat");
+      for (const whence of [SEEK_END, SEEK_HOLE]) {
+        expect((await calls.must("lseek", fd, 0, whence)).result).toBe(size);
+      }
+      await calls.seek(fd, 0);
+      expect((await calls.rest(fd, 100_000)).length).toBe(size);
+      expect((await calls.must("lseek", later, 0, SEEK_END)).result).toBeGreaterThan(size);
     });
 
     it("is shown what is new each time, also once that is longer than it was told", async () => {

@@ -54,14 +54,27 @@ Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& own
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 
+std::shared_ptr<OpenFile> SnapshotFiles::file_of_caller(const Request& r, NodeId node,
+                                                        const ContainerPtr& container,
+                                                        const View& view) {
+  const auto* in = r.arg<fuse_getattr_in>();
+  const bool is_named = r.header().opcode == FUSE_GETATTR && in != nullptr &&
+                        (in->getattr_flags & FUSE_GETATTR_FH) != 0;
+  // lseek(2) from the end, and for data and holes.
+  if (auto named = is_named ? parts_.open_files.find(in->fh, node) : nullptr) return named;
+  const auto last = last_open(container, view);
+  auto file = parts_.open_files.find(last.handle, node);
+  // libuv and others ask in another thread than they open in, and read no more than they are told.
+  const bool is_callers =
+      file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid));
+  return is_callers ? file : nullptr;
+}
+
 Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const View& view,
                                          const ContainerPtr& container) {
-  // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
-  // seek by it.
-  const auto last = last_open(container, view);
-  const auto file = parts_.open_files.find(last.handle, node);
-  // libuv and others ask in another thread than they open in, and read no more than they are told.
-  if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
+  // fstat(2) and lseek(2) of what the caller has open must tell of the snapshot it will read:
+  // tail(1) and others seek by it.
+  if (const auto file = file_of_caller(r, node, container, view)) {
     if (OpenFiles::is_stale(*file, boottime_us(), options().tick_us)) {
       parts_.open_files.renew(*file, render(view, file->container, file->clock));
     }

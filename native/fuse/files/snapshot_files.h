@@ -34,6 +34,10 @@ class SnapshotFiles : public ViewFiles {
 
  private:
   ContainerFiles::LastOpen last_open(const ContainerPtr& container, const View& view);
+  /// The open file that a GETATTR asks about: the one that the kernel names, or else the last one
+  /// if a thread of the caller's process opened it. nullptr: there is none.
+  std::shared_ptr<OpenFile> file_of_caller(const Request& r, NodeId node,
+                                           const ContainerPtr& container, const View& view);
   /// Whether two threads, by the numbers that requests have, are of one process.
   bool in_one_process(uint32_t thread, uint32_t other) const;
   /// The age that a caller is to be told of, where it is not the container's.
