@@ -41,7 +41,8 @@ Answer Answer::error(const Error& error) {
 }
 
 Answer Answer::no_entry(const Error& error) {
-  return Answer::error(error.code == ENFILE || error.code == EMFILE ? ENFILE : ENOENT);
+  const bool gone = error.code == ESRCH || error.code == ENOENT;
+  return gone ? Answer::error(ENOENT) : Answer::error(error);
 }
 
 }  // namespace vprocfs

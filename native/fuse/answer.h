@@ -38,7 +38,7 @@ class [[nodiscard]] Answer {
   static Answer error(int errno_value);
   /// With what the kernel says of an error in a file of its own.
   static Answer error(const Error& error);
-  /// Of a name that leads to a container which was not found.
+  /// Of a name that leads to a container which was not found: ENOENT only where there is none.
   static Answer no_entry(const Error& error);
   /// An errno that is no failure: it tells the caller something.
   static Answer tell(int errno_value);

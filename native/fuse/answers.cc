@@ -1,6 +1,7 @@
 #include "fuse/answers.h"
 
 #include "base/clock.h"
+#include "fuse/operations.h"
 #include "node/node_id.h"
 
 namespace vprocfs {
@@ -31,8 +32,9 @@ bool Answers::write(const RequestInfo& info, const Answer& answer) {
   bool taken = true;
   if (answer.to_ == Answer::To::kKernel) {
     const uint64_t unique = info.header.unique;
-    taken = answer.errno_ != 0 ? reply.error(unique, answer.errno_)
-                               : reply.data(unique, answer.bytes(), answer.size());
+    const int code = answered_errno(info.header.opcode, answer.errno_);
+    taken =
+        code != 0 ? reply.error(unique, code) : reply.data(unique, answer.bytes(), answer.size());
   }
   if (!taken && answer.undo_) answer.undo_();
   count(info, answer);

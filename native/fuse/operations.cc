@@ -1,6 +1,7 @@
 #include "fuse/operations.h"
 
 #include <array>
+#include <cerrno>
 
 namespace vprocfs {
 namespace {
@@ -34,6 +35,11 @@ const char* to_text(Operation operation) {
 const OperationRow& operation_of(uint32_t opcode) {
   if (opcode < kOpcodes) return kRows[opcode];
   return kUnknown;
+}
+
+int answered_errno(uint32_t opcode, int code) {
+  const bool is_gone = code == 0 || code == ENOENT;
+  return opcode == FUSE_LOOKUP && !is_gone ? ENOMEM : code;
 }
 
 }  // namespace vprocfs

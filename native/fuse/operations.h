@@ -34,4 +34,9 @@ struct OperationRow {
 /// The row of an opcode, whatever it is.
 const OperationRow& operation_of(uint32_t opcode);
 
+/// The errno with which a request is answered that failed with `code`. Of a name that it knows
+/// already the kernel takes every error of a LOOKUP but ENOMEM for proof that it is gone, and
+/// detaches all that is mounted below it, in every mount namespace (fuse_dentry_revalidate()).
+int answered_errno(uint32_t opcode, int code);
+
 }  // namespace vprocfs

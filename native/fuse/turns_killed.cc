@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "fuse/operations.h"
 #include "fuse/turns.h"
 #include "source/process_status.h"
 
@@ -58,7 +59,9 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
     const auto status = host_.status_of(caller->pid);
     if (status && killed(status.value())) {
       // If it does not wait, somebody works on it.
-      if (!answer_interrupted(unique)) answers_.end(unique, EINTR);
+      if (!answer_interrupted(unique)) {
+        answers_.end(unique, answered_errno(caller->opcode, EINTR));
+      }
       return;
     }
   }

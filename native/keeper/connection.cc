@@ -119,10 +119,11 @@ bool Connection::refuse_one() const {
   const Request request(g_buffer.bytes, static_cast<size_t>(n));
   // Nobody waits for a release, and the next worker has to know of it: it gets it when it has what
   // was taken and not answered sent again.
-  if (request.header().opcode == FUSE_RELEASE && resend()) return true;
-  if (operation_of(request.header().opcode).waiter != Waiter::kNobody) {
+  const uint32_t opcode = request.header().opcode;
+  if (opcode == FUSE_RELEASE && resend()) return true;
+  if (operation_of(opcode).waiter != Waiter::kNobody) {
     // To close a file is no error: of FLUSH workers say that there is none.
-    const int error = request.header().opcode == FUSE_FLUSH ? ENOSYS : EIO;
+    const int error = opcode == FUSE_FLUSH ? ENOSYS : answered_errno(opcode, EIO);
     Reply(refusal.get()).error(request.header().unique, error);
   }
   return true;

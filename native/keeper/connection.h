@@ -37,8 +37,8 @@ struct Connection {
   bool ended() const;
   /// Hands back to the kernel's queue what a dead worker had taken, where the kernel can.
   void requeue() const;
-  /// Answers one waiting request with EIO, for when there has been no worker for too long. False if
-  /// no request was waiting.
+  /// Answers one waiting request with EIO, a LOOKUP with ENOMEM, for when there has been no worker
+  /// for too long. False if no request was waiting.
   bool refuse_one() const;
   /// The same for some that wait, and never so many that nothing else is done.
   void refuse_some() const;

@@ -50,7 +50,7 @@ async function killed(
   await until("readers get an error", () =>
     readFile(join(managed.mountpoint, "proc/meminfo")).then(
       () => false,
-      (error: unknown) => errnoOf(error) === "EIO",
+      (error: unknown) => errnoOf(error) === "ENOMEM",
     ),
   );
   /** By itself after a while; sooner when the manager is told to start it again, as somebody does who has repaired it. */

@@ -298,7 +298,7 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     await until("readers get an error", () =>
       readFile(join(managed.mountpoint, "proc/meminfo")).then(
         () => false,
-        (error: unknown) => errnoOf(error) === "EIO",
+        (error: unknown) => errnoOf(error) === "ENOMEM",
       ),
     );
     writeFileSync(config, "");

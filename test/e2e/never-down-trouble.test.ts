@@ -200,15 +200,24 @@ describeLive("a worker in trouble", [], () => {
     const held = await open(daemon.path("containers", id, "proc/meminfo"));
     const openFiles = async () => (await askFigures(daemon.mountpoint))?.resources.open_files?.used;
     expect(await openFiles()).toBe(1);
+    // As runtimes mask directories.
+    const cpu = daemon.path("containers", id, "sys/devices/system/cpu/cpu0");
+    const masked = join(cpu, "topology");
+    outputSync(["mount", "-t", "tmpfs", "vprocfs-test", masked]);
+    scope.defer(() => outputSync(["umount", masked]));
     process.kill(good.workerPid, "SIGKILL");
     const first = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
-    expect(first.result).toBe("EIO");
+    expect(first.result).toBe("ENOMEM");
+    const again = await timed(readFile(`/proc/self/fd/${held.fd}`, "utf8"));
+    expect(again.result).toBe("EIO");
     await held.close();
     const slackMs = Math.max(1_000, daemon.startedInMs);
     expect(first.ms).toBeLessThan(PATIENCE_MS + slackMs);
+    await expect(readFile(join(cpu, "uevent"))).rejects.toThrow("ENOMEM");
     const second = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
-    expect(second.result).toBe("EIO");
+    expect(second.result).toBe("ENOMEM");
     expect(second.ms).toBeLessThan(slackMs);
+    expect(readFileSync("/proc/self/mounts", "utf8")).toContain(` ${masked} `);
     const failing = await until("it has failed a few times", async () => {
       const status = await statusOf(daemon);
       return status.failuresInARow > 2 && status;

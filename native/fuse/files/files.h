@@ -121,6 +121,12 @@ class Files {
     return in_turn(r, owner, [owner, work](const Request& req) { return work(req, owner); });
   }
 
+  /// Answers a LOOKUP in `directory` whose container was not found. Where that is the caller's, it
+  /// says nothing of the name, which others have as well.
+  static Answer no_owner(NodeId directory, const Error& error) {
+    return directory.container().none() ? Answer::error(error) : Answer::no_entry(error);
+  }
+
   ServerParts& parts_;
 };
 

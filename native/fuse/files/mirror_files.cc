@@ -29,6 +29,9 @@ int read_only_errno(std::string_view path) {
   return ends_with(path, kUevent) ? ENODEV : EROFS;
 }
 
+/// What a LOOKUP says of a path that fstatat(2) fails for: that it is not there only if it is not.
+int absence(const Error& error) { return error.code == ENOMEM ? ENOMEM : ENOENT; }
+
 /// Whether a process with this status is in group `gid`.
 bool lists_group(std::string_view status, uint32_t gid) {
   const std::vector<uint64_t> groups = status_numbers(status, "Groups");
@@ -92,7 +95,8 @@ Answer MirrorFiles::entry(const Request& r, NodeId root, const ContainerPtr&, ui
   const auto found = path ? mirror_.stat(*path) : Result<struct stat>(Error{ESTALE, ""});
   // As with files: what is bound of a mirrored directory is that container's for ever.
   auto container = parts_.container_of(r, parent);
-  if (!found || !container) return Answer::error(ENOENT);
+  if (!found) return Answer::error(absence(found.error()));
+  if (!container) return no_owner(parent, container.error());
   const ContainerId id = container.value() ? container.value()->id() : ContainerId();
   const NodeId node(id, root.index());
   fuse_entry_out out{};
@@ -115,7 +119,7 @@ Answer MirrorFiles::lookup(const Request& r) {
     return Answer::tell(ENOENT);
   }
   auto container = parts_.container_of(r, parent);
-  if (!container) return Answer::no_entry(container.error());
+  if (!container) return no_owner(parent, container.error());
   const ContainerPtr owner = std::move(container.value());
   const std::string path = *directory + "/" + name;
   return in_turn_of_directory(r, owner, [this, parent, owner, path](const Request&) {
@@ -126,7 +130,7 @@ Answer MirrorFiles::lookup(const Request& r) {
 Answer MirrorFiles::found_entry(NodeId parent, const ContainerPtr& container,
                                 const std::string& path) {
   const auto found = mirror_.stat(path);
-  if (!found) return Answer::tell(ENOENT);
+  if (!found) return Answer::tell(absence(found.error()));
   const auto place = mirror_.place(path, ask_of(container));
   if (!place) return Answer::error(place.error());
   if (!place.value()) return Answer::tell(ENOENT);

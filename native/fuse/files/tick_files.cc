@@ -54,7 +54,7 @@ Answer TickFiles::first_entry(NodeId node, const View& view, const ContainerPtr&
   // Those of the snapshot that is in the page cache: any others would empty it.
   const auto text = snapshot(view, *container, true);
   const bool refused = !text && text.error().code == EOPNOTSUPP;
-  if (!text && !refused) return Answer::error(ENOENT);
+  if (!text && !refused) return Answer::error(text.error());
   const fuse_attr attr = refused ? attributes_of(node, mode_of(view), kUnknownSize)
                                  : attributes_of(node, mode_of(view), text.value()->text.size(),
                                                  text.value()->modified_ns);

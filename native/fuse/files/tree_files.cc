@@ -111,7 +111,7 @@ Answer TreeFiles::lookup(const Request& r) {
 Answer TreeFiles::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
   const auto caller = parts_.caller_of(r);
   const TreeEntry* found = parts_.tree.dir(kContainerRootIndex)->find(name);
-  if (!caller) return Answer::no_entry(caller.error());
+  if (!caller) return Answer::error(caller.error());
   if (found == nullptr) return Answer::error(ENOENT);
   // The next caller may be another's.
   return entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0);
@@ -141,7 +141,7 @@ Answer TreeFiles::lookup_container(const Request& r, const std::string& name) {
   const auto caller = parts_.caller_of(r);
   // To others a container is not there, rather than forbidden: names are not to be probed either.
   const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
-  if (!caller) return Answer::no_entry(caller.error());
+  if (!caller) return Answer::error(caller.error());
   if (!id || !may) {
     return Answer::tell(ENOENT);
   }
@@ -252,7 +252,7 @@ Answer TreeFiles::lookup_entry(const Request& r, NodeId parent, const TreeEntry&
   // The caller-identified tree: every caller gets its own container's node, so that what is bound
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
   const auto container = parts_.container_of(r, parent);
-  if (!container) return Answer::no_entry(container.error());
+  if (!container) return no_owner(parent, container.error());
   const ContainerPtr& owner = container.value();
   // The host's own log is not ours to give.
   if (!owner && is_of_log(*found.view)) return Answer::error(ENOENT);
