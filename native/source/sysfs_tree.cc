@@ -19,10 +19,10 @@ namespace {
 constexpr size_t kMaxPaths = size_t{1} << 20;
 constexpr size_t kMaxAttributeBytes = size_t{1} << 20;
 constexpr unsigned kMaxScanDepth = 16;
-/// A number that nobody knows makes us look again, but not more often than this.
-constexpr uint64_t kScanEveryMs = 1000;
-
-uint64_t clock_ms() { return clock_us(CLOCK_MONOTONIC_COARSE) / 1000; }
+/// A number that nobody knows makes us look again, but not more often than this; for the same one
+/// less and less often.
+constexpr uint64_t kScanEveryMs = 1000, kLongestRestMs = 3'600'000;
+constexpr size_t kMaxAbsent = 4096;
 
 /// The `attempt`th number of a path. Part of node ids that kernels hold: never to change.
 uint32_t candidate(std::string_view path, uint32_t attempt) {
@@ -52,6 +52,8 @@ bool is_bare_online(std::string_view path) {
 
 }  // namespace
 
+uint64_t SysfsTree::clock_ms() { return clock_us(CLOCK_MONOTONIC_COARSE) / 1000; }
+
 std::string SysfsTree::bare_cpu(uint32_t cpu) {
   return std::string(kBareRoot) + "cpu" + std::to_string(cpu);
 }
@@ -80,30 +82,35 @@ Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) c
   return out;
 }
 
-void SysfsTree::scan_below(const std::string& path, unsigned depth) {
+bool SysfsTree::scan_below(const std::string& path, unsigned depth, const Visit& visit) const {
   const auto found = names(path);
-  if (!found || depth > kMaxScanDepth) return;  // it went away meanwhile
+  if (!found || depth > kMaxScanDepth) return true;  // it went away meanwhile
   for (const Name& entry : found.value()) {
     const std::string below = path + "/" + entry.name;
-    if (!number_locked(below)) return;
-    if (entry.type == S_IFDIR) scan_below(below, depth + 1);
+    if (!visit(below)) return false;
+    if (entry.type == S_IFDIR && !scan_below(below, depth + 1, visit)) return false;
   }
+  return true;
 }
 
-void SysfsTree::scan_locked() {
-  scan_below(kCpuRoot, 0);
-  scan_below(kNodeRoot, 0);
+bool SysfsTree::scan(const Visit& visit) const {
+  if (!scan_below(kCpuRoot, 0, visit) || !scan_below(kNodeRoot, 0, visit)) return false;
   // Last: what stands above has had its numbers before there were these.
-  if (const auto cpus = names(kCpuRoot)) {
-    for (const Name& entry : cpus.value()) {
-      if (!is_numbered(entry.name, "cpu")) continue;
-      const std::string bare = std::string(kBareRoot) + entry.name;
-      if (!number_locked(bare)) return;
-      scan_below(bare, 0);
-    }
+  const auto cpus = names(kCpuRoot);
+  if (!cpus) return true;
+  for (const Name& entry : cpus.value()) {
+    if (!is_numbered(entry.name, "cpu")) continue;
+    const std::string bare = std::string(kBareRoot) + entry.name;
+    if (!visit(bare) || !scan_below(bare, 0, visit)) return false;
   }
+  return true;
+}
+
+void SysfsTree::begin_locked() {
+  if (scanned_) return;
+  scan([this](const std::string& path) { return number_locked(path).has_value(); });
   scanned_ = true;
-  scanned_ms_ = clock_ms();
+  scanned_ms_ = now_ms_();
 }
 
 std::optional<uint32_t> SysfsTree::number_locked(const std::string& path) {
@@ -120,19 +127,52 @@ std::optional<uint32_t> SysfsTree::number_locked(const std::string& path) {
 
 std::optional<uint32_t> SysfsTree::number(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  if (!scanned_) scan_locked();
+  begin_locked();
   return number_locked(path);
 }
 
+std::optional<std::string> SysfsTree::path_locked(uint32_t number) const {
+  const auto it = paths_.find(number);
+  return it == paths_.end() ? std::nullopt : std::optional(it->second);
+}
+
+bool SysfsTree::rests_locked(uint32_t number) const {
+  const auto it = absent_.find(number);
+  return it != absent_.end() && now_ms_() < it->second.until_ms;
+}
+
 std::optional<std::string> SysfsTree::path(uint32_t number) {
-  const std::lock_guard lock(mutex_);
-  auto it = scanned_ ? paths_.find(number) : paths_.end();
-  if (it == paths_.end() && (!scanned_ || clock_ms() - scanned_ms_ >= kScanEveryMs)) {
-    scan_locked();
-    it = paths_.find(number);
+  {
+    const std::lock_guard lock(mutex_);
+    begin_locked();
+    auto known = path_locked(number);
+    if (known || rests_locked(number)) return known;
   }
-  if (it == paths_.end()) return std::nullopt;
-  return it->second;
+  // Whoever asks for what another one's scan is about to find waits for that.
+  const std::lock_guard alone(scan_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    auto known = path_locked(number);
+    if (known || now_ms_() < scanned_ms_ + kScanEveryMs) return known;
+  }
+  // Not with the lock, which every look-up takes: this is the whole tree.
+  scan([this](const std::string& path) { return this->number(path).has_value(); });
+  const std::lock_guard lock(mutex_);
+  scanned_ms_ = now_ms_();
+  auto known = path_locked(number);
+  if (known) {
+    absent_.erase(number);
+  } else {
+    rest_locked(number);
+  }
+  return known;
+}
+
+void SysfsTree::rest_locked(uint32_t number) {
+  if (absent_.size() >= kMaxAbsent) absent_.clear();
+  Rest& rest = absent_[number];
+  rest.length_ms = std::min(kLongestRestMs, std::max(kScanEveryMs, 2 * rest.length_ms));
+  rest.until_ms = scanned_ms_ + rest.length_ms;
 }
 
 Result<struct stat> SysfsTree::stat(const std::string& path) const {
@@ -150,7 +190,7 @@ Result<std::vector<SysfsEntry>> SysfsTree::list(const std::string& path) {
   std::vector<SysfsEntry> out;
   out.reserve(found.value().size());
   const std::lock_guard lock(mutex_);
-  if (!scanned_) scan_locked();
+  begin_locked();
   for (const Name& entry : found.value()) {
     const auto number = number_locked(path + "/" + entry.name);
     if (number) out.push_back({entry.name, entry.type, *number});

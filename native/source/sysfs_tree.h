@@ -3,10 +3,12 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -43,8 +45,9 @@ class SysfsTree {
   /// the other.
   static std::string bare_cpu(uint32_t cpu);
 
-  /// Borrows the descriptor of a sysfs root.
-  explicit SysfsTree(int sysfs_fd) : fd_(sysfs_fd) {}
+  /// Borrows the descriptor of a sysfs root. `now_ms`: a clock.
+  explicit SysfsTree(int sysfs_fd, std::function<uint64_t()> now_ms = clock_ms)
+      : fd_(sysfs_fd), now_ms_(std::move(now_ms)) {}
 
   /// Names that nobody is shown: memory blocks (thousands of links that tell how much memory the
   /// host has), and what a CPU that is offline lacks.
@@ -53,6 +56,8 @@ class SysfsTree {
   /// The number of a path that exists. Nothing when there are too many (2^20).
   std::optional<uint32_t> number(const std::string& path);
   /// The path with that number; nothing when the host has none.
+  /// For one that was not there the whole tree is scanned again, at most once a second, and ever
+  /// less often, down to once an hour, as long as it stays away.
   std::optional<std::string> path(uint32_t number);
 
   /// Does not follow a symlink at its end. Any errno of fstatat(2).
@@ -65,20 +70,39 @@ class SysfsTree {
   Result<std::string> read(const std::string& path) const;
 
  private:
+  static uint64_t clock_ms();
   struct Name {
     std::string name;
     uint32_t type;
   };
   Result<std::vector<Name>> names(const std::string& path) const;
-  void scan_locked();
-  void scan_below(const std::string& path, unsigned depth);
+  /// Is told of a path. False: the scan is to end.
+  using Visit = std::function<bool(const std::string& path)>;
+  bool scan(const Visit& visit) const;
+  bool scan_below(const std::string& path, unsigned depth, const Visit& visit) const;
+  /// The scan before everything else.
+  void begin_locked();
   std::optional<uint32_t> number_locked(const std::string& path);
+  std::optional<std::string> path_locked(uint32_t number) const;
+  /// Takes note of a number that a scan has not found.
+  void rest_locked(uint32_t number);
+  bool rests_locked(uint32_t number) const;
+
+  /// When it is looked for a number again that a scan has not found, and how long after the last
+  /// time that is.
+  struct Rest {
+    uint64_t until_ms = 0;
+    uint64_t length_ms = 0;
+  };
 
   const int fd_;
-  std::mutex mutex_;
+  const std::function<uint64_t()> now_ms_;
+  std::mutex scan_mutex_;  ///< of whoever scans again; taken before the other one
+  std::mutex mutex_;       ///< guards what follows
   bool scanned_ = false;
   uint64_t scanned_ms_ = 0;
   std::unordered_map<uint32_t, std::string> paths_;
+  std::unordered_map<uint32_t, Rest> absent_;
 };
 
 }  // namespace vprocfs

@@ -1,4 +1,8 @@
+#include <fcntl.h>
+#include <sys/inotify.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "node/tree.h"
 #include "source/sysfs_tree.h"
@@ -72,6 +76,33 @@ Result<std::vector<Napi::Value>> number_paths(Napi::Env env, const std::string& 
   return out;
 }
 
+/// (sysDir, number, times) -> at which of these times, ms after its first scan, a tree of sysfs
+/// that has not the number is scanned again when it is asked for it.
+Result<std::vector<Number>> scan_times(const std::string& dir, uint32_t number,
+                                       const std::vector<uint32_t>& times) {
+  const auto fd = open_directory(dir);
+  const Fd opened(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string root = dir + "/" + SysfsTree::kCpuRoot;
+  if (!fd || ::inotify_add_watch(opened.get(), root.c_str(), IN_OPEN) < 0) {
+    return Error{errno, root};
+  }
+  const auto was_opened = [&opened] {
+    alignas(inotify_event) char events[4096];
+    return ::read(opened.get(), events, sizeof(events)) > 0;
+  };
+  uint64_t now_ms = 0;
+  SysfsTree tree(fd.value().get(), [&now_ms] { return now_ms; });
+  static_cast<void>(tree.path(number));
+  static_cast<void>(was_opened());
+  std::vector<Number> scanned;
+  for (const uint32_t time_ms : times) {
+    now_ms = time_ms;
+    static_cast<void>(tree.path(number));
+    if (was_opened()) scanned.emplace_back(time_ms);
+  }
+  return scanned;
+}
+
 }  // namespace
 
 void add_trees(Napi::Object& exports) {
@@ -79,6 +110,7 @@ void add_trees(Napi::Object& exports) {
   add<memory_keys>(exports, "memoryKeys");
   add<tree_paths>(exports, "treePaths");
   add<number_paths>(exports, "numberPaths");
+  add<scan_times>(exports, "scanTimes");
 }
 
 }  // namespace vprocfs

@@ -518,6 +518,11 @@ interface Testing {
     sysDir: string,
     paths: readonly string[],
   ): { readonly number: number; readonly path: string }[];
+  /**
+   * At which of these times, ms after its first scan, a sysfs that has not the number is scanned again when it is asked
+   * for it.
+   */
+  scanTimes(sysDir: string, number: number, times: readonly number[]): number[];
   /** `saved`: between any two samples the history is saved, and read again. */
   advanceSamples(samples: readonly CpuSample[], saved?: boolean): CpuReport[];
   /** Each sample is of a cgroup, by its inode number. */
@@ -727,6 +732,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   listFixture: "function",
   treePaths: "function",
   numberPaths: "function",
+  scanTimes: "function",
   advanceSamples: "function",
   advanceMoved: "function",
   advanceEvents: "function",
@@ -915,6 +921,7 @@ export function countMounted(
 export const {
   treePaths,
   numberPaths,
+  scanTimes,
   advanceSamples,
   advanceMoved,
   advanceEvents,

@@ -21,6 +21,7 @@ import {
   memoryFiguresOfFixture,
   numberPaths,
   renderFixture,
+  scanTimes,
   treePaths,
 } from "../support/testing.js";
 
@@ -472,5 +473,13 @@ describe("numbers of paths", () => {
     const root = mkdtempSync(join(tmpdir(), testName("sys-")));
     onTestFinished(() => rmSync(root, { recursive: true, force: true }));
     expect(numberPaths(root, ["devices/system/cpu/x"])[0]?.path).toBe("");
+  });
+
+  it("are looked for ever less often while the host has them not", () => {
+    const root = mkdtempSync(join(tmpdir(), testName("sys-")));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+    mkdirSync(join(root, "devices/system/cpu"), { recursive: true });
+    const asked = [500, 1000, 1500, 2000, 3500, 4000, 7900, 8000, 15_900, 16_000];
+    expect(scanTimes(root, 7, asked)).toEqual([1000, 2000, 4000, 8000, 16_000]);
   });
 });
