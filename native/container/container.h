@@ -158,10 +158,15 @@ class Container {
   class Attached {
    public:
     virtual ~Attached() = default;
+    /// Gives up what can be made anew: many other containers of the tenant are in use.
+    virtual void drop_texts() = 0;
   };
   template <typename T>
   T& attached() {
-    std::call_once(attached_once_, [this] { attached_ = std::make_unique<T>(*this); });
+    std::call_once(attached_once_, [this] {
+      attached_ = std::make_unique<T>(*this);
+      is_attached_.store(true, std::memory_order_release);
+    });
     return static_cast<T&>(*attached_);
   }
 
@@ -243,6 +248,7 @@ class Container {
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   std::once_flag attached_once_;
   std::unique_ptr<Attached> attached_;  ///< nullptr until somebody asks
+  std::atomic<bool> is_attached_{false};
 };
 
 }  // namespace vprocfs

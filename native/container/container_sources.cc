@@ -31,6 +31,7 @@ std::unique_ptr<ContainerSource> Container::take_idle_source() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return nullptr;
   drop_kept_locked();
+  if (is_attached_.load(std::memory_order_acquire)) attached_->drop_texts();
   return std::move(source_);
 }
 

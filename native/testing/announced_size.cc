@@ -1,5 +1,12 @@
 #include "fuse/files/announced_size.h"
 
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "container/container.h"
+#include "fuse/files/container_files.h"
 #include "testing/parts.h"
 #include "testing/values.h"
 
@@ -24,8 +31,32 @@ std::vector<Number> announce_sizes(const Steps& steps) {
   return out;
 }
 
+/// (text) -> of a file whose text the kernel caches, when the cgroup files of its container were
+/// closed because others are in use: the size that the kernel is known to have, how many texts are
+/// still held, and whether the kernel has another text than this one and than one that is longer.
+std::vector<Number> close_sources(const std::string& text) {
+  constexpr uint16_t kView = 1;
+  Container container(ContainerDescription{}, SharedServices{},
+                      std::make_shared<Tenant>(ContainerId(), nullptr, TenantRates{}));
+  ContainerFiles& files = ContainerFiles::of(container);
+  const auto cached = std::make_shared<CachedText>();
+  cached->text = text;
+  bool settling = false;
+  static_cast<void>(files.hold_copy(kView, cached, settling));
+  files.copy_settled(kView);
+  static_cast<void>(files.set_mirror_text(1, text, Mirror::Growth::kNone, 1));
+  static_cast<void>(container.take_idle_source());
+  const bool has_copy = files.kernel_copy(kView) != nullptr;
+  const bool has_mirrored = files.mirror_text(1) != nullptr;
+  return {files.kernel_size(kView), has_copy + has_mirrored, files.kernel_has_other(kView, text),
+          files.kernel_has_other(kView, text + "\n")};
+}
+
 }  // namespace
 
-void add_announced_size(Napi::Object& exports) { add<announce_sizes>(exports, "announceSizes"); }
+void add_announced_size(Napi::Object& exports) {
+  add<announce_sizes>(exports, "announceSizes");
+  add<close_sources>(exports, "closeSources");
+}
 
 }  // namespace vprocfs

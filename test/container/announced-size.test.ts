@@ -39,3 +39,7 @@ it.each(["tell", "again"] as const)(
     expect(sizes).toEqual([4100, 4100, 4100, 4100, 4100, 5000]);
   },
 );
+
+it("texts are dropped with the cgroup files that are closed, and what the kernel has is known on", () => {
+  expect(native.closeSources("processor\n")).toEqual([10, 0, 0, 1]);
+});

@@ -467,6 +467,12 @@ interface Testing {
   announceSizes(
     steps: readonly (readonly [what: "tell" | "again" | "mark" | "note", size: number])[],
   ): number[];
+  /**
+   * Of a file whose text the kernel caches, when the cgroup files of its container were closed because others are in
+   * use: the size that the kernel is known to have, how many texts are still held, and whether the kernel has another
+   * text than this one and than one that is longer.
+   */
+  closeSources(text: string): number[];
   /** For each step what native/testing/budget.cc says, "take", "lend" and "exceeded" at a time (µs). */
   spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
   /**
@@ -719,6 +725,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   readLxcRequest: "function",
   pendingCallAfter: "function",
   announceSizes: "function",
+  closeSources: "function",
   spendBudget: "function",
   waitAfterRefusals: "function",
   servesInOthersTurn: "function",

@@ -152,9 +152,8 @@ bool CachedFiles::limits_changed() {
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
       if (parts_.tree.file(index) == nullptr) continue;
       // Clock rates may be others by now, which no limit decides: the next OPEN looks at them.
-      const CachedTextPtr copy = files.kernel_copy(view->index);
       const auto shown = container->shown_cpus(boottime_us(), options().tick_us);
-      if (!shown || (copy && copy->made_of.cpus == shown.value())) continue;
+      if (!shown || files.is_copy_for(view->index, shown.value())) continue;
       const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
       if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
       if (!files.queue_renewal(view->index)) continue;

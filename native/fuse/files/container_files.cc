@@ -113,6 +113,20 @@ void ContainerFiles::drop_text(uint16_t view_index) {
   cached_.erase(view_index);
 }
 
+void ContainerFiles::drop_texts() {
+  const std::lock_guard lock(mutex_);
+  cached_.clear();
+  mirrored_.clear();
+  mirrored_bytes_ = 0;
+  for (auto& [view_index, copy] : copies_) {
+    // The kernel is about to be given it.
+    if (!copy.text || copy.settling != 0) continue;
+    copy.of_before = copy_marks().of(view_index);
+    copy.dropped_for = copy.text->made_of.cpus;
+    copy.text.reset();
+  }
+}
+
 Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now_us,
                                                   uint64_t tick_us) {
   constexpr uint64_t kOldUs = 1000000;
@@ -202,6 +216,12 @@ void ContainerFiles::drop_copy(uint16_t view_index, bool own) {
 CachedTextPtr ContainerFiles::kernel_copy(uint16_t view_index) {
   const std::lock_guard lock(mutex_);
   return copy_of(view_index).text;
+}
+
+bool ContainerFiles::is_copy_for(uint16_t view_index, const CpuSet& cpus) {
+  const std::lock_guard lock(mutex_);
+  const KernelCopy& copy = copy_of(view_index);
+  return copy.text ? copy.text->made_of.cpus == cpus : copy.dropped_for == cpus;
 }
 
 uint64_t ContainerFiles::kernel_size(uint16_t view_index) {

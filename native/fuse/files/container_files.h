@@ -49,6 +49,10 @@ class ContainerFiles : public Container::Attached {
   ContainerFiles(const ContainerFiles&) = delete;
   ContainerFiles& operator=(const ContainerFiles&) = delete;
 
+  /// Forgets texts. What the kernel caches it keeps, and what it was told is known on as after a
+  /// takeover.
+  void drop_texts() override;
+
   static ContainerFiles& of(Container& container) { return container.attached<ContainerFiles>(); }
 
   /// A file was opened or closed; the limit is the caller's to keep.
@@ -92,6 +96,8 @@ class ContainerFiles : public Container::Attached {
   /// What the kernel has, or is about to have, of a file; nullptr when nobody asked for it yet, or
   /// only in the time of a worker before this one.
   CachedTextPtr kernel_copy(uint16_t view_index);
+  /// Whether what the kernel has is known to be for these CPUs.
+  bool is_copy_for(uint16_t view_index, const CpuSet& cpus);
   /// The size of that, also when a worker before this one gave it; 0: the kernel has nothing.
   uint64_t kernel_size(uint16_t view_index);
   /// The same; 0 also while it is being replaced.
@@ -122,8 +128,9 @@ class ContainerFiles : public Container::Attached {
  private:
   struct KernelCopy {
     CachedTextPtr text;
-    TextMark of_before;  ///< of what a worker before this one gave, as long as there is no `text`
-    uint64_t opened_us = 0;  ///< CLOCK_BOOTTIME: the last open
+    TextMark of_before;  ///< of what was given, also by another worker, while there is no `text`
+    std::optional<CpuSet> dropped_for;  ///< what this worker gave, if it has dropped the text
+    uint64_t opened_us = 0;             ///< CLOCK_BOOTTIME: the last open
     uint32_t settling = 0;
     bool renewal_queued = false;
 
