@@ -30,15 +30,26 @@ void DelayedWork::stop() {
   threads_.join();
 }
 
-bool DelayedWork::put(uint64_t due_us, Work work, bool while_hurried) {
+DelayedWork::Ticket DelayedWork::put(uint64_t due_us, Work work, bool while_hurried) {
+  Ticket ticket;
   {
     const std::lock_guard lock(mutex_);
-    if (hurried_ && !while_hurried) return false;
-    waiting_.emplace(due_us, std::move(work));
+    if (hurried_ && !while_hurried) return {};
+    ticket = {due_us, ++last_number_};
+    waiting_.emplace(ticket, std::move(work));
   }
   wake_.notify_one();
   threads_.reinforce();
-  return true;
+  return ticket;
+}
+
+DelayedWork::Work DelayedWork::cancel(const Ticket& ticket) {
+  const std::lock_guard lock(mutex_);
+  const auto it = waiting_.find(ticket);
+  if (it == waiting_.end()) return nullptr;
+  Work work = std::move(it->second);
+  waiting_.erase(it);
+  return work;
 }
 
 void DelayedWork::run() {
@@ -53,8 +64,9 @@ void DelayedWork::run() {
     }
     const auto first = waiting_.begin();
     const uint64_t now = boottime_us();
-    if (!hurried_ && first->first > now) {
-      wake_.wait_for(lock, std::chrono::microseconds(first->first - now));
+    const uint64_t due_us = first->first.first;
+    if (!hurried_ && due_us > now) {
+      wake_.wait_for(lock, std::chrono::microseconds(due_us - now));
       continue;
     }
     const Work work = std::move(first->second);

@@ -35,21 +35,27 @@ class DelayedWork {
   /// See Threads.
   void reinforce() { threads_.reinforce(); }
 
+  /// Which work it is, for cancel(): when it is due, and a number, 0 of none.
+  using Ticket = std::pair<uint64_t, uint64_t>;
+
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
-  void post(uint64_t due_us, Work work) { put(due_us, std::move(work), true); }
-  /// For what may post itself again and again. False: it is not run any more, because nothing waits
-  /// any more.
-  bool post_unless_stopping(uint64_t due_us, Work work) {
+  Ticket post(uint64_t due_us, Work work) { return put(due_us, std::move(work), true); }
+  /// For what may post itself again and again. The ticket of none: it is not run any more, because
+  /// nothing waits any more.
+  Ticket post_unless_stopping(uint64_t due_us, Work work) {
     return put(due_us, std::move(work), false);
   }
+  /// Gives back what is not to be run; nullptr: it is run, or has been.
+  Work cancel(const Ticket& ticket);
 
  private:
-  bool put(uint64_t due_us, Work work, bool while_hurried);
+  Ticket put(uint64_t due_us, Work work, bool while_hurried);
   void run();
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::multimap<uint64_t, Work> waiting_;
+  std::map<Ticket, Work> waiting_;
+  uint64_t last_number_ = 0;
   bool hurried_ = false;
   bool stopping_ = false;
   Threads threads_;

@@ -195,8 +195,32 @@ Answer Turns::later(DelayedWork& queue, const Request& r, const ContainerPtr& co
   wait_for_turn(r, container);
   auto waiting = std::make_shared<WaitingRequest>(*this, r, container, std::move(work));
   waiting->on_shared_thread = &queue == &spare_;
-  queue.post(boottime_us() + loan.wait_us, when_due(std::move(waiting), loan));
+  const auto ticket = queue.post(boottime_us() + loan.wait_us, when_due(std::move(waiting), loan));
+  if (&queue == &delayed_) {
+    Budget* const renders = loan.has_render ? &container->tenant().renders() : nullptr;
+    note_delay(r.header().unique, {ticket, loan.budget, loan.lent_us, renders});
+  }
   return Answer::elsewhere();
+}
+
+void Turns::note_delay(uint64_t unique, const Delay& delay) {
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(unique);
+    if (it != waiting_.end()) {
+      it->second.delay = delay;
+      return;
+    }
+  }
+  cancel(delay);
+}
+
+void Turns::cancel(const Delay& delay) {
+  // The work keeps the container, and with it the budgets.
+  const auto work = delayed_.cancel(delay.ticket);
+  if (!work) return;
+  delay.budget->give(delay.lent_us);
+  if (delay.renders != nullptr) delay.renders->give_back();
 }
 
 DelayedWork::Work Turns::when_due(std::shared_ptr<WaitingRequest> waiting, const Loan& loan) {
@@ -219,9 +243,15 @@ bool Turns::wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& b
   if (!container_of(one->request().header().unique)) return false;
   Loan loan = borrow(one->container->tenant());
   loan.again = before.again - 1;
-  const bool waits = loan.wait_us != 0 && delayed_.post_unless_stopping(
-                                              boottime_us() + loan.wait_us, when_due(one, loan));
-  if (!waits && loan.wait_us != 0) loan.budget->give(loan.lent_us);
+  if (loan.wait_us == 0) return false;
+  const auto ticket =
+      delayed_.post_unless_stopping(boottime_us() + loan.wait_us, when_due(one, loan));
+  const bool waits = ticket != DelayedWork::Ticket();
+  if (waits) {
+    note_delay(one->request().header().unique, {ticket, loan.budget, loan.lent_us, nullptr});
+  } else {
+    loan.budget->give(loan.lent_us);
+  }
   return waits;
 }
 

@@ -106,6 +106,17 @@ class Turns {
   /// Has one that has waited do so once more if those before it have taken too much.
   bool wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
+  /// What of `delayed_` a request waits for, and what is lent to it until then.
+  struct Delay {
+    DelayedWork::Ticket ticket;
+    Budget* budget = nullptr;
+    uint64_t lent_us = 0;
+    Budget* renders = nullptr;  ///< of which it has taken one; nullptr: it has not
+  };
+  /// Takes note of what a request waits for. If that was answered meanwhile, it waits no more.
+  void note_delay(uint64_t unique, const Delay& delay);
+  /// Frees what waits for nothing any more.
+  void cancel(const Delay& delay);
   /// One copy stops waiting, to be answered. False when it was answered meanwhile. `interrupted`:
   /// as of WaitingCopies.
   bool stop_waiting(const Request& r, bool* interrupted = nullptr);
@@ -147,6 +158,7 @@ class Turns {
     RequestInfo info;
     uint32_t copies = 0;
     bool interrupted = false;  ///< it is being looked whether its caller has been killed
+    Delay delay;               ///< of the copy that came last
   };
   std::unordered_map<uint64_t, WaitingCopies> waiting_;  ///< by unique
   mutable std::mutex in_turn_mutex_;

@@ -96,14 +96,18 @@ std::optional<Turns::Caller> Turns::caller_of(uint64_t unique) const {
 bool Turns::answer_interrupted(uint64_t unique) {
   ContainerPtr container;
   RequestInfo info;
+  Delay delay;
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it == waiting_.end()) return false;
     container = it->second.container.lock();
     info = it->second.info;
+    delay = it->second.delay;
     waiting_.erase(it);
   }
+  // Else those whose callers are killed would use up what may wait, and nobody would be paced.
+  cancel(delay);
   if (container) leave_queue(*container, unique);
   answers_.give(info, Answer::error(EINTR));
   return true;

@@ -132,6 +132,23 @@ std::vector<Number> answers_to_interrupted() {
   return {answered.begin(), answered.end()};
 }
 
+/// (requests) -> how many of a tenant's requests still count as waiting when so many had to wait
+/// for its budgets, and were answered because their callers were killed; and how long the next one
+/// waits for its render, µs, of which there is one in a second.
+std::vector<Number> waiting_after_kills(UpTo<1000> count) {
+  Requests requests(1000);
+  TenantRates rates;
+  rates.renders = 1;
+  const auto container = requests.make_container(rates);
+  for (uint32_t unique = 2; unique < 2 + 2 * count; unique += 2) {
+    const auto header = Requests::header(unique);
+    static_cast<void>(requests.turns().in_turn(Requests::request(header), container, ok));
+    requests.turns().answer_interrupted(unique);
+  }
+  Tenant& tenant = container->tenant();
+  return {tenant.resources().used(Resource::kWaiting), tenant.renders().take(boottime_us())};
+}
+
 /// (directory, pid, interrupts) -> how often it was looked whether the caller of a request was
 /// killed, whose status lies in the directory, when its signals came in its turn.
 Result<uint32_t> looks_in_turn(const std::string& procfs, uint32_t pid, uint32_t interrupts) {
@@ -176,6 +193,7 @@ void add_turns(Napi::Object& exports) {
   add<wait_after_refusals>(exports, "waitAfterRefusals");
   add<serves_in_others_turn>(exports, "servesInOthersTurn");
   add<answers_to_interrupted>(exports, "answersToInterrupted");
+  add<waiting_after_kills>(exports, "waitingAfterKills");
   add<looks_in_turn>(exports, "looksInTurn");
   add<delay_at_stop>(exports, "delayAtStop");
 }

@@ -22,6 +22,13 @@ it("an interrupted reader of a log is not answered while somebody works on its r
   expect(native.answersToInterrupted()).toEqual([2, 1]);
 });
 
+it("a request whose caller was killed counts no more as one that waits for a budget", () => {
+  const [waiting, waitUs] = native.waitingAfterKills(10);
+  expect(waiting).toBe(0);
+  // As after none.
+  expect(waitUs).toBeLessThanOrEqual(1_000_000);
+});
+
 it("a caller that gets signal after signal in its turn is looked at by one, not by ever more", () => {
   const procfs = temporaryDirectory(testScope(), "proc");
   mkdirSync(join(procfs, "7"));

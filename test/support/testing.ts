@@ -488,6 +488,11 @@ interface Testing {
    */
   answersToInterrupted(): number[];
   /**
+   * How many of a tenant's requests still count as waiting when so many had to wait for its budgets, and were answered
+   * because their callers were killed.
+   */
+  waitingAfterKills(count: number): number[];
+  /**
    * How often it was looked whether a caller was killed, whose status lies below `procfs`, when so many signals came in
    * the turn of its request.
    */
@@ -730,6 +735,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   waitAfterRefusals: "function",
   servesInOthersTurn: "function",
   answersToInterrupted: "function",
+  waitingAfterKills: "function",
   looksInTurn: "function",
   delayAtStop: "function",
   chargeLaps: "function",
