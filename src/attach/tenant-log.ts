@@ -1,12 +1,15 @@
 import type { Logger } from "../log.js";
 
-/** Lines about one tenant in an hour; one more says that others are left out. */
-const MAX_LINES = 200;
+/** Lines of a level about one tenant in an hour; one more says that others are left out. */
+const MAX_LINES = { info: 200, warn: 50 } as const;
+const WHAT = { info: "lines", warn: "warnings" } as const;
 const HOUR_MS = 3_600_000;
+
+type Level = keyof typeof MAX_LINES;
 
 interface Hour {
   readonly beganMs: number;
-  lines: number;
+  readonly lines: Record<Level, number>;
 }
 
 /** What a line is about. */
@@ -14,7 +17,8 @@ type About = Readonly<Record<string, unknown>>;
 
 /**
  * The log of what is done about containers. Each tenant has its lines in it: with new namespaces it could otherwise fill
- * the journal, from which everybody else's lines would go.
+ * the journal, from which everybody else's lines would go. Warnings have their own, so that what is only told does not use
+ * them up.
  */
 export class TenantLog {
   readonly #log: Logger;
@@ -28,27 +32,28 @@ export class TenantLog {
   }
 
   info(tenant: number, about: About, message: string): void {
-    if (this.#mayTell(tenant, about)) {
-      this.#log.info(about, message);
-    }
+    this.#tell("info", tenant, about, message);
   }
 
   warn(tenant: number, about: About, message: string): void {
-    if (this.#mayTell(tenant, about)) {
-      this.#log.warn(about, message);
-    }
+    this.#tell("warn", tenant, about, message);
   }
 
-  #mayTell(tenant: number, { container }: About): boolean {
-    const hour = this.#hourOf(tenant);
-    hour.lines += 1;
-    if (hour.lines === MAX_LINES + 1) {
+  #tell(level: Level, tenant: number, about: About, message: string): void {
+    // A line that nobody sees uses none up, and none is said to be left out.
+    if (!this.#log.isLevelEnabled(level)) {
+      return;
+    }
+    const { lines } = this.#hourOf(tenant);
+    lines[level] += 1;
+    if (lines[level] <= MAX_LINES[level]) {
+      this.#log[level](about, message);
+    } else if (lines[level] === MAX_LINES[level] + 1) {
       this.#log.warn(
-        { container, lines: MAX_LINES },
-        "too many lines about this container and what is in it: leaving out more for an hour",
+        { container: about.container, lines: MAX_LINES[level] },
+        `too many ${WHAT[level]} about this container and what is in it: leaving out more for an hour`,
       );
     }
-    return hour.lines <= MAX_LINES;
   }
 
   #hourOf(tenant: number): Hour {
@@ -63,7 +68,7 @@ export class TenantLog {
     if (known !== undefined) {
       return known;
     }
-    const hour = { beganMs: now, lines: 0 };
+    const hour = { beganMs: now, lines: { info: 0, warn: 0 } };
     this.#hours.set(tenant, hour);
     return hour;
   }

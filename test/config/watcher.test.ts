@@ -616,6 +616,29 @@ it("a tenant has some lines in an hour, then one that says that more are left ou
   expect([tell(1, 300), tell(2, 300), tell(3, 300)]).toEqual([201, 201, 200]);
 });
 
+it("what is only told, or not even that, leaves a tenant its warnings", () => {
+  const messagesAt = (level: "info" | "warn"): string[] => {
+    const messages: string[] = [];
+    const write = (line: string) => void messages.push(String(JSON.parse(line).msg));
+    const log = new TenantLog(createLogger(level, "json", { write }), () => 0);
+    for (let time = 0; time < 300; time += 1) {
+      log.info(1, { container: "web1" }, "attached");
+    }
+    for (let time = 0; time < 300; time += 1) {
+      log.warn(1, { container: "web1" }, "failed");
+    }
+    return messages;
+  };
+  const leftOut = (what: string) => expect.stringContaining(`too many ${what} about`);
+  const warnings = [...Array(50).fill("failed"), leftOut("warnings")];
+  expect(messagesAt("warn")).toEqual(warnings);
+  expect(messagesAt("info")).toEqual([
+    ...Array(200).fill("attached"),
+    leftOut("lines"),
+    ...warnings,
+  ]);
+});
+
 it.runIf(process.getuid?.() === 0)(
   "what becomes of a container's namespaces is logged as far as its tenant has lines left",
   async () => {
@@ -625,8 +648,13 @@ it.runIf(process.getuid?.() === 0)(
     for (let count = 0; count < 250; count += 1) {
       await visit();
     }
-    // 200, and the one that says so.
-    expect(records).toHaveLength(201);
+    const told = records.filter(({ level }) => level === "info");
+    expect(told).toHaveLength(200);
+    const warned = records.filter(({ level }) => level === "warn").map(({ msg }) => msg);
+    expect(warned).toEqual([
+      expect.stringContaining("keeps unmounting"),
+      expect.stringContaining("too many lines"),
+    ]);
   },
 );
 
