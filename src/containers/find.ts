@@ -31,6 +31,16 @@ function byPid(finder: Finder, pid: number): LocatedContainer | undefined {
   }
 }
 
+/** Like byPid, but an error is no answer. */
+function tryPid(finder: Finder, pid: number): LocatedContainer | undefined {
+  try {
+    return byPid(finder, pid);
+  } catch {
+    // If nothing else is found, the PID is tried again, and the error is told then.
+    return undefined;
+  }
+}
+
 /** The part up to and including the last slash, and the part after it. */
 function split(name: string): readonly [string, string] {
   const at = name.lastIndexOf("/") + 1;
@@ -98,7 +108,8 @@ const BEGUN = "have names that begin with";
  * The container that an operator means: by id, else by name (of the cgroup, or given by people), else by the
  * PID of any process in it, else by the beginning of a name that is a hash. A nested container is
  * "web1/inner". "inner" alone comes last, so that a container cannot take the name of a neighbour by nesting
- * one. Of several that are named alike, one that root made counts before those of the host's users.
+ * one. Those that root made come before those of the host's users, one of whose may be named as root's begins;
+ * with "inner" alone only where both are found in the same way.
  */
 export function findContainer(
   finder: Finder,
@@ -115,29 +126,32 @@ export function findContainer(
   const inner = all.filter(({ container }) => isInner(container));
   const outer = all.filter(({ container }) => !isInner(container));
   const isPid = PID.test(word);
-  const best = (found: readonly Known[], how: string): LocatedContainer | undefined => {
-    const roots = found.length > 1 ? found.filter((one) => isMadeByRoot(one.container)) : [];
-    return only(roots.length > 0 ? roots : found, how, word);
+  const isRoots = ({ container }: Known): boolean => isMadeByRoot(container);
+  const isNamed = ({ names }: Known): boolean => names.includes(word);
+  const isBegun = ({ names }: Known): boolean =>
+    !isPid && names.some((name) => isBeginning(word, name));
+  const ofRoot = (found: readonly Known[], how: string): LocatedContainer | undefined =>
+    only(found.filter(isRoots), how, word);
+  const ofAny = (found: readonly Known[], how: string): LocatedContainer | undefined =>
+    ofRoot(found, how) ?? only(found, how, word);
+  const rootsByPid = (): LocatedContainer | undefined => {
+    const container = isPid ? tryPid(finder, Number(word)) : undefined;
+    return container !== undefined && isMadeByRoot(container) ? container : undefined;
   };
-  const named = (among: readonly Known[]): LocatedContainer | undefined =>
-    best(
-      among.filter(({ names }) => names.includes(word)),
-      NAMED,
-    );
-  const begun = (among: readonly Known[]): LocatedContainer | undefined =>
-    best(
-      among.filter(({ names }) => !isPid && names.some((name) => isBeginning(word, name))),
-      BEGUN,
-    );
   const bare = inner.map((one) => ({ ...one, names: [split(one.container.name)[1]] }));
   const found =
-    named(outer) ??
-    named(inner) ??
+    ofRoot(outer.filter(isNamed), NAMED) ??
+    ofRoot(inner.filter(isNamed), NAMED) ??
+    rootsByPid() ??
+    ofRoot(outer.filter(isBegun), BEGUN) ??
+    ofRoot(inner.filter(isBegun), BEGUN) ??
+    only(outer.filter(isNamed), NAMED, word) ??
+    only(inner.filter(isNamed), NAMED, word) ??
     (isPid ? byPid(finder, Number(word)) : undefined) ??
-    begun(outer) ??
-    begun(inner) ??
-    named(bare) ??
-    begun(bare);
+    only(outer.filter(isBegun), BEGUN, word) ??
+    only(inner.filter(isBegun), BEGUN, word) ??
+    ofAny(bare.filter(isNamed), NAMED) ??
+    ofAny(bare.filter(isBegun), BEGUN);
   if (found === undefined) {
     if (!isRoot()) {
       const what = `no container '${printable(word)}' that is yours`;

@@ -40,7 +40,9 @@ describe("findContainer", () => {
     expect(findContainer(finder, "1a2b")).toBe(web);
     expect(findContainer(finder, "web1")).toBe(web);
     expect(findContainer(finder, "500")).toBe(web);
-    expect(findContainer(finder, "4711")).toBe(digits);
+    for (const isRoots of [true, false]) {
+      expect(findContainer(finder, "4711", () => isRoots)).toBe(digits);
+    }
     expect(findContainer(finder, "22")).toBe(twin2);
     expect(findContainer(finder, "cafe1")).toBe(hash1);
     expect(findContainer(finder, hash2.name)).toBe(hash2);
@@ -67,6 +69,39 @@ describe("findContainer", () => {
     expect(findContainer(both, "twin/a", isMadeByRoot)).toBe(within);
     expect(findContainer(both, "11", isMadeByRoot)).toBe(twin1);
     expect(() => findContainer(both, "cafe", isMadeByRoot)).toThrow("several containers");
+  });
+
+  it("prefers root's container also to one that a user has named as root's begins", () => {
+    const isMadeByRoot = ({ cgroup }: { readonly cgroup: string }) => cgroup === "/root";
+    const hash = `1a2b3c4d5e6f${"0".repeat(52)}`;
+    const roots = container({ id: "12", name: hash, cgroup: "/root" });
+    const within = container({ id: "13", tenant: "12", name: `${hash}/app`, cgroup: "/root" });
+    const users = container({ id: "14", name: hash.slice(0, 12) });
+    const usersWithin = container({ id: "15", tenant: "14", name: `${users.name}/app` });
+    const usersPid = container({ id: "16", name: "500" });
+    const usersApp = container({ id: "17", name: "app" });
+    const both = fakeBinding([users, usersWithin, usersPid, usersApp, roots, within], (pid) => {
+      if (pid === 500) {
+        return roots;
+      }
+      throw Object.assign(new Error("not yours"), { code: "EACCES" });
+    });
+    const find = (word: string) => findContainer(both, word, isMadeByRoot);
+    expect(find(users.name)).toBe(roots);
+    expect(find(`${users.name}/app`)).toBe(within);
+    expect(find("500")).toBe(roots);
+    // Whoever is in root's container has named this one.
+    expect(find("app")).toBe(usersApp);
+    expect(find("14")).toBe(users);
+    const alone = container({ id: "18", name: "600" });
+    expect(
+      findContainer(
+        fakeBinding([alone], () => {
+          throw Object.assign(new Error("not yours"), { code: "EACCES" });
+        }),
+        "600",
+      ),
+    ).toBe(alone);
   });
 
   it.each([
