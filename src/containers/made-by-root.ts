@@ -30,18 +30,31 @@ function ownerOf(directory: string): number | undefined {
   }
 }
 
-/** Without the escapes of systemd's unit names, as names of containers are. */
+/** Without the escapes of systemd's unit names that names of containers are without: those of printable characters. */
 function unescapeUnit(name: string): string {
-  return name.replaceAll(/\\x([\da-f]{2})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 16)),
+  return name.replaceAll(/\\x([2-6][\da-f]|7[\da-e])/g, (escaped, digits: string) => {
+    const char = String.fromCharCode(Number.parseInt(digits, 16));
+    return char === " " || char === "/" ? escaped : char;
+  });
+}
+
+/** Whether a cgroup is called by this name, or by it and what a runtime puts before and systemd after it. */
+function isCalled(cgroup: string, name: string): boolean {
+  return [cgroup, cgroup.replace(/\.(?:scope|service)$/, "")].some(
+    (whole) =>
+      whole.endsWith(name) &&
+      /^(?:[a-z.-]+[.@-])?$/.test(whole.slice(0, whole.length - name.length)),
   );
 }
 
-/** The directory above the innermost cgroup whose name holds `name`; undefined: there is none. */
+/**
+ * The directory above the innermost cgroup that is called by `name`; undefined: there is none. Not that above the
+ * outermost one: a user may name a cgroup as one above it is called.
+ */
 function directoryAbove(cgroup: string, name: string): string | undefined {
   for (let path = cgroup; path !== "/" && path !== "."; path = dirname(path)) {
     const last = path.slice(path.lastIndexOf("/") + 1);
-    if (last.includes(name) || unescapeUnit(last).includes(name)) {
+    if (isCalled(last, name) || isCalled(unescapeUnit(last), name)) {
       return dirname(path);
     }
   }

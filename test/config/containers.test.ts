@@ -128,6 +128,7 @@ describe("madeByRoot", () => {
     ["/cg/lxc", 0],
     ["/cg/machine.slice", 0],
     ["/cg/machine.slice/libpod-77.scope", 100_000],
+    ["/cg/machine.slice/machine-pay.scope", 100_000],
     ["/cg/user.slice/user-1000.slice", 0],
     [`/cg${users}`, 1000],
     [`/cg${users}/docker`, 1000],
@@ -144,6 +145,10 @@ describe("madeByRoot", () => {
     // Its runtime has given the directory between to the root of its user namespace.
     ["77", "/machine.slice/libpod-77.scope/container", true],
     ["web-1", "/machine.slice/machine-web\\x2d1.scope/payload", true],
+    // A part of the name of a directory within is not the container's name.
+    ["pay", "/machine.slice/machine-pay.scope/payload", true],
+    ["a-\\x01\\x20\\x2f", "/machine.slice/machine-a\\x2d\\x01\\x20\\x2f.scope", true],
+    ["web", "/machine.slice/systemd-nspawn@web.service/payload", true],
     ["session-3.scope", "/user.slice/user-1000.slice/session-3.scope", true],
     ["77", `${users}/docker-77.scope`, false],
     ["77", `${users}/docker/77`, false],
