@@ -54,6 +54,18 @@ void Container::take_moves_locked(uint64_t now_us) {
   paths_ = std::move(*moved);
 }
 
+namespace {
+
+Result<std::unique_ptr<ContainerSource>> open_source_of(const SharedServices& services,
+                                                        const CgroupPaths& paths, uint64_t now_us) {
+  const auto hugepage_kb = services.host->hugepage_kb(now_us);
+  // Without them the source would have none as long as it lives.
+  if (!hugepage_kb) return hugepage_kb.error();
+  return ContainerSource::open(*services.mounts, paths, services.notifier, hugepage_kb.value());
+}
+
+}  // namespace
+
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   if (dead()) {
     if (!source_) moves_.close();
@@ -63,8 +75,7 @@ std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   if (now_us >= looked_us_ + kLookEveryUs) take_moves_locked(now_us);
   if (source_) return std::nullopt;
   if (services_.sources != nullptr) services_.sources->opening(*this);
-  auto source = ContainerSource::open(*services_.mounts, paths_, services_.notifier,
-                                      services_.host->hugepage_kb(now_us));
+  auto source = open_source_of(services_, paths_, now_us);
   if (source) {
     source_ = std::move(source.value());
     ++sources_opened_;

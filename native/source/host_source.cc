@@ -241,13 +241,14 @@ Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(
   return before ? before : pools;
 }
 
-std::vector<uint64_t> HostSource::hugepage_kb(uint64_t now_us) {
+Result<std::vector<uint64_t>> HostSource::hugepage_kb(uint64_t now_us) {
+  const auto pools = huge_pools(now_us);
+  if (!pools) return pools.error();
   std::vector<uint64_t> sizes;
-  if (const auto pools = huge_pools(now_us)) {
-    for (const HostHugePool& pool : *pools.value()) sizes.push_back(pool.page_kb);
-  }
+  for (const HostHugePool& pool : *pools.value()) sizes.push_back(pool.page_kb);
   if (!sizes.empty()) return sizes;
   const auto info = meminfo(now_us);
+  if (!info && !is_absent(info.error().code)) return info.error();
   const auto usual = info ? info.value()->value("Hugepagesize") : std::nullopt;
   if (usual) sizes.push_back(*usual);
   return sizes;

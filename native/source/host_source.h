@@ -68,8 +68,8 @@ class HostSource {
 
   /// Every size of huge pages, ascending. Empty where the kernel has none.
   Result<std::shared_ptr<const std::vector<HostHugePool>>> huge_pools(uint64_t now_us);
-  /// The sizes that there are, kB.
-  std::vector<uint64_t> hugepage_kb(uint64_t now_us);
+  /// The sizes that there are, kB. An error: they cannot be told now.
+  Result<std::vector<uint64_t>> hugepage_kb(uint64_t now_us);
 
   /// The root of sysfs.
   int sysfs_fd() const;

@@ -667,6 +667,16 @@ describe("huge pages", () => {
     rmSync(node);
   });
 
+  it("are not taken for absent for good where their sizes cannot be read at first", () => {
+    // Has no limit of them, so that nothing that is shown needs them.
+    writeHost({});
+    const node = join(dir, "sys/devices/system/node/node1/hugepages");
+    rmSync(node, { recursive: true, force: true });
+    symlinkSync(basename(node), node);
+    expect(() => renderFixture(dir, "proc/meminfo")).toThrow("hugepages");
+    rmSync(node);
+  });
+
   it.each([
     ["are what is reserved and not in use", { current: 4n, "rsvd.current": 6n }, 28n, 2n],
     ["are no more than the node has", { current: 4n, "rsvd.current": 26n }, 28n, 3n],
