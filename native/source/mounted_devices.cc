@@ -28,6 +28,13 @@ std::string name_of(DeviceNumber device) {
   return std::to_string(device.major) + ":" + std::to_string(device.minor);
 }
 
+/// Whether a table that is no longer read because of this error has ended: all of it was read, what
+/// may be, or the process is gone.
+bool is_end(int error) {
+  return error == 0 || error == EFBIG || error == ETIME || error == EINVAL || error == ESRCH ||
+         is_absent(error);
+}
+
 }  // namespace
 
 void MountedDevices::add(DeviceNumber device) {
@@ -37,26 +44,29 @@ void MountedDevices::add(DeviceNumber device) {
 }
 
 /// cgroups count for whole disks, and programs look for these.
-void MountedDevices::add_with_disk(DeviceNumber device) {
-  if (std::find(devices_.begin(), devices_.end(), device) != devices_.end()) return;
+bool MountedDevices::add_with_disk(DeviceNumber device) {
+  if (std::find(devices_.begin(), devices_.end(), device) != devices_.end()) return true;
   add(device);
   const std::string link = "dev/block/" + name_of(device);
-  if (::faccessat(sysfs_fd_, (link + "/partition").c_str(), F_OK, 0) != 0) return;
+  if (::faccessat(sysfs_fd_, (link + "/partition").c_str(), F_OK, 0) != 0) return is_absent(errno);
   const auto disk = read_file(sysfs_fd_, link + "/../dev");
-  if (!disk) return;
+  if (!disk) return is_absent(disk.error().code);
   if (const auto number = parse_device(trim(disk.value()))) add(*number);
+  return true;
 }
 
-void MountedDevices::add_of(const MountEntry& mount, const std::vector<HostDisk>& disks) {
+bool MountedDevices::add_of(const MountEntry& mount, const std::vector<HostDisk>& disks) {
   constexpr std::string_view kDevices = "/dev/";
+  bool told = true;
   const auto device = parse_device(mount.device);
-  if (device && device->major != 0) add_with_disk(*device);
-  if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) return;
+  if (device && device->major != 0) told = add_with_disk(*device);
+  if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) return told;
   for (const HostDisk& disk : disks) {
     if (mount.source.compare(kDevices.size(), std::string::npos, disk.name) == 0) {
-      add_with_disk(disk.device);
+      told = add_with_disk(disk.device) && told;
     }
   }
+  return told;
 }
 
 const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
@@ -66,19 +76,23 @@ const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
   devices_.clear();
   const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
   const auto file = open_file(procfs_fd_, std::to_string(pid_) + "/mountinfo");
-  if (!file && !is_absent(file.error().code)) return devices_ = before;
+  int error = file ? 0 : file.error().code;
+  bool told = true;
   if (file) {
     std::string room;
     const auto take = [&](std::string_view line) {
-      if (const auto mount = parse_mount(line)) add_of(*mount, disks);
+      if (const auto mount = parse_mount(line)) told = add_of(*mount, disks) && told;
     };
-    const ReadBounds bounds{kMaxTableBytes, kCpuUs};
-    // What was found before may be in the part that was not read.
-    if (for_each_line_of(file.value().get(), room, take, bounds) == ETIME) {
-      for (const DeviceNumber device : before) add(device);
-    }
+    error = for_each_line_of(file.value().get(), room, take, {kMaxTableBytes, kCpuUs});
   }
-  next_us_ = now_us + std::max(kEveryUs, (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin) * kRestFactor);
+  const bool failed = !told || !is_end(error);
+  // What was found before may be in the part that was not read.
+  if (failed || error == ETIME) {
+    for (const DeviceNumber device : before) add(device);
+  }
+  // A failure passes soon, but a table that takes long may not be read more often for it.
+  const uint64_t rest_us = (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin) * kRestFactor;
+  next_us_ = now_us + (failed ? rest_us : std::max(kEveryUs, rest_us));
   return devices_;
 }
 

@@ -15,7 +15,8 @@ namespace vprocfs {
 /// thread-safe.
 ///
 /// The table is the container's to fill: no more than its first 256 KiB are read, with a few
-/// ms of CPU time, and not more often than every ten seconds, or less often if that takes long.
+/// ms of CPU time, and not more often than every ten seconds, or less often if that takes long. It
+/// is read sooner where not all could be told: what was found before counts meanwhile.
 class MountedDevices {
  public:
   /// Borrows both descriptors, of a procfs and a sysfs.
@@ -28,8 +29,9 @@ class MountedDevices {
 
  private:
   void add(DeviceNumber device);
-  void add_with_disk(DeviceNumber device);
-  void add_of(const MountEntry& mount, const std::vector<HostDisk>& disks);
+  // False if it could not be told now what is to be added.
+  bool add_with_disk(DeviceNumber device);
+  bool add_of(const MountEntry& mount, const std::vector<HostDisk>& disks);
 
   int procfs_fd_, sysfs_fd_;
   pid_t pid_;

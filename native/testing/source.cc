@@ -2,6 +2,7 @@
 
 #include "source/container_source.h"
 #include "source/host_source.h"
+#include "source/mounted_devices.h"
 #include "testing/cpu_members.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
@@ -93,7 +94,8 @@ class HostFilesObject : public Wrapped<HostFilesObject> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "HostFiles",
                        {method<&HostFilesObject::described>("described"),
-                        method<&HostFilesObject::keeps_cpuinfo>("keepsCpuinfo")});
+                        method<&HostFilesObject::keeps_cpuinfo>("keepsCpuinfo"),
+                        method<&HostFilesObject::mounted>("mounted")});
   }
 
   explicit HostFilesObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -128,8 +130,21 @@ class HostFilesObject : public Wrapped<HostFilesObject> {
     return std::exchange(cpuinfo_, info.value()) == info.value();
   }
 
+  /// The major and minor numbers of the devices that file systems lie on, as kInit's table tells.
+  std::vector<std::string> mounted(uint64_t now_us) {
+    if (!mounted_) mounted_.emplace(proc_.get(), sys_.get(), kInit);
+    std::vector<std::string> out;
+    for (const DeviceNumber device : mounted_->at(now_us, {})) {
+      out.push_back(std::to_string(device.major) + ":" + std::to_string(device.minor));
+    }
+    return out;
+  }
+
+  static constexpr pid_t kInit = 4711;
+
   Fd proc_, sys_;
   std::unique_ptr<HostSource> host_;  // borrows both
+  std::optional<MountedDevices> mounted_;
   std::shared_ptr<const HostCpuinfo> cpuinfo_;
 };
 

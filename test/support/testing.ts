@@ -194,6 +194,8 @@ export interface HostFiles {
   described(nowUs: bigint): number[];
   /** Whether cpuinfo was not parsed anew since the call before. */
   keepsCpuinfo(nowUs: bigint): boolean;
+  /** The devices ("8:0") that the file systems of process 4711 lie on, which are looked up again after a while. */
+  mounted(nowUs: bigint): string[];
 }
 
 /** A cgroup whose tasks are counted, with those below it. */

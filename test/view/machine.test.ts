@@ -1,11 +1,11 @@
 // The files that give away a machine's size and load, of arbitrary hosts and containers: they agree
 // with meminfo and with each other, and nothing of the node's activity is in them.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { project } from "../support/project.ts";
-import { renderFixture, treePaths, viewsOf } from "../support/testing.ts";
+import { HostFiles, renderFixture, treePaths, viewsOf } from "../support/testing.ts";
 import {
   type Container,
   disks,
@@ -526,6 +526,37 @@ describe("nothing of the node", () => {
     expect(words[1]?.slice(3).every((figure) => figure === "0")).toBe(true);
     writeFileSync(join(dir, "proc/4711/mountinfo"), "1 0 0:9 / / rw - btrfs /dev/sda rw\n");
     expect(renderFixture(dir, "proc/diskstats")).toMatch(/^ +8 +0 sda 1 /);
+  });
+
+  it("disks that file systems lie on are not taken for gone where they cannot be told", () => {
+    const dir = join(root, "mounts-unknown");
+    writeCase(dir, PLAIN_HOST, PLAIN_BOX);
+    const table = join(dir, "proc/4711/mountinfo");
+    const first = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+    writeFileSync(table, first);
+    const disk = join(dir, "sys/block/sda");
+    mkdirSync(join(disk, "sda1"), { recursive: true });
+    mkdirSync(join(dir, "sys/dev/block"), { recursive: true });
+    symlinkSync("../../block/sda/sda1", join(dir, "sys/dev/block/8:1"));
+    writeFileSync(join(disk, "sda1/partition"), "1\n");
+    writeFileSync(join(disk, "dev"), "8:0\n");
+    const files = new HostFiles(dir, 10_000n);
+    const S = 1_000_000n;
+    expect(files.mounted(1n * S)).toEqual(["8:1", "8:0"]);
+    // ELOOP, which does not say that there is nothing; as EMFILE and ENOMEM do not.
+    rmSync(join(disk, "dev"));
+    symlinkSync("dev", join(disk, "dev"));
+    expect(files.mounted(1000n * S)).toEqual(["8:1", "8:0"]);
+    rmSync(join(disk, "dev"));
+    writeFileSync(join(disk, "dev"), "8:0\n");
+    // EISDIR.
+    rmSync(table);
+    mkdirSync(table);
+    expect(files.mounted(2000n * S)).toEqual(["8:1", "8:0"]);
+    rmSync(table, { recursive: true });
+    writeFileSync(table, `${first}2 1 7:0 / /data rw - ext4 /dev/loop0 rw\n`);
+    // It is not left alone for ten seconds.
+    expect(files.mounted(2009n * S)).toEqual(["8:1", "8:0", "7:0"]);
   });
 
   it("ZFS's cache is none of the container's", () => {
