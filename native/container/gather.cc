@@ -229,8 +229,13 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
                              advance(histories.events, source.memory_place(), facts.memory.events);
   const bool with_requests = (needs & kNeedIo) != 0;
   if (needs & kAnyIo && !take(source.io(with_requests), facts.io, error)) return error;
+  std::shared_ptr<const std::vector<HostDisk>> disks;
+  if (needs & kAnyIo && !histories.io_losses.unused.empty() &&
+      !take(host.diskstats(now), disks, error) && error.code != ENOENT) {
+    return error;
+  }
   histories.io_losses_changed =
-      needs & kAnyIo && histories.io_losses.restore(facts.io, with_requests);
+      needs & kAnyIo && histories.io_losses.restore(facts.io, with_requests, disks.get());
   histories.io_changed = false;
   histories.cpu_changed = false;
   if (needs & kNeedTotals) {

@@ -54,10 +54,11 @@ void begin(IoLosses::Device& device, uint64_t base) {
 
 }  // namespace
 
-bool IoLosses::restore(IoFacts& io, bool with_requests) {
+bool IoLosses::restore(IoFacts& io, bool with_requests, const std::vector<HostDisk>* disks) {
   if (!io.loses_ended) return false;
-  bool changed = io.place != place;
-  if (changed && place != 0) begin_elsewhere(io);
+  const bool moved = io.place != place;
+  bool changed = (disks != nullptr && forget_gone(*disks)) || moved;
+  if (moved && place != 0) begin_elsewhere(io);
   place = io.place;
   std::vector<Device> now;
   for (DeviceIo& reading : io.devices) {
@@ -78,6 +79,18 @@ bool IoLosses::restore(IoFacts& io, bool with_requests) {
     for (const Field& field : kFields) known.*field.figure = (one.*field.counter).told();
   }
   return changed;
+}
+
+/// No reading of the cgroup shows that one of these has gone.
+bool IoLosses::forget_gone(const std::vector<HostDisk>& disks) {
+  const auto is_gone = [&](const Device& one) {
+    return std::none_of(disks.begin(), disks.end(),
+                        [&](const HostDisk& disk) { return disk.device == one.device; });
+  };
+  const auto gone = std::remove_if(unused.begin(), unused.end(), is_gone);
+  if (gone == unused.end()) return false;
+  unused.erase(gone, unused.end());
+  return true;
 }
 
 /// Requests may be read later than bytes, so each figure begins with its own next reading.

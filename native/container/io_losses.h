@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/unfailing_counter.h"
+#include "facts/host.h"
 #include "facts/io.h"
 
 namespace vprocfs {
@@ -18,14 +19,14 @@ struct IoLosses {
   };
   uint64_t place = 0;  ///< the inode number of the cgroup of the last reading; 0: none yet
   std::vector<Device> devices;
-  /// That it has not used since it is in this cgroup.
+  /// That it has not used since it is in this cgroup, and that have not gone.
   std::vector<Device> unused;
 
   /// Adds it to a reading, so that no figure goes back, and nothing counts that a cgroup had
   /// counted when the container was first read there; true when that was not as the last one. A
   /// device that is missing has gone, and another one may get its number. `with_requests`: the
-  /// reading has them.
-  bool restore(IoFacts& io, bool with_requests);
+  /// reading has them. `disks`: the host's; nullptr where nobody knows.
+  bool restore(IoFacts& io, bool with_requests, const std::vector<HostDisk>* disks);
 
   /// The sum of all figures: of two of one life, the lower one is older.
   uint64_t told() const;
@@ -37,6 +38,7 @@ struct IoLosses {
   static bool unpack(const void* data, size_t bytes, IoLosses& out);
 
  private:
+  bool forget_gone(const std::vector<HostDisk>& disks);
   void begin_elsewhere(const IoFacts& io);
 };
 

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <utility>
 
 #include "container/cpu_model.h"
 #include "container/cpu_move.h"
 #include "container/event_history.h"
 #include "container/history_record.h"
+#include "container/io_losses.h"
 #include "survey/cpu_totals.h"
 #include "survey/epoch.h"
 #include "survey/kill_place.h"
@@ -25,6 +27,18 @@ constexpr auto members(const MemoryEvent*) {
 constexpr auto members(const EventReading*) {
   using S = EventReading;
   return std::tuple(member("place", &S::place), member("events", &S::events));
+}
+
+/// What a container of v1 has read from devices, by their major numbers.
+struct DiskReading {
+  uint64_t place = 0;
+  std::vector<uint32_t> present, used;
+  std::vector<uint64_t> read_bytes;
+};
+constexpr auto members(const DiskReading*) {
+  using S = DiskReading;
+  return std::tuple(member("place", &S::place), member("present", &S::present),
+                    member("used", &S::used), member("readBytes", &S::read_bytes));
 }
 
 constexpr auto members(const StableLength*) {
@@ -144,6 +158,29 @@ std::vector<double> tell_since_epoch(const std::vector<double>& now_s,
   return out;
 }
 
+/// (readings) -> the bytes read of each device that are told of after each
+std::vector<std::vector<uint64_t>> restore_io(const std::vector<DiskReading>& readings) {
+  IoLosses losses;
+  std::vector<std::vector<uint64_t>> out;
+  for (const DiskReading& reading : readings) {
+    IoFacts io;
+    io.loses_ended = true;
+    io.place = reading.place;
+    for (size_t i = 0; i < std::min(reading.used.size(), reading.read_bytes.size()); ++i) {
+      DeviceIo& device = io.devices.emplace_back();
+      device.device.major = reading.used[i];
+      device.read_bytes = reading.read_bytes[i];
+    }
+    std::vector<HostDisk> disks;
+    for (const uint32_t major : reading.present) disks.emplace_back().device.major = major;
+    losses.restore(io, true, &disks);
+    std::vector<uint64_t> told;
+    for (const DeviceIo& device : io.devices) told.push_back(device.read_bytes);
+    out.push_back(std::move(told));
+  }
+  return out;
+}
+
 /// ({ cpuset, bandwidth }, online CPUs) -> the CPUs that a container with these limits is shown
 CpuSet shown_cpus_of(const CpuLimitFacts& limits, const CpuSet& online) {
   return shown_cpus(limits, {online, online});
@@ -169,6 +206,7 @@ void add_models(Napi::Object& exports) {
   add<surveyed_user_time>(exports, "surveyedUserTime");
   add<kill_place>(exports, "killPlace");
   add<tell_since_epoch>(exports, "tellSinceEpoch");
+  add<restore_io>(exports, "restoreIo");
   add<shown_cpus_of>(exports, "shownCpus");
   add<stabilised>(exports, "stabilised");
 }

@@ -1,4 +1,4 @@
-// CPU time of a container that is moved between cgroups of v1, each of which counts for itself.
+// CPU time and I/O of a container that is moved between cgroups of v1, each of which counts for itself.
 
 import { expect, it } from "vitest";
 import {
@@ -6,6 +6,7 @@ import {
   advanceMoved,
   type CpuReport,
   type CpuSample,
+  restoreIo,
   surveyedUserTime,
 } from "../support/testing.ts";
 
@@ -75,4 +76,20 @@ it.each([
     cpus.reduce((sum, { stealUs }) => sum + Number(stealUs / S), 0),
   );
   expect(steal.map((now) => now - (steal[0] ?? 0))).toEqual([0, 0, 2]);
+});
+
+it("has none of the I/O of a device that has gone, once another one has its number", () => {
+  const read = (place: bigint, present: number[], used: number[], ...readBytes: bigint[]) => ({
+    place,
+    present,
+    used,
+    readBytes,
+  });
+  const readings = [
+    read(A, [8, 9], [8, 9], 50n, 60n),
+    read(B, [8, 9], []),
+    read(B, [9], []),
+    read(B, [8, 9], [8, 9], 2n, 3n),
+  ];
+  expect(restoreIo(readings)).toEqual([[50n, 60n], [50n, 60n], [60n], [2n, 63n]]);
 });

@@ -97,6 +97,17 @@ export interface EventReading {
   readonly events: readonly MemoryEvent[];
 }
 
+/** One reading of what a container of v1 has read from devices, which are known by their major numbers. */
+export interface DiskReading {
+  /** The cgroup. */
+  readonly place: bigint;
+  /** The host's devices. */
+  readonly present: readonly number[];
+  /** Those that the cgroup tells of, and what it has read of each. */
+  readonly used: readonly number[];
+  readonly readBytes: readonly bigint[];
+}
+
 /** What /proc/stat shows of one CPU, µs. */
 export interface CpuCounters {
   readonly id: number;
@@ -562,6 +573,8 @@ interface Testing {
   ): "elsewhere" | "own" | "below";
   /** Seconds since the epoch that are told of a moment of CLOCK_BOOTTIME at each of some times. */
   tellSinceEpoch(nowS: readonly number[], nowUs: readonly bigint[], momentUs: bigint): number[];
+  /** The bytes read of each device that are told of after each reading. */
+  restoreIo(readings: readonly DiskReading[]): bigint[][];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
   /** The keys of memory.stat that are read: v2's name and v1's (native/facts/memory_keys.def). */
@@ -755,6 +768,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   surveyedUserTime: "function",
   killPlace: "function",
   tellSinceEpoch: "function",
+  restoreIo: "function",
   shownCpus: "function",
   views: "function",
   memoryKeys: "function",
@@ -944,6 +958,7 @@ export const {
   surveyedUserTime,
   killPlace,
   tellSinceEpoch,
+  restoreIo,
   keptCounters,
   shownCpus,
   views,
