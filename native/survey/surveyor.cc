@@ -313,7 +313,7 @@ Survey Surveyor::take() {
     counter_totals_ = CounterTotals::load(file_of(".counters"));
   }
   has_begun_ = true;
-  epoch_.observe(clock_s(CLOCK_REALTIME), boottime_us());
+  epoch_.observe(read_clock_pair([] { return clock_s(CLOCK_REALTIME); }, boottime_us));
   log_->update();
   for (OomKill& kill : log_->kills(kills_seen_)) {
     for (auto& [id, member] : members_) attribute(*member, kill);

@@ -152,10 +152,22 @@ std::vector<double> tell_since_epoch(const std::vector<double>& now_s,
   Epoch epoch;
   std::vector<double> out;
   for (size_t i = 0; i < std::min(now_s.size(), now_us.size()); ++i) {
-    epoch.observe(now_s[i], now_us[i]);
+    epoch.observe({now_s[i], now_us[i]});
     out.push_back(epoch.of(moment_us));
   }
   return out;
+}
+
+/// (what CLOCK_REALTIME says, s, and CLOCK_BOOTTIME, µs, each time that it is read) -> when the
+/// node was booted, s since the epoch
+Result<double> booted_since_epoch(const std::vector<double>& realtime_s,
+                                  const std::vector<uint64_t>& boottime_us) {
+  if (realtime_s.empty() || boottime_us.empty()) return Error{EINVAL, "no times"};
+  size_t realtimes = 0, boottimes = 0;
+  const auto now =
+      read_clock_pair([&] { return realtime_s[std::min(realtimes++, realtime_s.size() - 1)]; },
+                      [&] { return boottime_us[std::min(boottimes++, boottime_us.size() - 1)]; });
+  return now.since_epoch_s - static_cast<double>(now.boottime_us) / 1e6;
 }
 
 /// (readings) -> the bytes read of each device that are told of after each
@@ -206,6 +218,7 @@ void add_models(Napi::Object& exports) {
   add<surveyed_user_time>(exports, "surveyedUserTime");
   add<kill_place>(exports, "killPlace");
   add<tell_since_epoch>(exports, "tellSinceEpoch");
+  add<booted_since_epoch>(exports, "bootedSinceEpoch");
   add<restore_io>(exports, "restoreIo");
   add<shown_cpus_of>(exports, "shownCpus");
   add<stabilised>(exports, "stabilised");

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { countMounted, killPlace, parseOomKill, tellSinceEpoch } from "../support/testing.js";
+import {
+  bootedSinceEpoch,
+  countMounted,
+  killPlace,
+  parseOomKill,
+  tellSinceEpoch,
+} from "../support/testing.js";
 
 const HEAD = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0";
 
@@ -88,6 +94,15 @@ describe("a kill", () => {
     const uptimes = [10n * S, 20n * S, 20n * S, 20n * S];
     const told = tellSinceEpoch(times, uptimes, 15n * S);
     expect(told).toEqual([1_000_015, 1_000_015, 1_003_615, 998_995]);
+  });
+
+  it("is told the same though the thread was stopped while it read the clocks", () => {
+    // Between the first two readings, and then not.
+    const boottimes = [10n * S, 14n * S, 15n * S, 15n * S + 1000n];
+    expect(bootedSinceEpoch([1_000_014, 1_000_015], boottimes)).toBeCloseTo(1_000_000, 3);
+    // Each time: the nearest pair.
+    const stopped = [10n, 14n, 20n, 22n, 30n, 33n, 40n, 44n, 50n, 54n].map((s) => s * S);
+    expect(bootedSinceEpoch([1_014, 1_021, 1_033, 1_044, 1_054], stopped)).toBe(1_000);
   });
 });
 

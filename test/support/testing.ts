@@ -573,6 +573,8 @@ interface Testing {
   ): "elsewhere" | "own" | "below";
   /** Seconds since the epoch that are told of a moment of CLOCK_BOOTTIME at each of some times. */
   tellSinceEpoch(nowS: readonly number[], nowUs: readonly bigint[], momentUs: bigint): number[];
+  /** When the node was booted, s since the epoch, by what the clocks say each time that they are read. */
+  bootedSinceEpoch(realtimeS: readonly number[], boottimeUs: readonly bigint[]): number;
   /** The bytes read of each device that are told of after each reading. */
   restoreIo(readings: readonly DiskReading[]): bigint[][];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
@@ -768,6 +770,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   surveyedUserTime: "function",
   killPlace: "function",
   tellSinceEpoch: "function",
+  bootedSinceEpoch: "function",
   restoreIo: "function",
   shownCpus: "function",
   views: "function",
@@ -958,6 +961,7 @@ export const {
   surveyedUserTime,
   killPlace,
   tellSinceEpoch,
+  bootedSinceEpoch,
   restoreIo,
   keptCounters,
   shownCpus,
