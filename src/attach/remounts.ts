@@ -1,13 +1,25 @@
 /** How often a file is mounted again after it was unmounted or covered. */
 const MAX_REMOUNTS = 5;
+/**
+ * The same in one hour for what is below the directory of a CPU or node: the kernel itself unmounts that when one is no
+ * longer shown, because a limit was lowered.
+ */
+const MAX_REMOUNTS_OF_CPU = 60;
+const OF_CPU = /^\/sys\/devices\/system\/(cpu\/cpu|node\/node)\d+(\/|$)/;
 /** The count of a file starts again if the file was not remounted for so long. */
 const FORGIVE_MS = 3_600_000;
 /** Paths that are remembered for one namespace. */
 const MAX_PATHS = 1024;
 
 interface Record {
-  times: number;
-  lastMs: number;
+  readonly times: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  readonly isOfCpu: boolean;
+}
+
+function hasReached({ times, isOfCpu }: Record): boolean {
+  return times >= (isOfCpu ? MAX_REMOUNTS_OF_CPU : MAX_REMOUNTS);
 }
 
 /**
@@ -28,11 +40,16 @@ export class Remounts {
     const left: string[] = [];
     for (const path of paths) {
       const known = records.get(path);
-      const times = known !== undefined && now - known.lastMs < FORGIVE_MS ? known.times + 1 : 1;
+      const isOfCpu = known?.isOfCpu ?? OF_CPU.test(path);
+      const sinceMs = isOfCpu ? known?.firstMs : known?.lastMs;
+      const goesOn = known !== undefined && sinceMs !== undefined && now - sinceMs < FORGIVE_MS;
+      const record = goesOn
+        ? { ...known, times: known.times + 1, lastMs: now }
+        : { times: 1, firstMs: now, lastMs: now, isOfCpu };
       if (known !== undefined || records.size < MAX_PATHS) {
-        records.set(path, { times, lastMs: now });
+        records.set(path, record);
       }
-      if (times === MAX_REMOUNTS) {
+      if (hasReached(record) && !(goesOn && hasReached(known))) {
         left.push(path);
       }
     }
@@ -43,21 +60,8 @@ export class Remounts {
   left(namespace: number): string[] {
     const now = this.now();
     return [...(this.#byNamespace.get(namespace) ?? [])]
-      .filter(([, { times, lastMs }]) => times >= MAX_REMOUNTS && now - lastMs < FORGIVE_MS)
+      .filter(([, record]) => hasReached(record) && now - record.lastMs < FORGIVE_MS)
       .map(([path]) => path);
-  }
-
-  /**
-   * Starts the counts of a namespace again for what is below the directories of CPUs and nodes: the kernel unmounts
-   * that itself when one is no longer shown.
-   */
-  forgiveBelowCpus(namespace: number): void {
-    const records = this.#byNamespace.get(namespace);
-    for (const path of records?.keys() ?? []) {
-      if (/^\/sys\/devices\/system\/(cpu|node)\//.test(path)) {
-        records?.delete(path);
-      }
-    }
   }
 
   forget(namespace: number): void {

@@ -132,9 +132,8 @@ export class Watcher {
       return;
     }
     this.#guard(() => {
-      for (const { namespaces, remounts } of this.#tracked.withInits(new Set(inits))) {
+      for (const { namespaces } of this.#tracked.withInits(new Set(inits))) {
         for (const namespace of namespaces) {
-          remounts.forgiveBelowCpus(namespace);
           // Without a process the namespace is about to be looked at.
           const pid = this.#tracked.doneBy(namespace) ?? 0;
           const tenant = this.#watch.tenantOf(pid);

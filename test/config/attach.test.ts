@@ -194,16 +194,27 @@ describe("bounds", () => {
     expect(remounts.count(1, ["/proc/stat"])).toEqual([]);
   });
 
-  it("what the kernel takes away with a CPU is counted again when that is back", () => {
-    const remounts = new Remounts(() => 0);
-    const topology = "/sys/devices/system/cpu/cpu1/topology";
-    for (let times = 0; times < 5; times += 1) {
-      remounts.count(1, [topology, "/sys/devices/system/cpu"]);
+  it("what the kernel takes away with a CPU is left alone only where that happens more than once a minute", () => {
+    let now = 0;
+    const remounts = new Remounts(() => now);
+    const masks = [
+      "/sys/devices/system/cpu/cpu1/topology",
+      "/sys/devices/system/node/node0/distance",
+    ];
+    const file = "/sys/devices/system/cpu/online";
+    const counted = Array.from({ length: 60 }, () => remounts.count(1, [...masks, file]));
+    // Files beside the directories of CPUs stay when one goes.
+    expect(counted.flatMap((left, at) => left.map((path) => [at + 1, path]))).toEqual([
+      [5, file],
+      ...masks.map((path) => [60, path]),
+    ]);
+    expect(remounts.left(1)).toEqual([...masks, file]);
+    now = Remounts.forgivenAfterMs;
+    expect(remounts.left(1)).toEqual([]);
+    for (let times = 0; times < 200; times += 1) {
+      now += 62_000;
+      expect(remounts.count(1, masks)).toEqual([]);
     }
-    remounts.forgiveBelowCpus(2);
-    expect(remounts.left(1)).toEqual([topology, "/sys/devices/system/cpu"]);
-    remounts.forgiveBelowCpus(1);
-    expect(remounts.left(1)).toEqual(["/sys/devices/system/cpu"]);
   });
 
   it("are remembered of each PID namespace of a cgroup", () => {
