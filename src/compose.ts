@@ -168,7 +168,7 @@ function attachingOf(
   };
   return {
     start: () => watcher?.start(),
-    moreCpus: (inits) => watcher?.lookAgain(inits),
+    moreCpus: (ids) => watcher?.lookAgain(ids),
     stop: async (forGood) => {
       settings.stop();
       await watcher?.stop();

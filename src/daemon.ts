@@ -20,6 +20,8 @@ const POLLED_GONE = "polled";
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 /** Makes the daemon log its counters. */
 const COUNTERS_SIGNAL = "SIGUSR2";
+/** How long containers that show more CPUs are gathered before anything is done about them. */
+const MORE_CPUS_MS = 1000;
 
 /** The part of `process` that a daemon listens to. */
 export interface SignalSource {
@@ -33,8 +35,8 @@ export interface Companion {
   start(engine: Engine): void;
   /** Called before the engine stops. `forGood`: the mount will be removed. What this throws is logged. */
   stop(forGood: boolean): Promise<void>;
-  /** Called with the inits of containers that show more CPUs than before. Must not throw. */
-  moreCpus?(inits: readonly number[]): void;
+  /** Called with the ids of containers that show more CPUs than before. Must not throw. */
+  moreCpus?(ids: readonly string[]): void;
   /** Called once the mount was removed. What this throws is logged. */
   unmounted?(): Promise<void>;
 }
@@ -165,10 +167,14 @@ export async function serve(serving: ServeOptions): Promise<number> {
       }
     },
     onMoreCpus: () => {
-      const inits = engine.moreCpus?.() ?? [];
-      for (const companion of companions) {
-        companion.moreCpus?.(inits);
-      }
+      // A tenant may show and hide CPUs as fast as it likes: until these are asked for, we are told of no others.
+      const ask = (): void => {
+        const ids = engine.moreCpus?.() ?? [];
+        for (const companion of companions) {
+          companion.moreCpus?.(ids);
+        }
+      };
+      setTimeout(ask, MORE_CPUS_MS).unref();
     },
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {

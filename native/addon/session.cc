@@ -67,6 +67,12 @@ std::shared_ptr<Engine> SessionObject::make_engine() {
       [this] { tell(on_features_); }, [this] { tell(on_more_cpus_); });
 }
 
+std::vector<std::string> SessionObject::more_cpus() {
+  std::vector<std::string> names;
+  for (const ContainerId id : engine_->more_cpus()) names.push_back(id.name());
+  return names;
+}
+
 void SessionObject::tell(const Napi::ThreadSafeFunction& callback) {
   callback.NonBlockingCall([](Napi::Env, Napi::Function function) { function.Call({}); });
 }

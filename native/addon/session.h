@@ -42,7 +42,7 @@ class SessionObject : public Wrapped<SessionObject> {
     return containers_of(Env(), *engine_, ids);
   }
   Napi::Object features() { return features_of(Env(), *engine_); }
-  std::vector<pid_t> more_cpus() { return engine_->more_cpus(); }
+  std::vector<std::string> more_cpus();
   std::vector<std::string> files() { return engine_->tree_lines(); }
   Napi::Value kernel_log(const std::string& id, double from, double limit);
 

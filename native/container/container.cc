@@ -110,7 +110,7 @@ void Container::note_shown_locked(const CpuSet& shown) {
   if (last_shown_ == shown) return;
   const bool more = last_shown_ && !shown.without(*last_shown_).empty();
   last_shown_ = shown;
-  if (more && services_.more_cpus != nullptr) services_.more_cpus->note(description_.init);
+  if (more && services_.more_cpus != nullptr) services_.more_cpus->note(id());
 }
 
 Result<Facts> Container::gather_once_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us) {

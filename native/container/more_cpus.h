@@ -1,12 +1,12 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <functional>
 #include <mutex>
 #include <set>
 #include <utility>
 #include <vector>
+
+#include "source/container_id.h"
 
 namespace vprocfs {
 
@@ -18,28 +18,27 @@ class MoreCpus {
   /// `on_first` is called when there is one after there was none. It must not block.
   explicit MoreCpus(std::function<void()> on_first) : on_first_(std::move(on_first)) {}
 
-  /// `init`: of the container's PID namespace.
-  void note(pid_t init) {
+  void note(ContainerId id) {
     {
       const std::lock_guard lock(mutex_);
-      inits_.insert(init);
-      if (inits_.size() > 1) return;
+      ids_.insert(id);
+      if (ids_.size() > 1) return;
     }
     on_first_();
   }
 
   /// Those that were noted since the last call.
-  std::vector<pid_t> take() {
+  std::vector<ContainerId> take() {
     const std::lock_guard lock(mutex_);
-    std::vector<pid_t> taken(inits_.begin(), inits_.end());
-    inits_.clear();
+    std::vector<ContainerId> taken(ids_.begin(), ids_.end());
+    ids_.clear();
     return taken;
   }
 
  private:
   const std::function<void()> on_first_;
   std::mutex mutex_;
-  std::set<pid_t> inits_;
+  std::set<ContainerId> ids_;
 };
 
 }  // namespace vprocfs

@@ -74,8 +74,8 @@ class Engine {
   /// Connections that are served.
   uint32_t connections() const { return active() ? (polled_ ? 2 : 1) : 0; }
   bool has_polled() const { return active() && polled_ != nullptr; }
-  /// The inits of containers that show more CPUs than before, since the last call.
-  std::vector<pid_t> more_cpus() { return more_cpus_.take(); }
+  /// The containers that show more CPUs than before, since the last call.
+  std::vector<ContainerId> more_cpus() { return more_cpus_.take(); }
   /// See tree_lines().
   std::vector<std::string> tree_lines() const;
   /// Why there is no connection for files that are polled; empty when there is, or is not to be.

@@ -38,9 +38,9 @@ export class TrackedContainers {
     return tracked?.served.get(namespace) ?? tracked?.failed.get(namespace);
   }
 
-  /** Those with one of these inits. */
-  withInits(inits: ReadonlySet<number>): TrackedContainer[] {
-    return [...this.#tracked.values()].filter(({ container }) => inits.has(container.init));
+  /** Those with one of these ids, which several PID namespaces may have. */
+  withIds(ids: ReadonlySet<string>): TrackedContainer[] {
+    return [...this.#tracked.values()].filter(({ container }) => ids.has(container.id));
   }
 
   /** What has failed is to be tried again: something may have changed. */

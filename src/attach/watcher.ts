@@ -8,7 +8,7 @@ import { forgetEnded } from "./left-alone.js";
 import { mountNamespaceOf } from "./namespaces.js";
 import { ProcessScan } from "./scan.js";
 import { Shortages } from "./shortages.js";
-import { TrackedContainers } from "./tracked.js";
+import { type TrackedContainer, TrackedContainers } from "./tracked.js";
 import { type AttachingOptions, type Visit, Visits } from "./visits.js";
 
 /** Visits of one tenant's namespaces: this many at once, then this many a second. */
@@ -124,23 +124,16 @@ export class Watcher {
   }
 
   /**
-   * Looks again at containers whose first processes these are: what a runtime has mounted below a directory of ours is
-   * missing for a CPU that was not shown, and the kernel does not report that the CPU is shown now.
+   * Looks again at containers with these ids: what a runtime has mounted below a directory of ours is missing for a CPU
+   * that was not shown, and the kernel does not report that the CPU is shown now.
    */
-  lookAgain(inits: readonly number[]): void {
+  lookAgain(ids: readonly string[]): void {
     if (this.#stopped) {
       return;
     }
     this.#guard(() => {
-      for (const { namespaces } of this.#tracked.withInits(new Set(inits))) {
-        for (const namespace of namespaces) {
-          // Without a process the namespace is about to be looked at.
-          const pid = this.#tracked.doneBy(namespace) ?? 0;
-          const tenant = this.#watch.tenantOf(pid);
-          if (tenant !== 0 && mountNamespaceOf(pid) === namespace) {
-            this.#look({ ...this.#watch.representativeOf(pid), namespace, tenant });
-          }
-        }
+      for (const tracked of this.#tracked.withIds(new Set(ids))) {
+        this.#lookAtAll(tracked);
       }
     });
   }
@@ -284,6 +277,24 @@ export class Watcher {
       this.#lookForLeftOut(tenant);
       return costMs;
     });
+  }
+
+  /** Visits all namespaces of a container. It may have a thousand: little is done here, and the rest when they have their turn. */
+  #lookAtAll({ container, namespaces }: TrackedContainer): void {
+    let tenant = 0;
+    for (const namespace of namespaces) {
+      const pid = this.#tracked.doneBy(namespace);
+      if (pid === undefined) {
+        continue; // it is about to be looked at
+      }
+      if (tenant === 0) {
+        const found = this.#watch.tenantOf(pid);
+        tenant = mountNamespaceOf(pid) === namespace ? found : 0;
+      }
+      if (tenant !== 0) {
+        this.#look({ pid, namespace, tenant, isInit: pid === container.init });
+      }
+    }
   }
 
   /** Scans for what scans have left out, once no visit of the tenant waits and unless it has no room for more. */

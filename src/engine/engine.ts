@@ -23,8 +23,8 @@ export interface Engine {
   /** Counters of these containers; empty if the engine has none. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
-  /** The inits of containers that show more CPUs than before, since the last call; without it this is not known. */
-  moreCpus?(): readonly number[];
+  /** The ids of containers that show more CPUs than before, since the last call; without it this is not known. */
+  moreCpus?(): readonly string[];
   /** The files of the tree as lines of the attach helper's settings. Without it the helper lists the tree. */
   files?(): readonly string[];
   /** The native session, if the engine has one. */

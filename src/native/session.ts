@@ -272,8 +272,8 @@ export interface NativeSession {
   /** The counters of those of these containers that are running, whether or not they have sent requests. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
-  /** The inits of containers that show more CPUs than before, since the last call. */
-  moreCpus(): number[];
+  /** The ids of containers that show more CPUs than before, since the last call. */
+  moreCpus(): string[];
   /** The files of the tree as lines of the attach helper's settings; empty before it serves. */
   files(): string[];
   /**

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { type Companion, serve } from "../../src/daemon.js";
 import { nativeEngine } from "../../src/engine/native.js";
 import { createLogger } from "../../src/log.js";
@@ -74,6 +74,39 @@ describe("serve", () => {
     expect(said()).toEqual(["ready, serves as soon as the keeper tells it to"]);
     session?.options.onServing();
     expect(said().slice(1)).toEqual(["serving"]);
+    signals.emit("SIGTERM", "SIGTERM");
+    await status;
+  });
+
+  it("asks once a second which containers show more CPUs, however often it is told of some", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const told: (readonly string[])[] = [];
+    const companion: Companion = {
+      start: () => {},
+      stop: async () => {},
+      moreCpus: (ids) => told.push(ids),
+    };
+    let noted: string[] = [];
+    const take = (session: FakeSession): void => {
+      session.moreCpus = () => noted.splice(0);
+    };
+    const { signals, session, status } = daemon(take, true, { companions: [companion] });
+    // It is told only where there was none.
+    const note = (id: string): void => {
+      noted = [...new Set([...noted, id])];
+      if (noted.length === 1) {
+        session?.options.onMoreCpus();
+      }
+    };
+    for (let ms = 0; ms < 3000; ms += 10) {
+      note("1");
+      note("2");
+      vi.advanceTimersByTime(10);
+    }
+    expect(told.length).toBeLessThanOrEqual(3);
+    expect(told[0]).toEqual(["1", "2"]);
+    vi.useRealTimers();
     signals.emit("SIGTERM", "SIGTERM");
     await status;
   });

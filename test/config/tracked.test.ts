@@ -17,3 +17,10 @@ it("remembers a container until the last of its namespaces has ended, also of th
   expect(tracked.forget(11)).toBe(true);
   expect(tracked.owns(first, 11)).toBe(false);
 });
+
+it("finds all PID namespaces that have the id of a container", () => {
+  const tracked = new TrackedContainers(() => 0);
+  const [first, second] = [3, 4].map((init) => tracked.add({ ...container, init }, init));
+  tracked.add({ ...container, id: "2-3", init: 5 }, 5);
+  expect(tracked.withIds(new Set(["1-2"]))).toEqual([first, second]);
+});

@@ -298,6 +298,57 @@ it.runIf(process.getuid?.() === 0)(
 );
 
 it.runIf(process.getuid?.() === 0)(
+  "looks again at all that has a container's id, and does little itself for that",
+  async () => {
+    const pids = [await elsewhere(["--mount"]), await elsewhere(["--mount"])];
+    let tell = (_: readonly WatchEvent[]): void => {};
+    const asked: string[] = [];
+    class Watch extends FakeWatch {
+      constructor(onEvents: (events: readonly WatchEvent[]) => void) {
+        super();
+        tell = onEvents;
+      }
+      override tenantOf(pid: number): number {
+        asked.push(`tenant of ${pid}`);
+        return 1;
+      }
+      override representativeOf(pid: number) {
+        asked.push(`representative of ${pid}`);
+        return super.representativeOf(pid);
+      }
+    }
+    const served: number[] = [];
+    const watcher = new Watcher({
+      ...USUAL,
+      binding: {
+        Watch,
+        // The same cgroup, with two PID namespaces.
+        identityOf: (init) => container({ id: "7", init }),
+        fnmatch: (pattern) => pattern === "*",
+        run: fakeBinding([]).run,
+      },
+      run: async (_, run) => {
+        served.push(run.pid);
+        return reportOf([{ path: "/proc/stat", state: "present" }]);
+      },
+    });
+    onTestFinished(() => watcher.stop());
+    for (const pid of pids) {
+      const namespace = mountNamespaceOf(pid) ?? 0;
+      tell([{ kind: "appeared", pid, namespace, tenant: 1, isInit: true }]);
+    }
+    await watcher.idle();
+    served.length = 0;
+    asked.length = 0;
+    watcher.lookAgain(["8"]);
+    watcher.lookAgain(["7"]);
+    await watcher.idle();
+    expect(served).toEqual(pids);
+    expect(asked).toEqual(pids.map((pid) => `tenant of ${pid}`));
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
   "files no report that comes after its namespace has ended: a later one may have its number",
   async () => {
     const [init, pid] = [await elsewhere(["--mount"]), await elsewhere(["--mount"])];

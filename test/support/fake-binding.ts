@@ -35,7 +35,7 @@ export class FakeWatch implements NativeWatch {
   state() {
     return { known: 0, limit: 0, tenantLimit: 0, refused: 0, short: 0, shortages: 0 };
   }
-  tenantOf(): number {
+  tenantOf(_pid: number): number {
     return 1;
   }
   representativeOf(pid: number) {
@@ -72,7 +72,7 @@ export class FakeSession implements NativeSession {
     throw new Error("not faked");
   }
 
-  moreCpus(): number[] {
+  moreCpus(): string[] {
     return [];
   }
 
