@@ -45,25 +45,35 @@ function hasOurs(
 }
 
 /**
- * The outermost containers that have our files, in themselves or nested; each is frozen as a whole. The
- * suspend waits for this, so no tenant may make it take long.
+ * The containers to freeze: the outermost ones that have our files, in themselves or nested, each as a whole; and those
+ * nested ones that have our files in a cgroup elsewhere (`docker run --cgroupns=host`) or around which there is no
+ * freezer. The suspend waits for this, so no tenant may make it take long.
  */
-function outermost(
+function withOurs(
   containers: readonly ContainerIdentity[],
   identity: Identity,
+  hasFreezer: (container: ContainerIdentity) => boolean,
 ): ContainerIdentity[] {
   const tables = new ContainerTables(TABLE_BOUNDS);
   const tenants = new Map<string, ContainerIdentity[]>();
   for (const one of containers) {
     tenants.set(one.tenant, [...(tenants.get(one.tenant) ?? []), one]);
   }
-  return containers.filter((outer) => {
-    const all = tenants.get(outer.id) ?? [];
+  const tops = new Map(
+    containers
+      .filter((one) => one.id === one.tenant && hasFreezer(one))
+      .map(({ id, cgroup }) => [id, cgroup]),
+  );
+  return containers.filter((one) => {
+    const top = tops.get(one.tenant);
+    if (one.id !== one.tenant && top !== undefined && `${one.cgroup}/`.startsWith(`${top}/`)) {
+      return false; // it stands still with what is around it
+    }
+    const all = one.id === one.tenant ? (tenants.get(one.id) ?? []) : [];
     return (
-      outer.id === outer.tenant &&
-      (all.length > MAX_TABLES ||
-        hasOurs(outer, identity, tables) ||
-        all.some((one) => one !== outer && hasOurs(one, identity, tables)))
+      (tenants.get(one.tenant) ?? []).length > MAX_TABLES ||
+      hasOurs(one, identity, tables) ||
+      all.some((other) => other !== one && hasOurs(other, identity, tables))
     );
   });
 }
@@ -103,8 +113,10 @@ export async function freezeContainers(options: {
   const excluded = [...new Set([process.pid, ...serving].flatMap((pid) => ancestorsOf(pid)))];
   const ours: [string, Freezer][] = [];
   const failed: string[] = [];
-  for (const container of outermost(containers, identity)) {
-    const freezer = freezerOf(container, mounts, excluded);
+  const freezerFor = (container: ContainerIdentity) => freezerOf(container, mounts, excluded);
+  const hasFreezer = (container: ContainerIdentity) => freezerFor(container) !== undefined;
+  for (const container of withOurs(containers, identity, hasFreezer)) {
+    const freezer = freezerFor(container);
     try {
       if (freezer !== undefined && freeze(record, freezer)) {
         ours.push([container.id, freezer]);

@@ -142,25 +142,34 @@ describeLive("a node that goes to sleep", ["timeout"], () => {
       const daemon = await Daemon.start(scope);
       const limits = { memory: 64 * MIB, swap: 0, quota: 1 };
       const container = await OciContainer.start(scope, "runc", daemon, limits);
+      const other = await OciContainer.start(scope, "runc", daemon, limits);
       const freezer = await freezerWithin(container.init);
+      const beside = await freezerWithin(other.init);
       scope.defer(() => {
         setFrozen(freezer, false);
+        setFrozen(beside, false);
       });
       // Neither are containers of other tests frozen, nor do their daemons thaw this one.
       const record = join(temporaryDirectory(scope, "record"), "frozen");
-      const ours = await containerOf(container.init);
+      const [ours, outside] = [await containerOf(container.init), await containerOf(other.init)];
       const { keeperPid, workerPid } = await statusOf(daemon);
       const frozen = await freezeContainers({
-        // One within it stands still with it: there may be thousands.
-        containers: [ours, { ...ours, id: "nested" }],
+        containers: [
+          ours,
+          // One within it stands still with it: there may be thousands.
+          { ...ours, id: "nested", cgroup: `${ours.cgroup}/nested` },
+          // One that it has started in a cgroup elsewhere does not.
+          { ...outside, tenant: ours.id },
+        ],
         identity: { fsType: String(defaultOf("fsType")), source: String(defaultOf("source")) },
         serving: [keeperPid, workerPid],
         record,
       });
-      expect(frozen).toEqual({ frozen: [ours.id], late: [] });
-      expect([isFreezeRequested(freezer), isFrozen(freezer)]).toEqual([true, true]);
-      expect(thawRecorded(record)).toBe(1);
-      expect(isFrozen(freezer)).toBe(false);
+      expect(frozen).toEqual({ frozen: [ours.id, outside.id], late: [] });
+      expect(states(freezer, beside)).toEqual([true, true]);
+      expect([isFrozen(freezer), isFrozen(beside)]).toEqual([true, true]);
+      expect(thawRecorded(record)).toBe(2);
+      expect([isFrozen(freezer), isFrozen(beside)]).toEqual([false, false]);
     },
   );
 
