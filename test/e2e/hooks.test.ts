@@ -130,10 +130,10 @@ exec /sbin/init
     });
 
     it("one that ends has nobody forget whom to leave alone, if descriptors are short", () => {
-      // Below a /run of its own. Its first process names itself as one to leave alone.
+      // Below a /run of its own. Its first process names itself as one to leave alone. No process has the other PID.
       const script = `
         mount -t tmpfs none /run && mkdir -p /run/vprocfs/left-alone && cd /run/vprocfs/left-alone || exit
-        stat=$(cat /proc/$$/stat); set -- \${stat##*) }; touch $$-\${20} 1-1
+        stat=$(cat /proc/$$/stat); set -- \${stat##*) }; touch $$-\${20} 4194305-1
         for n in 3 4 5 6 7 8 9; do
           (ulimit -n $n; exec "$0" --hook lxc name lxc post-stop) >/dev/null 2>&1 || :
           ls | wc -l
