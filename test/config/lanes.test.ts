@@ -14,8 +14,11 @@ it("files of lanes are there, each once", () => {
 
 it("no daemon of what runs beside others has a watcher, which would take out dead files of theirs", () => {
   const textOf = (file: string): string => readFileSync(join(project, file), "utf8");
-  const watches = (file: string): boolean => /"--watch", "(?!off")/.test(textOf(file));
-  expect(ASIDE.filter(watches)).toEqual([]);
+  const watches = (text: string): boolean => /"--watch",\s*(?!\s|"off")/.test(text);
+  expect(ASIDE.filter((file) => watches(textOf(file)))).toEqual([]);
   // It is looked for as tests write it.
-  expect(watches("test/e2e/watcher.test.ts")).toBe(true);
+  expect(watches(textOf("test/e2e/watcher.test.ts"))).toBe(true);
+  expect(watches('own,\n  "--watch",\n  "on",')).toBe(true);
+  expect(watches('own,\n  "--watch",\n  "off",')).toBe(false);
+  expect(watches('own, "--watch", mode')).toBe(true);
 });
