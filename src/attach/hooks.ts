@@ -141,12 +141,18 @@ export function usersWithContainers(root: string): string[] {
   return [...new Set(names)].filter((name) => !["", "root", "0"].includes(name));
 }
 
+/** Whether users have UIDs for containers out of a directory service, which only that can list. */
+function usersAreElsewhere(root: string): boolean {
+  const sources = readIfThere(join(root, "/etc/nsswitch.conf"), "utf8") ?? "";
+  return /^[ \t]*subid:([^#\n]*[ \t])?sss([ \t]|$)/m.test(sources);
+}
+
 /**
  * Whether the configuration of any LXC container, or of new ones, may name the file. Those of users are in their
  * homes, or wherever they have told LXC to look, where root had better read nothing.
  */
 function mayBeNamedByLxc({ path }: HookFile, root: string): boolean {
-  if (usersWithContainers(root).length > 0) {
+  if (usersWithContainers(root).length > 0 || usersAreElsewhere(root)) {
     return true;
   }
   const inDirectory = (directory: string, nameOf: (entry: string) => string): string[] =>

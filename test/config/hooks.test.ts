@@ -303,6 +303,16 @@ describe("what hands system calls over", () => {
       "lxc left",
     ]);
     expect(read(POLICY)).toMatch(/left for configurations that include it\.\n$/);
+    // No file lists those of a directory service.
+    make("/etc/subuid", "root:100000:65536\n");
+    const isLeft = (sources: string): boolean => {
+      make("/etc/nsswitch.conf", `passwd: files sss\n${sources}\n`);
+      installHooks(callsOf("chosen"), options());
+      uninstallHooks(callsOf("all"), options());
+      return existsSync(join(root, POLICY));
+    };
+    expect(["subid: sss", "subid:\tfiles sss # all"].map(isLeft)).toEqual([true, true]);
+    expect(["", "subid: files # sss", "#subid: sss"].map(isLeft)).toEqual([false, false, false]);
   });
 
   it.each([

@@ -347,13 +347,18 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
 
   it("leave what LXC's configurations of users may name", async () => {
     const policy = "/etc/vprocfs/calls.seccomp";
-    const purge = (subuid: string): string =>
-      `printf '${subuid}' >/etc/subuid; mkdir -p /etc/vprocfs; install vprocfs-1; ` +
+    const purge = (subuid: string, sources = ""): string =>
+      `printf '${subuid}' >/etc/subuid; echo '${sources}' >/etc/nsswitch.conf; mkdir -p /etc/vprocfs; install vprocfs-1; ` +
       `echo '# ${MARK}: left for configurations that include it.' >${policy}; ` +
       `package --remove vprocfs; package --purge vprocfs; ls ${policy} 2>/dev/null || echo none`;
     expect(
-      await administer(purge("root:100000:65536\\n\\n"), purge("alice:165536:65536\\n")),
-    ).toEqual(["none", policy]);
+      await administer(
+        purge("root:100000:65536\\n\\n", "subid: files # sss"),
+        purge("", "subid: sss"),
+        `rm ${policy}`,
+        purge("alice:165536:65536\\n"),
+      ),
+    ).toEqual(["none", policy, policy]);
   });
 
   it.each(["/var/lib/lxc/web1/config", "/etc/pve/nodes/pve1/lxc/101.conf"])(
