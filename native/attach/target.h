@@ -46,8 +46,9 @@ class Target {
   /// The path of the root file system, if that has a procfs of this process's PID namespace: "" for
   /// the root of the namespace. Other places with such a procfs, such as a chroot that is being
   /// built, are ignored. With `before_pivot`, when the runtime has not moved the container to its
-  /// root yet, also a path such as "/bundle/rootfs". Mounts that runtimes keep for nested
-  /// containers
+  /// root yet, also a path such as "/bundle/rootfs": the shortest one, because all that a container
+  /// mounts elsewhere is below its root. One that has no procfs at its root but one below it, such
+  /// as in a chroot, is taken for rooted there. Mounts that runtimes keep for nested containers
   /// (/dev/.lxc/proc) never count.
   std::optional<std::string> root(bool before_pivot) const;
   /// Why root() has found none.
