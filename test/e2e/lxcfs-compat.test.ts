@@ -315,6 +315,10 @@ describeLive("in the place of lxcfs", [], () => {
     it("Docker's wrapper goes by the mount point that it is given", async () => {
       const env = { VPROCFS_MOUNTPOINT: "/mnt/x" };
       expect(await toldByWrapper(testScope(), other, env)).toContain("--mountpoint /mnt/x ");
+      const slash = { VPROCFS_MOUNTPOINT: "/mnt/x/" };
+      expect(await toldByWrapper(testScope(), "serves /mnt/x of-some-name", slash)).toBe(
+        "--mountpoint /mnt/x --settings /run/vprocfs/of-some-name.attach --hook oci",
+      );
     });
   });
 
