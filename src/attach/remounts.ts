@@ -8,7 +8,10 @@ const MAX_REMOUNTS_OF_CPU = 60;
 const OF_CPU = /^\/sys\/devices\/system\/(cpu\/cpu|node\/node)\d+(\/|$)/;
 /** The count of a file starts again if the file was not remounted for so long. */
 const FORGIVE_MS = 3_600_000;
-/** Paths that are remembered for one namespace. */
+/**
+ * With so many paths of one namespace that are remembered, no other below the directory of a CPU or node is: the helper
+ * may mount more of these again than it is worth to remember, and the tenant pays for it. Of others our tree has few.
+ */
 const MAX_PATHS = 1024;
 
 interface Record {
@@ -46,7 +49,7 @@ export class Remounts {
       const record = goesOn
         ? { ...known, times: known.times + 1, lastMs: now }
         : { times: 1, firstMs: now, lastMs: now, isOfCpu };
-      if (known !== undefined || records.size < MAX_PATHS) {
+      if (known !== undefined || !isOfCpu || records.size < MAX_PATHS) {
         records.set(path, record);
       }
       if (hasReached(record) && !(goesOn && hasReached(known))) {

@@ -194,6 +194,21 @@ describe("bounds", () => {
     expect(remounts.count(1, ["/proc/stat"])).toEqual([]);
   });
 
+  it("a file that keeps being taken away is left alone also after more masks of CPUs than are remembered", () => {
+    const remounts = new Remounts(() => 0);
+    const masks = Array.from(
+      { length: 2048 },
+      (_, n) => `/sys/devices/system/cpu/cpu${n}/topology`,
+    );
+    remounts.count(1, masks);
+    const counted = Array.from({ length: 5 }, () => remounts.count(1, ["/proc/stat"]));
+    expect(counted.flat()).toEqual(["/proc/stat"]);
+    for (let times = 0; times < 60; times += 1) {
+      remounts.count(1, masks);
+    }
+    expect(remounts.left(1)).toHaveLength(1025);
+  });
+
   it("what the kernel takes away with a CPU is left alone only where that happens more than once a minute", () => {
     let now = 0;
     const remounts = new Remounts(() => now);
