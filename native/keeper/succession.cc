@@ -135,11 +135,13 @@ void Supervisor::abandon_undying(uint64_t now) {
       resent_before_ += current_.resent;
       requests_before_ += current_.requests;
     }
-    retire(*worker);
-    if (worker == &current_) {
-      lose_current(why, now);
-    } else {
+    const Worker& gone = retire(*worker);
+    if (worker == &next_) {
       lose_next(why, now);
+    } else if (was_second(gone)) {
+      lose_second(why, now);
+    } else {
+      lose_current(why, now);
     }
   }
 }
@@ -255,7 +257,23 @@ void Supervisor::on_child(int pid, int status) {
   if (gone.proven(now) || (killed_ && gone.serving_ms != 0)) unserved_since_ms_ = failures_ = 0;
   const bool handed_over = gone.state == WorkerState::kDraining && status == 0;
   if (handed_over && next_.state == WorkerState::kReady && !stopping_) return promote(now);
+  if (was_second(gone)) return lose_second(what, now);
   lose_current(what, now);
+}
+
+/// Whether one that was current_ had only begun beside a slow one, which is next_ and still starts.
+bool Supervisor::was_second(const Worker& gone) const {
+  return !stopping_ && gone.state == WorkerState::kStarting && next_.alive() &&
+         next_.state == WorkerState::kStarting && next_.kill_reason == nullptr &&
+         next_.started_ms < gone.started_ms;
+}
+
+/// The first one takes over as soon as it is ready.
+void Supervisor::lose_second(const char* why, uint64_t now) {
+  killed_ = false;
+  hedge_again_ms_ = now + std::min(kMaxBackoffMs, standby_backoff_ms(standby_failures_++));
+  keeper_log(options_.log, LogLevel::kWarn,
+             "the second worker ended (%s), the first one is still starting", why);
 }
 
 void Supervisor::lose_next(const char* why, uint64_t now) {
@@ -266,9 +284,7 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
   if (stopping_) return;
   if (current_.alive() && current_.kill_reason == nullptr) {
     if (current_.state == WorkerState::kStarting) {
-      hedge_again_ms_ = now + std::min(kMaxBackoffMs, standby_backoff_ms(standby_failures_++));
-      keeper_log(options_.log, LogLevel::kWarn,
-                 "the second worker ended (%s), the first one is still starting", why);
+      lose_second(why, now);
       return end_reload(why);
     }
     if (reloading_ && current_.serves() && retry_reload(why, now)) return;

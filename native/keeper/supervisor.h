@@ -91,6 +91,8 @@ class Supervisor {
   void on_child(int pid, int status);
   void lose_current(const char* why, uint64_t now);
   void lose_next(const char* why, uint64_t now);
+  bool was_second(const Worker& gone) const;
+  void lose_second(const char* why, uint64_t now);
   bool wants_standby() const;
   void stand_by(uint64_t now);
   /// The one worker that there is, whose start readers wait for; nullptr: they wait for none.

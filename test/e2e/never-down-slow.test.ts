@@ -71,18 +71,23 @@ function secondsOf(path: string): number {
 }
 
 describeLive("a worker beside one that takes long to start", ["python3"], () => {
-  it("is tried ever more rarely when it fails at once", async () => {
+  it.each(["worker", "standby"])("is tried ever more rarely, beside a %s", async (which) => {
     const scope = testScope();
     const directory = temporaryDirectory(scope, "gate");
-    const [bad, first, go, times] = ["bad", "first", "go", "times"].map((name) =>
+    const [served, first, go, times] = ["served", "first", "go", "times"].map((name) =>
       join(directory, name),
     ) as [string, string, string, string];
     const waits = `until [ -e ${go} ]; do sleep 0.05; done`;
     const fails = `cat /proc/uptime >>${times}; exit 1`;
-    const slow = `[ ! -e ${bad} ] || if mkdir ${first} 2>/dev/null; then ${waits}; else ${fails}; fi`;
-    const managed = await startedBy(scope, 60_000, slow);
+    const isNew = (path: string): string => `mkdir ${path} 2>/dev/null`;
+    const others = `if ${isNew(first)}; then ${waits}; elif [ ! -e ${go} ]; then ${fails}; fi`;
+    const standby = which === "standby";
+    const slow = `${isNew(served)} || ${others}`;
+    const managed = await startedBy(scope, 60_000, slow, keeper, standby ? "on" : "off");
     const { workerPid } = await managed.serving();
-    writeFileSync(bad, "");
+    if (standby) {
+      await until("it starts", () => existsSync(first));
+    }
     process.kill(workerPid, "SIGKILL");
     const failures = (): number[] =>
       existsSync(times) ? (readFileSync(times, "utf8").match(/^\S+/gm)?.map(Number) ?? []) : [];
