@@ -234,18 +234,25 @@ bool Registry::look_at_limits() {
 }
 
 void Registry::watch() {
-  constexpr int kAtOnce = 64;
-  epoll_event events[kAtOnce];
+  // Once more for those that are told of again.
+  constexpr int kAtOnce = 64, kRoom = 2 * kAtOnce;
+  epoll_event events[kRoom];
   LimitLooks looks;
   for (;;) {
     uint64_t asked_us = boottime_us();
-    int n = epoll_.wait(events, 0);
+    int n = epoll_.wait(events, kAtOnce, 0);
     if (n == 0) {
       heard_us_.store(kHears, std::memory_order_relaxed);
       const uint64_t look_us = looks.due_us(), unseen_us = unseen_.due_us();
       // The earlier one; 0, which is never, wraps round to the latest.
-      n = epoll_.wait(events, wait_ms_until(std::min(look_us - 1, unseen_us - 1) + 1));
-      asked_us = boottime_us();
+      n = epoll_.wait(events, kAtOnce, wait_ms_until(std::min(look_us - 1, unseen_us - 1) + 1));
+      // What has ended since it was woken is not among them: it may have been kept from running.
+      const uint64_t woken_us = boottime_us();
+      if (n >= 0 && n < kAtOnce) {
+        const int more = epoll_.wait(events + n, kRoom - n, 0);
+        n = more < 0 ? n : n + more;
+        if (more >= 0 && n < kRoom) asked_us = woken_us;
+      }
       heard_us_.store(asked_us, std::memory_order_relaxed);
     }
     if (n < 0 && errno != EINTR) return;
