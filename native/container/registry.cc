@@ -121,12 +121,14 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   const bool refused = !container && container.error().code == ENFILE;
   if (!container && !refused) return container;
   Callers old;
+  // May be the last to have it, and is not to end it under the lock.
+  std::shared_ptr<Container> other;
   const std::lock_guard lock(mutex_);
   if (callers_.size() >= kMaxCallers) callers_.swap(old);
   Caller& caller = callers_[placement.value()];
   // Another thread may have found room for it since.
-  const auto other = refused && caller.until_us > now ? caller.container.lock() : nullptr;
-  if (other && !other->dead()) return container;
+  if (refused && caller.until_us > now) other = caller.container.lock();
+  if (other && !other->dead()) return other;
   caller = refused ? Caller{{}, now + kRefusedTtlUs, true}
                    : Caller{container.value(), now + kCallerTtlUs, false};
   return container;
