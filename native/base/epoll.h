@@ -35,7 +35,7 @@ class Epoll {
   /// Returns how many have happened, -1 on failure. `timeout_ms` -1: waits without an end.
   template <size_t N>
   int wait(epoll_event (&out)[N], int timeout_ms = -1) const {
-    return wait(out, N, timeout_ms);
+    return wait(out, static_cast<int>(N), timeout_ms);
   }
   /// The same where there is room for `most`, at least one.
   int wait(epoll_event* out, int most, int timeout_ms) const {

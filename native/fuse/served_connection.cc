@@ -1,6 +1,7 @@
 #include "fuse/served_connection.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include <cerrno>
 #include <chrono>
@@ -85,7 +86,14 @@ void ServedConnection::expect_end() {
   if (loop_) loop_->expect_end();
 }
 
+bool ServedConnection::gone() const {
+  pollfd p{fuse_fd_.get(), 0, 0};
+  return inherited() && ::poll(&p, 1, 0) > 0 && (p.revents & POLLERR) != 0;
+}
+
 Result<bool> ServedConnection::unmount(bool& lazy) const {
+  // The kernel gives its device to others. What is left of it the keeper unmounts.
+  if (gone()) return true;
   // Not what somebody else has mounted over it.
   const uint64_t seen = look(AT_FDCWD, options_.place.mountpoint).device;
   if (device_ != 0 && seen != 0 && seen != device_) return true;
@@ -121,6 +129,7 @@ void ServedConnection::reinforce() {
 }
 
 std::string ServedConnection::place_for(int procfs_fd, uint32_t pid) const {
+  if (gone()) return {};
   const CachedStat own = look(AT_FDCWD, "/");
   const CachedStat its = look(procfs_fd, std::to_string(pid) + "/root");
   if (own.device == 0 || own.device != its.device || own.inode != its.inode) return {};

@@ -83,6 +83,8 @@ class ServedConnection {
  private:
   bool has_resend() const { return (connection().flags & kFuseHasResend) != 0; }
   bool inherited() const { return options_.place.fuse_fd >= 0; }
+  /// Whether the file system that a keeper holds has been unmounted or aborted.
+  bool gone() const;
 
   Options options_;
   std::string state_ignored_;

@@ -56,8 +56,12 @@ uint64_t Supervisor::start_by_ms(uint64_t started_ms) const {
 
 void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
-  const Inheritance inheritance{connection_.fuse.get(), connection_.state.get(), connection_.device,
-                                polled_.fuse.get(),     polled_.state.get(),     polled_.device};
+  Inheritance inheritance{connection_.fuse.get(), connection_.state.get(), connection_.device};
+  if (polled_.made() && !polled_.ended()) {
+    inheritance.polled_fuse_fd = polled_.fuse.get();
+    inheritance.polled_state_fd = polled_.state.get();
+    inheritance.polled_device = polled_.device;
+  }
   const Start how = current_.serves() ? Start::kBesideAnother : Start::kAwaited;
   if (start_worker(options_, inheritance, how, now, slot)) {
     slot.deadline_ms = start_by_ms(now);

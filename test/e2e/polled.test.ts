@@ -143,6 +143,22 @@ function polled(): void {
     expect(await container.output(write("/proc/pressure/cpu"))).toBe("ok\n");
   });
 
+  it("are read beside the link when what lies there has only the number of theirs", async () => {
+    const daemon = await Daemon.start(testScope());
+    const second = polledMountpointOf(daemon.mountpoint);
+    const { generation, keeperPid } = await statusOf(daemon);
+    await stopped(keeperPid);
+    outputSync(["umount", second]);
+    // Mostly the kernel gives the number that was free last.
+    outputSync(["mount", "-t", "tmpfs", "tmpfs", second]);
+    const leadsTo = readlinkSync(daemon.path("proc/pressure"));
+    outputSync(["umount", second]);
+    process.kill(keeperPid, "SIGCONT");
+    expect(leadsTo).toBe(".pressure");
+    await servingAfter(daemon, generation);
+    expect(readlinkSync(daemon.path("proc/pressure"))).toBe(join(second, "proc/pressure"));
+  });
+
   it("are mounted again when somebody has unmounted them", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope);
