@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,13 @@
 namespace vprocfs {
 namespace {
 
-// Fields of a line of mountinfo: where the mount lies, and the first one after the hyphen.
-constexpr int kPlaceField = 5;
+/// Fields of a line of mountinfo that come before the mount's own options.
+constexpr int kFields = 5;
+
+struct Mount {
+  std::string device, place;
+  std::string type, source;
+};
 
 /// The kernel writes blanks, newlines, backslashes and # as a backslash and three octal digits.
 std::string unescaped(std::string_view field) {
@@ -27,29 +33,49 @@ std::string unescaped(std::string_view field) {
   return out;
 }
 
-}  // namespace
-
-bool is_foreign(const KeeperOptions& options, const char* place) {
+/// Calls `visit(const Mount&)` for each; of several at one place the one on top is the last. False:
+/// the table cannot be read.
+template <typename Visit>
+bool for_each_mount(Visit visit) {
   const auto close = [](std::FILE* file) { std::fclose(file); };
   const std::unique_ptr<std::FILE, decltype(close)> table(std::fopen("/proc/self/mountinfo", "re"),
                                                           close);
   if (!table) return false;
-  bool foreign = false;
   char* buffer = nullptr;
   size_t size = 0;
   for (ssize_t n = 0; (n = ::getline(&buffer, &size, table.get())) > 0;) {
     std::string_view line = trim({buffer, static_cast<size_t>(n)});
-    std::string_view where;
-    for (int field = 1; field <= kPlaceField; ++field) where = take_word(line);
-    if (unescaped(where) != place) continue;
+    std::string_view fields[kFields];
+    for (std::string_view& field : fields) field = take_word(line);
+    // Then there may be more, up to a hyphen.
     while (!line.empty() && take_word(line) != "-") {
     }
-    // Of several at one place the last is on top.
-    const std::string type = unescaped(take_word(line)), source = unescaped(take_word(line));
-    foreign = type != options.type || source != options.source;
+    Mount mount{std::string(fields[2]), unescaped(fields[4]), unescaped(take_word(line)), {}};
+    mount.source = unescaped(take_word(line));
+    visit(mount);
   }
   std::free(buffer);
-  return foreign;
+  return std::ferror(table.get()) == 0;
+}
+
+/// Whether the topmost mount at `place` is of our type and source; nothing where there is none, or
+/// where the table cannot be read.
+std::optional<bool> is_like_ours(const KeeperOptions& options, const char* place) {
+  std::optional<bool> out;
+  const bool read = for_each_mount([&](const Mount& mount) {
+    if (mount.place == place) out = mount.type == options.type && mount.source == options.source;
+  });
+  return read ? out : std::nullopt;
+}
+
+}  // namespace
+
+bool is_foreign(const KeeperOptions& options, const char* place) {
+  return !is_like_ours(options, place).value_or(true);
+}
+
+bool is_ours(const KeeperOptions& options, const char* place) {
+  return is_like_ours(options, place).value_or(false);
 }
 
 }  // namespace vprocfs

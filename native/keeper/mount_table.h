@@ -9,4 +9,8 @@ namespace vprocfs {
 /// serves the mount is asked. False when nothing is mounted there or the table cannot be read.
 bool is_foreign(const KeeperOptions& options, const char* place);
 
+/// Whether it is of our type and source. False when nothing is mounted there or the table cannot be
+/// read.
+bool is_ours(const KeeperOptions& options, const char* place);
+
 }  // namespace vprocfs

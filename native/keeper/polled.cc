@@ -1,7 +1,9 @@
 // The second connection: of files that are polled. The plain one answers no POLL, which spares
 // programs that poll all their files a request for each open.
 
+#include "fuse/mount.h"
 #include "keeper/log.h"
+#include "keeper/mount_table.h"
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
@@ -11,9 +13,21 @@ namespace {
 constexpr uint64_t kAgainMs = 10000;
 /// Each is two starts of a worker, which may fail for long.
 constexpr uint64_t kReloadAgainMs = 60000;
+/// As many dead mounts over each other are unmounted.
+constexpr int kMaxLayers = 16;
+
+/// Earlier versions forgot mounts that they had not unmounted: nobody serves what is ours here and
+/// not known to us, who have the lock of the mount point.
+void remove_leftovers(const KeeperOptions& options, const char* place) {
+  bool lazy = false;
+  for (int i = 0; i < kMaxLayers && is_ours(options, place); ++i) {
+    if (!unmount_fuse(place, lazy)) return;
+  }
+}
 
 /// `again`: it was said before that something is mounted there.
 bool mount_polled(const KeeperOptions& options, bool again, Connection& polled) {
+  if (!is_free(polled)) remove_leftovers(options, polled.mountpoint);
   if (is_free(polled)) return connect(options, polled);
   if (!again) {
     keeper_log(options.log, LogLevel::kWarn, "%s: something is mounted here", polled.mountpoint);

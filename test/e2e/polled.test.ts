@@ -197,6 +197,24 @@ function polled(): void {
     expect(existsSync(second)).toBe(false);
   });
 
+  it("are mounted again over what an earlier version left there", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const second = polledMountpointOf(daemon.mountpoint);
+    const { generation, keeperPid } = await statusOf(daemon);
+    await stopped(keeperPid);
+    outputSync(["umount", second]);
+    // Of the type and source of its own, as dead ones are.
+    for (let i = 0; i < 3; i += 1) {
+      outputSync(["mount", "--bind", daemon.mountpoint, second]);
+    }
+    process.kill(keeperPid, "SIGCONT");
+    await servingAfter(daemon, generation);
+    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+    const layers = readMounts().filter(({ mountpoint }) => mountpoint === second);
+    expect(layers).toHaveLength(1);
+  });
+
   it("are mounted again once they can be", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope);
