@@ -28,8 +28,10 @@ const StatusSchema = z.object({
   descriptorsLost: z._default(z.number(), 0),
   /** Workers that were killed and have not ended. */
   undying: z._default(z.number(), 0),
-  /** Whether the mount is still where it was made. */
+  /** Whether the mount is still where it was made, and nothing over it. */
   mounted: z.optional(z.boolean()),
+  /** Whether something is mounted over it. */
+  covered: z._default(z.boolean(), false),
   /** Whether files that can be polled have a connection of their own. */
   polled: z.optional(z.boolean()),
   watchdogMs: z.number(),

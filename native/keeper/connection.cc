@@ -190,10 +190,6 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
   return false;
 }
 
-bool is_mounted(const Connection& connection) {
-  return connection.device == 0 || device_at(connection.mountpoint) == connection.device;
-}
-
 bool is_free(const Connection& connection) {
   const std::string parent = std::string(connection.mountpoint) + "/..";
   return device_at(parent.c_str()) == device_at(connection.mountpoint);

@@ -55,10 +55,6 @@ Connection connection_of(const KeeperOptions& options, uint32_t number);
 /// none that can be continued; in that case the rest of it has been unmounted.
 bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& out);
 
-/// Whether it still lies at its mount point, on top. Containers may use it though it does not. True
-/// when that is not known.
-bool is_mounted(const Connection& connection);
-
 /// Whether nothing is mounted at its mount point.
 bool is_free(const Connection& connection);
 

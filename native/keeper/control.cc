@@ -62,7 +62,10 @@ void Supervisor::on_client() {
   if (!is_root_peer(client.get()) || ::recv(client.get(), command, sizeof(command) - 1, 0) <= 0)
     return;
   if (std::strcmp(command, "reload") == 0) return begin_reload(client.release());
-  if (std::strcmp(command, "status") == 0) answer_status(client.get());
+  if (std::strcmp(command, "status") != 0) return;
+  look_at_mount_ms_ = 0;
+  look_after_mount(monotonic_ms());
+  answer_status(client.get());
 }
 
 void Supervisor::answer_status(int client) const {
@@ -87,7 +90,7 @@ void Supervisor::answer_status(int client) const {
       "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
       "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"descriptors\":%zu,\"stored\":%zu,"
       "\"descriptorsLost\":%llu,\"undying\":%zu,"
-      "\"mounted\":%s,\"polled\":%s,\"watchdogMs\":%u,"
+      "\"mounted\":%s,\"covered\":%s,\"polled\":%s,\"watchdogMs\":%u,"
       "\"patienceMs\":%u}",
       state, ::getpid(), current_.pid, generation_, static_cast<unsigned long long>(now - born_ms_),
       static_cast<unsigned long long>(current_.alive() ? now - current_.started_ms : 0), restarts_,
@@ -95,8 +98,8 @@ void Supervisor::answer_status(int client) const {
       static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
       c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
       fd_store_.size(), store_.size(), static_cast<unsigned long long>(descriptors_lost_), undying,
-      is_mounted(connection_) ? "true" : "false", polled_.made() ? "true" : "false",
-      options_.watchdog_ms, options_.patience_ms);
+      lies_ == Lies::kThere ? "true" : "false", lies_ == Lies::kCovered ? "true" : "false",
+      polled_.made() ? "true" : "false", options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
     const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);
     ::send(client, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);

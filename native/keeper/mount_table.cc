@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/cached_stat.h"
 #include "base/words.h"
 
 namespace vprocfs {
@@ -69,6 +70,19 @@ std::optional<bool> is_like_ours(const KeeperOptions& options, const char* place
 }
 
 }  // namespace
+
+Lies how_it_lies(const char* place, uint64_t device) {
+  const std::string its = device_text(device);
+  Lies lies = Lies::kGone;
+  const bool read = for_each_mount([&](const Mount& mount) {
+    if (mount.place == place && mount.device == its) {
+      lies = Lies::kThere;
+    } else if (lies == Lies::kThere && is_below(place, mount.place)) {
+      lies = Lies::kCovered;
+    }
+  });
+  return read && device != 0 ? lies : Lies::kThere;
+}
 
 bool is_foreign(const KeeperOptions& options, const char* place) {
   return !is_like_ours(options, place).value_or(true);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "base/clock.h"
 #include "keeper/log.h"
@@ -30,6 +31,8 @@ constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000";
 constexpr char kSlowExtension[] =
     "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
 constexpr uint64_t kStoreAgainMs = 50;
+/// The mount table is read at most so often: it may be long.
+constexpr uint64_t kLookAtMountMs = 10000;
 constexpr uint64_t kMaxPatienceMs = 60000;
 /// So long a worker may have only been forked, and cannot be put first yet.
 constexpr uint64_t kForkedMs = 100;
@@ -168,15 +171,28 @@ void Supervisor::on_timers(uint64_t now) {
 }
 
 /// While containers have files of it the connection does not end, and nothing else tells.
-void Supervisor::look_after_mount() {
-  if (stopping_ || is_mounted(connection_) != unmounted_) return;
-  unmounted_ = !unmounted_;
-  if (!unmounted_) return;
-  keeper_log(
-      options_.log, LogLevel::kError,
-      "%s is not mounted here any more: containers that have its files keep them, others get "
-      "none until a restart",
-      options_.mountpoint);
+void Supervisor::look_after_mount(uint64_t now) {
+  if (stopping_ || now < look_at_mount_ms_) return;
+  look_at_mount_ms_ = now + kLookAtMountMs;
+  Lies now_lies = how_it_lies(connection_.mountpoint, connection_.device);
+  // Before Linux 5.8 a reader may miss a line when another one is removed.
+  if (now_lies == Lies::kGone) now_lies = how_it_lies(connection_.mountpoint, connection_.device);
+  const Lies before = std::exchange(lies_, now_lies);
+  if (lies_ == before) return;
+  if (lies_ == Lies::kThere) {
+    keeper_log(options_.log, LogLevel::kInfo, "%s is where it was mounted again",
+               options_.mountpoint);
+  } else if (lies_ == Lies::kCovered) {
+    keeper_log(options_.log, LogLevel::kError,
+               "something is mounted over %s: unmount it; containers that have files keep them, "
+               "others get none until then",
+               options_.mountpoint);
+  } else {
+    keeper_log(options_.log, LogLevel::kError,
+               "%s is not mounted here any more: containers that have its files keep them, others "
+               "get none until a restart",
+               options_.mountpoint);
+  }
 }
 
 int Supervisor::wait_ms(uint64_t now) const {
@@ -267,7 +283,7 @@ int Supervisor::run() {
     }
     // The worker may have taken it already, or have stopped.
     if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_idle_beat(current_, false);
-    look_after_mount();
+    look_after_mount(woken_ms);
     look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);

@@ -7,6 +7,7 @@
 #include "keeper/fd_store_table.h"
 #include "keeper/launch.h"
 #include "keeper/memo.h"
+#include "keeper/mount_table.h"
 #include "keeper/options.h"
 #include "keeper/resume.h"
 #include "keeper/store.h"
@@ -56,7 +57,7 @@ class Supervisor {
   /// descriptors for its store.
   void tell_ready(const char* text);
   void check_worker(Worker& worker, uint64_t now);
-  void look_after_mount();
+  void look_after_mount(uint64_t now);
   void report_progress(uint64_t now);
   uint64_t patience_ms() const;
   void refuse(uint64_t now);
@@ -185,9 +186,10 @@ class Supervisor {
   uint64_t probe_by_ms_ = 0;    ///< until when it may take to say whether it would start; else 0
   bool killed_ = false;         ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
-  bool unmounted_ = false;       ///< the mount is not where it was, which was said
-  bool adopted_ = false;         ///< goes on with the mount of an earlier keeper
-  uint64_t leave_until_ms_ = 0;  ///< how long a worker that takes over has the queue for itself
+  Lies lies_ = Lies::kThere;       ///< the mount, when last looked at, which was said
+  uint64_t look_at_mount_ms_ = 0;  ///< not before then it is looked at again
+  bool adopted_ = false;           ///< goes on with the mount of an earlier keeper
+  uint64_t leave_until_ms_ = 0;    ///< how long a worker that takes over has the queue for itself
   const char* ready_untold_ = nullptr;  ///< what tell_ready() is to tell again
   bool reloading_ = false;
   bool reload_pending_ = false;     ///< once a worker serves

@@ -38,16 +38,21 @@ function keeperDies({ stored }: Status): string {
     : "the worker continues, but nothing replaces it if it dies";
 }
 
+/** What hides the mount from others than the containers that have its files. */
+function trouble({ covered, mounted }: Status): string {
+  if (covered) {
+    return ", but something is mounted over it";
+  }
+  return mounted === false ? ", but not mounted here any more" : "";
+}
+
 function asTable(mountpoint: string, status: Status, figures: DaemonFigures | undefined): string {
   const takeover = status.resend
     ? "requests in flight are resent (Linux 6.9)"
     : "requests in flight fail, all others wait";
   return alignedLines([
     ["mountpoint", mountpoint],
-    [
-      "state",
-      `${status.state}${status.mounted === false ? ", but not mounted here any more" : ""}`,
-    ],
+    ["state", `${status.state}${trouble(status)}`],
     ["worker pid", `${status.workerPid}, up ${seconds(status.workerUptimeMs)}`],
     ["keeper pid", `${status.keeperPid}, mounted for ${seconds(status.uptimeMs)}`],
     ["generation", String(status.generation)],

@@ -160,6 +160,29 @@ describeLive("vprocfs doctor", [], () => {
     expect(await daemon.end()).toBe(1);
   });
 
+  it("advises to unmount what is mounted over it", async () => {
+    const { daemon } = await serveMetrics(testScope());
+    const place = ["--mountpoint", daemon.mountpoint];
+    expect(await statusOf(daemon)).toMatchObject({ mounted: true, covered: false });
+    await run(["mount", "-t", "tmpfs", "tmpfs", daemon.mountpoint]);
+    const covered = await statusOf(daemon);
+    const { stdout } = await vprocfs("status", ...place);
+    const doctor = await vprocfs("doctor", "--json", ...place);
+    await run(["umount", daemon.mountpoint]);
+    expect(covered).toMatchObject({ state: "serving", mounted: false, covered: true });
+    const over = `something is mounted over ${daemon.mountpoint}: unmount it`;
+    await until("it is said", () => daemon.logs.includes(over));
+    expect(daemon.logs).not.toContain("is not mounted here any more");
+    expect(`${stdout}`).toMatch(/^state +serving, but something is mounted over it$/m);
+    const findings: Finding[] = JSON.parse(`${doctor.stdout}`);
+    expect(findings).toContainEqual(
+      expect.objectContaining({ todo: expect.stringMatching(/^unmount it, /) }),
+    );
+    expect(await statusOf(daemon)).toMatchObject({ mounted: true, covered: false });
+    const again = `${daemon.mountpoint} is where it was mounted again`;
+    await until("that is said", () => daemon.logs.includes(again));
+  });
+
   it("tells what is not mounted from what another mount namespace has", async () => {
     const { daemon } = await serveMetrics(testScope());
     const place = ["--mountpoint", daemon.mountpoint];

@@ -38,6 +38,7 @@ export const STATUS: Status = {
   descriptors: 0,
   stored: 4,
   descriptorsLost: 0,
+  covered: false,
   undying: 0,
   watchdogMs: 5000,
   patienceMs: 10_000,
