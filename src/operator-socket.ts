@@ -77,8 +77,9 @@ export function listenInPlace(server: Server, path: string, log: Logger, what: s
     }
   };
   const attempt = (): void => {
-    // A later worker that has taken the place keeps it.
-    if (isClosed || (hasFailed && inodeAt(path) !== before)) {
+    // A later worker that has taken the place keeps it. An earlier one may have left it.
+    const now = inodeAt(path);
+    if (isClosed || (hasFailed && now !== undefined && now !== before)) {
       return;
     }
     if (server.listening) {

@@ -1,6 +1,14 @@
 // What the process that serves tells operators' commands, on its socket.
 
-import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection } from "node:net";
 import { basename, dirname } from "node:path";
 import pino from "pino";
@@ -77,6 +85,21 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
     expect(readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)))).toEqual([
       basename(path),
     ]);
+  });
+
+  it("are told later also where an earlier worker has left the place meanwhile", async () => {
+    const path = figuresSocketOf(mountpoint);
+    const inTheWay = `${path}.${process.pid.toString(36).toUpperCase()}`;
+    mkdirSync(inTheWay);
+    writeFileSync(path, "");
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    started.push(companionOf("1.2.3"));
+    rmSync(path);
+    rmdirSync(inTheWay);
+    vi.advanceTimersByTime(AGAIN_MS);
+    vi.useRealTimers();
+    await until("it answers", async () => (await askFigures(mountpoint))?.version === "1.2.3");
   });
 
   it("leave the place to a later worker that has taken it", async () => {
