@@ -141,6 +141,7 @@ void Supervisor::abandon_undying(uint64_t now) {
     }
     const Worker& gone = retire(*worker);
     if (worker == &next_) {
+      note_stood_by(gone, now);
       lose_next(why, now);
     } else if (was_second(gone)) {
       lose_second(why, now);
@@ -280,10 +281,14 @@ void Supervisor::lose_second(const char* why, uint64_t now) {
              "the second worker ended (%s), the first one is still starting", why);
 }
 
+/// Where memory is short, the kernel may kill each one as soon as it is ready.
+void Supervisor::note_stood_by(const Worker& standby, uint64_t now) {
+  const bool stood_by = standby.state == WorkerState::kReady;
+  if (stood_by && now >= standby.started_ms + kProvenStandbyMs) standby_failures_ = 0;
+}
+
 void Supervisor::lose_next(const char* why, uint64_t now) {
-  // Where memory is short, the kernel may kill each one as soon as it is ready.
-  const bool stood_by = next_.state == WorkerState::kReady;
-  if (stood_by && now >= next_.started_ms + kProvenStandbyMs) standby_failures_ = 0;
+  note_stood_by(next_, now);
   next_ = Worker{};
   if (stopping_) return;
   if (current_.alive() && current_.kill_reason == nullptr) {

@@ -91,6 +91,7 @@ class Supervisor {
   void on_serving(Worker& worker, const char* ignored, uint64_t now);
   void on_child(int pid, int status);
   void lose_current(const char* why, uint64_t now);
+  void note_stood_by(const Worker& standby, uint64_t now);
   void lose_next(const char* why, uint64_t now);
   bool was_second(const Worker& gone) const;
   void lose_second(const char* why, uint64_t now);
