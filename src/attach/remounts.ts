@@ -5,14 +5,16 @@ const MAX_REMOUNTS = 5;
  * longer shown, because a limit was lowered.
  */
 const MAX_REMOUNTS_OF_CPU = 60;
-const OF_CPU = /^\/sys\/devices\/system\/(cpu\/cpu|node\/node)\d+(\/|$)/;
+const OF_CPU = /^\/sys\/devices\/system\/(cpu\/(cpu|cpufreq\/policy)|node\/node)\d+(\/|$)/;
 /** The count of a file starts again if the file was not remounted for so long. */
 const FORGIVE_MS = 3_600_000;
 /**
  * With so many paths of one namespace that are remembered, no other below the directory of a CPU or node is: the helper
- * may mount more of these again than it is worth to remember, and the tenant pays for it. Of others our tree has few.
+ * may mount more of these again than it is worth to remember, and the tenant pays for it. Of others our tree has few, but
+ * a container may cover files of ours in its own sysfs.
  */
 const MAX_PATHS = 1024;
+const MAX_ALL_PATHS = 2 * MAX_PATHS;
 
 interface Record {
   readonly times: number;
@@ -49,7 +51,7 @@ export class Remounts {
       const record = goesOn
         ? { ...known, times: known.times + 1, lastMs: now }
         : { times: 1, firstMs: now, lastMs: now, isOfCpu };
-      if (known !== undefined || !isOfCpu || records.size < MAX_PATHS) {
+      if (known !== undefined || records.size < (isOfCpu ? MAX_PATHS : MAX_ALL_PATHS)) {
         records.set(path, record);
       }
       if (hasReached(record) && !(goesOn && hasReached(known))) {

@@ -214,6 +214,7 @@ describe("bounds", () => {
     const remounts = new Remounts(() => now);
     const masks = [
       "/sys/devices/system/cpu/cpu1/topology",
+      "/sys/devices/system/cpu/cpufreq/policy1/stats",
       "/sys/devices/system/node/node0/distance",
     ];
     const file = "/sys/devices/system/cpu/online";
