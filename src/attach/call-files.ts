@@ -4,7 +4,7 @@ import * as z from "zod/mini";
 import type { Config } from "../config.js";
 import { messageOf } from "../errors.js";
 import { type HookFile, MARK, STUB } from "./hook-files.js";
-import { usersWithContainers } from "./hooks.js";
+import { usersAreElsewhere, usersWithContainers } from "./hooks.js";
 
 /** Which containers of LXC and podman hand system calls over: those configured to, or all new ones. */
 export const CALL_MODES = ["chosen", "all"] as const;
@@ -124,7 +124,8 @@ export function usersLeftOut(root: string): string | undefined {
   if (![LXC_FOR_ALL, PODMAN_FOR_ALL].some((path) => existsSync(join(root, path)))) {
     return undefined;
   }
-  const users = usersWithContainers(root);
+  const elsewhere = usersAreElsewhere(root) ? ["those of the directory service"] : [];
+  const users = [...usersWithContainers(root), ...elsewhere];
   return users.length === 0 ? undefined : users.join(", ");
 }
 

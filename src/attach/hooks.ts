@@ -142,7 +142,7 @@ export function usersWithContainers(root: string): string[] {
 }
 
 /** Whether users have UIDs for containers out of a directory service, which only that can list. */
-function usersAreElsewhere(root: string): boolean {
+export function usersAreElsewhere(root: string): boolean {
   const sources = readIfThere(join(root, "/etc/nsswitch.conf"), "utf8") ?? "";
   return /^[ \t]*subid:([^#\n]*[ \t])?sss([ \t]|$)/m.test(sources);
 }

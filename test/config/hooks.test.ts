@@ -445,5 +445,7 @@ describe("what hands system calls over", () => {
     expect(usersLeftOut(root)).toBe("ann, bob");
     make("/etc/subuid", "root:1:2\n");
     expect(usersLeftOut(root)).toBeUndefined();
+    make("/etc/nsswitch.conf", "subid: sss\n");
+    expect(usersLeftOut(root)).toBe("those of the directory service");
   });
 });
