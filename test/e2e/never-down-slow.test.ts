@@ -50,6 +50,7 @@ describeLive("a start that takes longer than it may", ["python3"], () => {
     const onOne = "taskset -c -p 0 $$ >/dev/null";
     const begun = join(temporaryDirectory(scope, "start"), "begun");
     const alone = new Scope();
+    scope.defer(() => alone.close());
     await startedBy(alone, 60_000, `cat /proc/uptime >${begun}; ${onOne}`);
     const aloneMs = 1000 * (secondsOf("/proc/uptime") - secondsOf(begun));
     await alone.close();
