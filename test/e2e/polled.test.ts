@@ -36,6 +36,15 @@ function write(file: string): string[] {
   return [program("trigger"), "try", file, TRIGGER];
 }
 
+/** The next worker serves, and the second mount is there once. */
+async function mountedAgain(daemon: Daemon, generation: number): Promise<void> {
+  await servingAfter(daemon, generation);
+  const second = polledMountpointOf(daemon.mountpoint);
+  const layers = readMounts().filter(({ mountpoint }) => mountpoint === second);
+  expect(layers.map(({ fsType }) => fsType)).toEqual(["fuse.lxcfs"]);
+  expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+}
+
 describeLive("files that are polled", ["python3", "busybox"], polled, lacks);
 
 function polled(): void {
@@ -165,9 +174,7 @@ function polled(): void {
     const second = polledMountpointOf(daemon.mountpoint);
     const { generation } = await statusOf(daemon);
     outputSync(["umount", second]);
-    await servingAfter(daemon, generation);
-    expect(mountAt(readMounts(), second)?.fsType).toBe("fuse.lxcfs");
-    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+    await mountedAgain(daemon, generation);
     expect((await statusOf(daemon)).polled).toBe(true);
     await daemon.stop();
     expect(existsSync(second)).toBe(false);
@@ -188,11 +195,8 @@ function polled(): void {
     await container.output(["busybox", "umount", "-f", "/proc/pressure/cpu"]);
     expect(await doctor()).toContain(`${second} is dead`);
     process.kill(keeperPid, "SIGCONT");
-    await servingAfter(daemon, generation);
-    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+    await mountedAgain(daemon, generation);
     expect(await doctor()).toContain("polled through a mount of their own");
-    const layers = readMounts().filter(({ mountpoint }) => mountpoint === second);
-    expect(layers).toHaveLength(1);
     await daemon.stop();
     expect(existsSync(second)).toBe(false);
   });
@@ -209,10 +213,7 @@ function polled(): void {
       outputSync(["mount", "--bind", daemon.mountpoint, second]);
     }
     process.kill(keeperPid, "SIGCONT");
-    await servingAfter(daemon, generation);
-    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
-    const layers = readMounts().filter(({ mountpoint }) => mountpoint === second);
-    expect(layers).toHaveLength(1);
+    await mountedAgain(daemon, generation);
   });
 
   it("are mounted again once they can be", async () => {
@@ -227,9 +228,7 @@ function polled(): void {
     process.kill(keeperPid, "SIGCONT");
     await until("it has tried", () => daemon.logs.includes("something is mounted here"));
     outputSync(["umount", second]);
-    await servingAfter(daemon, generation);
-    expect(mountAt(readMounts(), second)?.fsType).toBe("fuse.lxcfs");
-    expect(await readFile(daemon.path("proc/pressure/cpu"), "utf8")).toMatch(/^some /);
+    await mountedAgain(daemon, generation);
     expect(daemon.logs.match(/something is mounted here/g)).toHaveLength(1);
   });
 
