@@ -50,7 +50,10 @@
         "native/fuse/operations.cc",
         "native/fuse/reply.cc",
         "native/seccomp/message.cc",
-        "native/seccomp/pending_calls.cc"
+        "native/seccomp/pending_calls.cc",
+        "native/source/mount_table.cc",
+        "native/source/parse.cc",
+        "native/source/read_file.cc"
       ],
       "ldflags": ["-static"]
     },
