@@ -58,10 +58,10 @@ export const latency: BenchCase = {
   marks: [
     ratioMark("meminfo", "tick", "host", 0.5),
     ratioMark("stat", "tick", "host", 0.5),
-    ratioMark("meminfo", "exact", "lxcfs", 0.35),
-    ratioMark("stat", "exact", "lxcfs", 0.5),
-    ratioMark("uptime", "exact", "lxcfs", 0.55),
-    ratioMark("cpuinfo", "exact", "lxcfs", 0.25),
-    ratioMark("online", "exact", "lxcfs", 0.25),
+    ratioMark("meminfo", "exact", "lxcfs", 0.25),
+    ratioMark("stat", "exact", "lxcfs", 0.3),
+    ratioMark("uptime", "exact", "lxcfs", 0.35),
+    ratioMark("cpuinfo", "exact", "lxcfs", 0.13),
+    ratioMark("online", "exact", "lxcfs", 0.18),
   ],
 };
