@@ -195,9 +195,10 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   }
   if (current_.kill_reason != nullptr) return;  // promoted when that one has ended
   if (!reloading_) return;
+  // Readers were served until now, even if not for long enough to prove anything.
+  if (current_.serves() || unserved_since_ms_ == 0) unserved_since_ms_ = now;
   current_.state = WorkerState::kDraining;
   current_.deadline_ms = now + options_.drain_ms;
-  if (unserved_since_ms_ == 0) unserved_since_ms_ = now;
   if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
 }
 

@@ -1,6 +1,7 @@
 // Workers die, and are replaced, under readers that check every byte. bench/storm/storm.sh runs the
 // same with more of it.
 
+import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { bindsOf, Container } from "../support/container.js";
@@ -36,6 +37,9 @@ const KILLS_AT_START = 0.2;
  */
 const STOPPED_MS = 2_500;
 const BEGIN_MS = 1_000;
+
+/** Of a daemon that is reloaded all the time: longer than a machine that is busy takes to hand over. */
+const PATIENCE_MS = 2_000;
 
 /** Figures of a longer run are what it is for. */
 function report(what: string, figures: unknown): void {
@@ -185,5 +189,30 @@ describeLive("under eight readers in two containers", ["g++"], () => {
     expectWhole(results);
     expect(end.generation - begin.generation).toBe(RELOADS);
     expect(end.restarts).toBe(begin.restarts);
+  });
+
+  it("loses no read to reloads that follow one another for longer than readers are to wait", async () => {
+    // Readers that leave the CPUs to the next worker: it is told to go before it has proven itself.
+    const impatient = await Daemon.start(scope, "--patience-ms", `${PATIENCE_MS}`);
+    let isOver = false;
+    const readers = [1, 2, 3, 4].map(async () => {
+      while (!isOver) {
+        await readFile(impatient.path("proc/meminfo"), "utf8");
+        await pause(2);
+      }
+    });
+    const reload = async (): Promise<void> => {
+      const begin = performance.now();
+      while (performance.now() - begin < 2 * PATIENCE_MS) {
+        const { generation } = await statusOf(impatient);
+        process.kill(impatient.pid, "SIGHUP");
+        await servingAfter(impatient, generation);
+      }
+    };
+    const reloading = reload().finally(() => {
+      isOver = true;
+    });
+    await Promise.all([...readers, reloading]);
+    expect(impatient.logs).not.toContain("no worker serves");
   });
 });
