@@ -57,13 +57,13 @@ stop) rm -f "/run/active/$unit" ;;
 esac
 `;
 
-/** It is mounted where the active unit has it mounted. */
+/** It is mounted where the active unit has it mounted, unless /run/lxcfs says that this one is LXCFS's own. */
 const VPROCFS = `#!/bin/sh
 if [ -e /etc/vprocfs/wrong ] && [ "$VPROCFS_CONFIG" != /dev/null ]; then
   exit 2
 fi
 case "$*" in
-status*/var/lib/lxcfs*) [ ! -e /run/active/lxcfs.service ] || echo ' "keeperPid": 99999999' ;;
+status*/var/lib/lxcfs*) [ ! -e /run/active/lxcfs.service ] || [ -e /run/lxcfs ] || echo ' "keeperPid": 99999999' ;;
 status*) [ ! -e /run/active/vprocfs.service ] || echo ' "keeperPid": 99999999' ;;
 *--print-config)
   echo ' "mountpoint": "/var/lib/vprocfs",'
@@ -450,6 +450,29 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
       "restart vprocfs.service",
       "none",
       "restart vprocfs.service",
+    ]);
+  });
+
+  it("have only vprocfs go on with a new version of its Node.js, not an LXCFS", async () => {
+    const policy = "/usr/sbin/policy-rc.d";
+    const upgrade = (version: string): string =>
+      `rm -f /run/units /run/told; touch /run/units /run/told; install vprocfs-node-${version}; ` +
+      "echo reloaded: $(sed -n 's/^reload //p' /run/units /run/told)";
+    expect(
+      await administer(
+        `${OWN_LIB}; cp "${project}/packaging/systemd/vprocfs-unit" /usr/lib/vprocfs`,
+        "mkdir -p /run/active; touch /run/active/lxcfs.service /run/lxcfs",
+        `install vprocfs-1; ${upgrade("1")}; systemctl stop vprocfs.service; ${upgrade("2")}`,
+        `rm /run/lxcfs; ${upgrade("1")}`,
+        `printf '#!/bin/sh\nexit 101\n' >${policy}; chmod 755 ${policy}; ${upgrade("2")}`,
+        "grep -c 'lxcfs.service: no reload' /run/out",
+      ),
+    ).toEqual([
+      "reloaded: --mountpoint /var/lib/vprocfs",
+      "reloaded:",
+      "reloaded: --mountpoint /var/lib/lxcfs",
+      "reloaded:",
+      "1",
     ]);
   });
 
