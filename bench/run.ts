@@ -220,10 +220,14 @@ async function main(): Promise<void> {
   }
 }
 
-for (const stream of [process.stdout, process.stderr]) {
-  // If the reader goes away (`| head`), the measurement continues.
-  stream.on("error", () => undefined);
-}
+// If the reader goes away (`| head`) or there is no room for the text, the measurement continues.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") {
+    say(`bench: cannot write to stdout: ${error.message}`);
+    process.exitCode = FAILED;
+  }
+});
+process.stderr.on("error", () => undefined);
 try {
   await main();
 } catch (error) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The command line and the workers of the keeper. Each loads only what it needs.
 
-import { ExitStatus, messageOf } from "./errors.js";
+import { fstatSync, writeFileSync } from "node:fs";
+import { ExitStatus, errnoOf, messageOf } from "./errors.js";
 import { holdMount, holdMountInChild, inheritsMount, reportToKeeper } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
 import type { NativeBinding } from "./native/binding.js";
@@ -40,6 +41,40 @@ function exit(): never {
   process.exit();
 }
 
+/** Ends with an error, because what was printed did not arrive. */
+function endOutput(error: unknown): never {
+  // It is no error if the reader goes away early (`vprocfs show web1 | head`).
+  if (errnoOf(error) !== "EPIPE") {
+    fail(`cannot write to stdout: ${messageOf(error)}`);
+    process.exitCode = Number(process.exitCode ?? 0) || ExitStatus.failure;
+  }
+  exit();
+}
+
+/** Whether stdout is written at once and nobody reads it while it is: a file, or a device that is no terminal. */
+function isFile(): boolean {
+  try {
+    const stats = fstatSync(1);
+    return stats.isFile() || (stats.isCharacterDevice() && process.stdout.isTTY !== true);
+  } catch {
+    return false;
+  }
+}
+
+/** Prints a line. Into a file by itself: Node's stream takes a part that was written, as on a full disk, for all. */
+function print(text: string): void {
+  if (!isFile()) {
+    process.stdout.write(`${text}\n`);
+    return;
+  }
+  try {
+    writeFileSync(1, `${text}\n`);
+  } catch (error) {
+    // Not amid what prints, which would otherwise end half done.
+    setImmediate(endOutput, error);
+  }
+}
+
 /** Resolves when all that was written to a stream has left the process: process.exit() would drop the rest. */
 async function taken(stream: NodeJS.WriteStream): Promise<void> {
   if (stream.writableLength > 0) {
@@ -62,23 +97,13 @@ async function holdInherited(): Promise<void> {
 }
 
 async function runCommand(): Promise<void> {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // It is no error if the reader goes away early (`vprocfs show web1 | head`).
-    if (error.code === "EPIPE") {
-      exit();
-    }
-    fail(`cannot write to stdout: ${error.message}`);
-    process.exitCode = Number(process.exitCode ?? 0) || ExitStatus.failure;
-    exit();
-  });
+  process.stdout.on("error", endOutput);
   // An error on stderr cannot be reported anywhere; the exit status remains.
   process.stderr.on("error", () => {});
   const context = {
     addon,
     env: process.env,
-    print: (text: string) => {
-      process.stdout.write(`${text}\n`);
-    },
+    print,
     warn: (line: string) => {
       process.stderr.write(`vprocfs: warning: ${line}\n`);
     },
@@ -96,6 +121,8 @@ async function runCommand(): Promise<void> {
     await holdInherited();
   }
   await Promise.all([taken(process.stdout), taken(process.stderr)]);
+  // What could not be written is told a turn later.
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 // By default Node would open its debugger on a port, for everybody on this host (src/commands/run.ts).

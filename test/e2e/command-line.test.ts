@@ -105,15 +105,27 @@ it("a signal to vprocfs bench reaches the benchmark, whose end it waits for", as
 });
 
 describe("the output of a command", () => {
-  it("that cannot be written is an error", async () => {
-    const { status, stderr } = await run([
-      "sh",
-      "-c",
-      'exec "$0" "$1" --help >/dev/full',
-      process.execPath,
-      cli,
-    ]);
-    expect(stderr).toMatch(/^vprocfs: cannot write to stdout: [^\n]*ENOSPC[^\n]*\n$/);
+  const LOST = /^(?:vprocfs|bench): cannot write to stdout: [^\n]*ENOSPC[^\n]*\n$/;
+
+  it.each([
+    [["--help"]],
+    [["run", "--print-config"]],
+    [["ls", "--json"]],
+    [["top", "--json", "--interval", "0.1", "--iterations", "1000000"]],
+    [["bench", "--list"]],
+  ])("of %j is an error if it cannot be written", async (argv) => {
+    const script = 'exec "$@" >/dev/full';
+    const { status, stderr } = await run(["sh", "-c", script, "-", process.execPath, cli, ...argv]);
+    expect(stderr).toMatch(LOST);
+    expect(status).toBe(1);
+  });
+
+  it("is an error too if only its beginning can be written", async () => {
+    const place = temporaryDirectory(testScope(), "full");
+    const script = `mount -t tmpfs -o size=64k tmpfs ${place} && exec "$@" >${place}/output`;
+    const command = ["sh", "-c", script, "-", process.execPath, cli, ...LARGE];
+    const { status, stderr } = await run(["unshare", "--mount", ...command]);
+    expect(stderr).toMatch(LOST);
     expect(status).toBe(1);
   });
 
