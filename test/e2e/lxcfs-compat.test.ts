@@ -335,12 +335,32 @@ describeLive("in the place of lxcfs", [], () => {
   });
 
   it.each([
+    [["-s", "-f", "--enable-psi-poll", "/x"], "run /x", ""],
+    [["-fld", "/x"], "run /x --log-level debug", ""],
+    [["-fp", "/dev/null", "/x"], "run /x", ""],
+    [["-lp/dev/null", "-oallow_other,foo", "/x"], "run /x", "option -o foo is not supported"],
+    [["--pidfile", "/dev/null", "--", "/x"], "run /x", ""],
+    [["/x", "--pidfile=/dev/null", "--"], "run /x", ""],
+    [["--enable-later", "/x"], "run /x", "--enable-later is not known: going on without it"],
+    [["--disable-later", "/x"], "run /x", "--disable-later is not known: going on without it"],
+  ])("lxcfs %j runs vprocfs as %j", async (argv, command, said) => {
+    const env = { PATH: process.env.PATH, VPROCFS: "/bin/echo", VPROCFS_REPLACE_LXCFS: "off" };
+    const outcome = await run([wrapper, "-p", "/dev/null", ...argv], { env });
+    const stderr = said === "" ? "" : `lxcfs (vprocfs): ${said}\n`;
+    expect(outcome).toMatchObject({ status: 0, stderr });
+    expect(`${outcome.stdout}`).toBe(`${command}\n`);
+  });
+
+  it.each([
     [["--help"], 0, "Usage: lxcfs <directory>"],
     [["-v"], 0, ""],
     [["--nonsense", "/x"], 1, "unknown option --nonsense"],
     [[], 1, "Usage: lxcfs"],
+    [["-fz", "/x"], 1, "unknown option -z"],
     [["-p"], 1, "-p needs a file"],
+    [["-fp"], 1, "-p needs a file"],
     [["/a", "/b"], 1, "more than one directory"],
+    [["/a", "--", "-f"], 1, "more than one directory"],
   ])("lxcfs %j: exit status %d", async (argv, status, text) => {
     const outcome = await run([wrapper, ...argv], { env: environment(testScope()) });
     expect(outcome.status).toBe(status);
