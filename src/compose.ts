@@ -203,6 +203,7 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
     ...place,
     binding,
     metrics: config.metrics,
+    replaceLxcfs: config.replaceLxcfs === "on",
     metricsState: async () => (await metrics?.state()) ?? { problem: "", isPending: false },
     attaching: stateOfWatcher,
   });

@@ -41,6 +41,8 @@ const Answer = z.object({
   pid: z.optional(z.number()),
   /** Whether containers have kernel logs. */
   kernelLog: z.optional(z.boolean()),
+  /** Whether files of an LXCFS are replaced, as the setting `replace-lxcfs` has it. */
+  replaceLxcfs: z.optional(z.boolean()),
   /** Where it serves metrics, as the setting `metrics` has it. */
   metrics: z.optional(z.string()),
   /** The error with which openat2(2) fails in that process, such as "ENOSYS"; absent if it works. */
@@ -101,6 +103,7 @@ export interface FiguresOptions {
   readonly mountpoint: string;
   readonly binding: Pick<NativeBinding, "version" | "openat2Error">;
   readonly metrics: string;
+  readonly replaceLxcfs: boolean;
   /** Why they are not served, "" if they are, or are off; and whether that is not decided yet. */
   readonly metricsState: () => Promise<{ readonly problem: string; readonly isPending: boolean }>;
   readonly attaching: (() => WatcherState) | undefined;
@@ -119,7 +122,7 @@ async function answerTo(
   engine: Engine,
   options: FiguresOptions,
 ): Promise<DaemonFigures> {
-  const { binding, metrics, attaching } = options;
+  const { binding, metrics, replaceLxcfs, attaching } = options;
   const { containers } = Question.parse(JSON.parse(question));
   const { problem: metricsProblem, isPending: metricsPending } = await options.metricsState();
   const { kernelLogMissing, kernelLogProblem = "", callsProblem = "" } = engine.features();
@@ -132,6 +135,7 @@ async function answerTo(
     version: binding.version,
     pid: process.pid,
     kernelLog: counters.kernelLog !== undefined,
+    replaceLxcfs,
     metrics,
     ...refusalOf(binding),
     kernelLogUntold: counters.kernelLog,

@@ -94,7 +94,9 @@ async function examine(context: Context, command: Command, word: string | undefi
   const flags = namingFlags(command);
   const hostMeminfo = readFigure("/proc/meminfo") ?? "";
   // The daemon may have been started with other settings than those in the file now.
-  const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
+  const serving = await askFigures(mountpoint);
+  const { kernelLog = config.kernelLog === "on" } = serving ?? {};
+  const { replaceLxcfs = config.replaceLxcfs === "on" } = serving ?? {};
   const hasLogs = kernelLog && config.consistency !== "tick" && polledDevice !== undefined;
   const { exclusionReason: excluded, unread } = readExclusion(() =>
     exclusionReason(binding, config),
@@ -113,7 +115,9 @@ async function examine(context: Context, command: Command, word: string | undefi
     tables: new ContainerTables(TABLE_BOUNDS),
   };
   const findings = [
-    ...(selected === undefined ? checkHost(survey, binding.nodeMemory(), all, config, flags) : []),
+    ...(selected === undefined
+      ? checkHost(survey, binding.nodeMemory(), all, { ...config, replaceLxcfs }, flags)
+      : []),
     ...(selected === undefined || containers.length === 0 ? checkSurvey(survey) : []),
     ...(await checkDaemon(config, { mountpoint, state, flags, ask }, binding.version)),
     ...checkCallFiles(config),

@@ -166,11 +166,11 @@ function isRunning(command: string): boolean {
 export function checkLxcfs(
   findings: Findings,
   mounts: readonly Mount[],
-  config: Pick<Config, "fsType" | "source" | "replaceLxcfs">,
+  config: Pick<Config, "fsType" | "source"> & { readonly replaceLxcfs: boolean },
   flags: string,
 ): void {
   const mount = mounts.find((one) => isLxcfs(one, config));
-  if (mount !== undefined && config.replaceLxcfs === "on") {
+  if (mount !== undefined && config.replaceLxcfs) {
     findings.add(
       "warning",
       `LXCFS is mounted on ${mount.mountpoint}: vprocfs replaces its files in containers`,

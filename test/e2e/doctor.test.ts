@@ -102,6 +102,21 @@ describeLive("vprocfs doctor", [], () => {
     expect(missing).toEqual(setting === "on" ? [alone] : []);
   });
 
+  it("says what becomes of LXCFS's files by what serves, not by the configuration at hand", async () => {
+    const own = testScope();
+    await Daemon.start(own, "--source", "lxcfs");
+    const told = async (setting: string): Promise<string[]> => {
+      const { daemon, address } = await serveMetrics(own, "--replace-lxcfs", setting);
+      const place = ["--mountpoint", daemon.mountpoint, "--metrics", address];
+      const outcome = await vprocfs("doctor", "--json", ...place);
+      const findings: Finding[] = JSON.parse(`${outcome.stdout}`);
+      const about = findings.filter(({ what }) => what.startsWith("LXCFS is mounted"));
+      return about.map(({ what }) => what.replace(/^.*: /, ""));
+    };
+    expect(await told("on")).toEqual(["vprocfs replaces its files in containers"]);
+    expect(await told("off")).toEqual(["vprocfs leaves containers alone that have its files"]);
+  });
+
   it("finds mounts of a vprocfs that has ended", async () => {
     const own = testScope();
     const life = testScope();

@@ -42,7 +42,7 @@ it.runIf(process.getuid?.() === 0).each([
       : { lastShortage: { what: last.what, atMs: Date.now() - last.atMs } }),
   };
   const companion = figuresCompanion({
-    ...{ mountpoint, metrics: "off", log: pino({ level: "silent" }) },
+    ...{ mountpoint, metrics: "off", replaceLxcfs: false, log: pino({ level: "silent" }) },
     binding: { version: "1.0.0", openat2Error: () => 0 },
     metricsState: async () => ({ problem: "", isPending: false }),
     attaching: () => watcher,

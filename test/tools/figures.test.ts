@@ -45,7 +45,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
     const binding = { version, openat2Error: () => 0 };
     const metrics = "127.0.0.1:9761";
     const companion = figuresCompanion({
-      ...{ mountpoint, binding, metrics, attaching: undefined, log },
+      ...{ mountpoint, binding, metrics, replaceLxcfs: true, attaching: undefined, log },
       metricsState: async () => ({ problem: "the address is in use", isPending: false }),
     });
     companion.start(engine());
@@ -123,6 +123,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       version: "1.2.3",
       pid: process.pid,
       kernelLog: false,
+      replaceLxcfs: true,
       metrics: "127.0.0.1:9761",
       kernelLogMissing: ["process connector: none"],
       kernelLogProblem: "/dev/kmsg: EACCES",

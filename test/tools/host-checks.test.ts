@@ -10,10 +10,10 @@ const LXCFS = "1 0 0:31 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw";
 const OURS = "2 0 0:30 / /var/lib/vprocfs rw - fuse.lxcfs vprocfs rw";
 
 it.each([
-  ["off", /leaves containers alone that have its files$/, /replace-lxcfs/],
-  ["on", /replaces its files in containers$/, /^stop LXCFS/],
+  [false, /leaves containers alone that have its files$/, /replace-lxcfs/],
+  [true, /replaces its files in containers$/, /^stop LXCFS/],
 ] as const)(
-  "says what becomes of LXCFS's files with replace-lxcfs %s",
+  "says what becomes of LXCFS's files with replace-lxcfs: %s",
   (replaceLxcfs, what, todo) => {
     const found = (...lines: string[]) => {
       const findings = new Findings("host");
@@ -29,7 +29,7 @@ it.each([
 );
 
 it("what needs no survey is checked without one", () => {
-  const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs: "off" } as const;
+  const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs: false };
   const texts = checkHost(undefined, null, [], config, "").map(({ what }) => what);
   expect(texts).toContainEqual(expect.stringMatching(/^Linux /));
   expect(texts).not.toContainEqual(expect.stringMatching(/^the kernel's log/));
