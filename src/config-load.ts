@@ -19,8 +19,11 @@ import { errnoOf, messageOf, VprocfsError } from "./errors.js";
 import { didYouMean, printable } from "./text.js";
 
 const FILE_VARIABLE = `${ENV_PREFIX}CONFIG`;
-/** Variables of our own keeper, test runner and benchmarks, which children inherit. */
-const FOREIGN_VARIABLES = /^VPROCFS_(?:TEST|BENCH|KEEPER)_/;
+/**
+ * Variables that are no settings: of our own keeper, test runner and benchmarks, which children inherit, and of the
+ * scripts for runtimes in packaging/, which an administrator may set for every program.
+ */
+const FOREIGN_VARIABLES = /^VPROCFS_(?:(?:TEST|BENCH|KEEPER)_|(?:RUNTIME|ATTACH|HOOK)$)/;
 
 /** A value, and how to name where it came from in an error. */
 interface Setting {

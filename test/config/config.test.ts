@@ -162,6 +162,10 @@ describe("errors", () => {
 
   it("leaves variables of others alone", () => {
     expect(() => load({ env: { VPROCFSX: "1", VPROCFS_TEST_X: "1", PATH: "/" } })).not.toThrow();
+    // What the scripts in packaging/ read.
+    const scripts = { VPROCFS_RUNTIME: "crun", VPROCFS_ATTACH: "/x", VPROCFS_HOOK: "x" };
+    expect(() => load({ env: scripts })).not.toThrow();
+    expect(failure({ env: { VPROCFS_RUNTIMES: "crun" } })).toMatch(/: unknown key/);
   });
 
   it.each([
