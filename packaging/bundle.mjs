@@ -119,7 +119,10 @@ export async function bundle(directory) {
       await build.write({
         dir: unfinished,
         format: "esm",
-        chunkFileNames: `${name}-[name].js`,
+        // With a hash: a process that loads one late, after an upgrade, has its own version's or none. Names of exports
+        // are of one letter, and mean something else in each version.
+        chunkFileNames: `${name}-[name]-[hash].js`,
+        hashCharacters: "hex",
       });
       await build.close();
     }

@@ -52,12 +52,22 @@ export interface Place {
   readonly log: Logger;
 }
 
+/** A module of ours that is loaded late: an upgrade may have taken those of this version away meanwhile. */
+async function loaded<T>(module: Promise<T>): Promise<T> {
+  try {
+    return await module;
+  } catch (error) {
+    const why = "cannot load its own modules, which may be another version's by now";
+    throw new VprocfsError("SYSTEM", `${why}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 /** TLS and passwords for metrics. The module that reads them is loaded only if they are configured. */
 async function webConfigOf({ metricsWebConfig: path }: Config): Promise<WebConfig | undefined> {
   if (path === "") {
     return undefined;
   }
-  const { readWebConfig } = await import("./metrics/web-config.js");
+  const { readWebConfig } = await loaded(import("./metrics/web-config.js"));
   return readWebConfig(path);
 }
 
@@ -72,7 +82,7 @@ function metricsOf(
   const begin = async (engine: Engine) => {
     try {
       // Loaded only now: a standby does not need it, and a takeover does not wait for it.
-      const { startMetrics } = await import("./metrics/start.js");
+      const { startMetrics } = await loaded(import("./metrics/start.js"));
       const web = await webConfigOf(config);
       return startMetrics(engine, { binding, config, web, attaching, ...place });
     } catch (error) {

@@ -90,6 +90,18 @@ describe.runIf(missing.length === 0)(title, () => {
     }
   });
 
+  it("hold no part of a program that another version's could take for its own", () => {
+    const home = join(root, "usr/lib/vprocfs/dist");
+    const files = readdirSync(home).filter((name) => name.endsWith(".js"));
+    // Not those in comments.
+    const loads = /^(?!\s*\*).*\b(?:from|import)[ (]"\.\/([^"]+)"/gm;
+    const parts = files.flatMap((name) =>
+      [...readFileSync(join(home, name), "utf8").matchAll(loads)].map(([, part = ""]) => part),
+    );
+    expect(parts).toContainEqual(expect.stringMatching(/^cli-start-/));
+    expect(parts.filter((part) => !/-[0-9a-f]{8}\.js$/.test(part))).toEqual([]);
+  });
+
   it.runIf(haveProgram("apt-get"))("can be removed without Incus, which needs LXCFS", async () => {
     const incus = [
       "Package: incus",

@@ -5,17 +5,20 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
+import { askFigures } from "../../src/figures.js";
+import { readStatus } from "../../src/keeper-status.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
-import { project } from "../support/project.js";
+import { partOf, project } from "../support/project.js";
+import { freePort } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
 const KEEPER = "build/Release/vprocfs-keeper";
 const ADDON = "build/Release/vprocfs.node";
-const PROGRAM = "dist/cli-program.js";
+const PROGRAM = partOf(project, "program");
 /** kTries of native/keeper/launch.cc. */
 const TRIES = 3;
 
@@ -130,4 +133,28 @@ describeLive("a vprocfs that cannot be started again", ["g++", "python3"], () =>
     make();
     await expectRepaired("restarted");
   });
+});
+
+it("a standby of an earlier version serves without what another one has replaced, and says so", async () => {
+  const scope = testScope();
+  const home = install(scope);
+  const metrics = ["--metrics", `127.0.0.1:${await freePort()}`];
+  const managed = await Managed.start(scope, metrics, { launcher: startOf(home) });
+  const { mountpoint } = managed;
+  const { workerPid } = await until("a worker stands by", async () => {
+    const status = await readStatus(mountpoint);
+    return status.standby === "ready" && status;
+  });
+  const part = join(home, partOf(home, "start"));
+  // As a package manager leaves it.
+  renameSync(part, part.replace(/[0-9a-f]+\.js$/, "00000000.js"));
+  process.kill(workerPid, "SIGKILL");
+  const figures = await until("the standby serves", async () => {
+    const answer = await askFigures(mountpoint);
+    return answer !== undefined && answer.pid !== workerPid && answer;
+  });
+  const why = "cannot load its own modules, which may be another version's by now: ";
+  expect(figures.metricsProblem).toContain(why);
+  await until("the log says it", () => managed.logs.includes(`"error":"${why}`));
+  expect(await readFile(join(mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
 });

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { pluginLine, uniqueLabels, worst } from "../../src/tools/nagios.js";
 import { run } from "../support/command.js";
 import { testName } from "../support/names.js";
-import { project } from "../support/project.js";
+import { partOf, project } from "../support/project.js";
 
 describe("pluginLine", () => {
   it("is one line with performance data", () => {
@@ -45,7 +45,7 @@ describe("a program that cannot run", () => {
     onTestFinished(() => rmSync(home, { recursive: true }));
     cpSync(join(project, "package.json"), join(home, "package.json"));
     cpSync(join(project, "dist"), join(home, "dist"), { recursive: true });
-    rmSync(join(home, "dist/cli-program.js"));
+    rmSync(join(home, partOf(home, "program")));
     return join(home, "dist/cli.js");
   }
   const OLD = "Object.defineProperty(process, 'versions', { value: { node: '18.19.0' } })";
