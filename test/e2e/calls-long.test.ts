@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { type CallNode, socketsDirectory, startCallNode } from "../support/call-node.js";
 import { type Caller, startCaller, Watched, watched } from "../support/calls.js";
 import { background } from "../support/command.js";
-import { type Daemon, vprocfs } from "../support/daemon.js";
+import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
@@ -14,6 +14,8 @@ import { inLong, sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { footprint, servingAfter, standingBy } from "./never-down-support.js";
+
+withStandby();
 
 const CALLS = sized("VPROCFS_TEST_CALLS", 10_000, 1_000_000);
 const TRIALS = sized("VPROCFS_TEST_CALL_TRIALS", 1, 15);

@@ -43,7 +43,7 @@ import {
 import { removeCgroup } from "../support/cgroups.js";
 import { background, finished, haveProgram, output, outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -70,6 +70,8 @@ import {
   statusOf,
   stopped,
 } from "./never-down-support.js";
+
+withStandby();
 
 /** Longer than anybody would wait who could do without an answer. */
 const KEEPER_PAUSE_MS = 3_000;

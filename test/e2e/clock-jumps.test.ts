@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
-import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb, stat, uptime } from "../support/procfile.js";
 import { withPreload } from "../support/programs.js";
@@ -16,6 +16,8 @@ import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
+
+withStandby();
 
 const YEARS = 365 * 86_400;
 const JUMPS = [10 * YEARS, -10 * YEARS, 1, -1, -50 * YEARS, 0];

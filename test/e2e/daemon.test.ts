@@ -8,7 +8,7 @@ import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
 import { output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { Fifo } from "../support/fifo.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
@@ -17,6 +17,8 @@ import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { standingBy } from "./never-down-support.js";
+
+withStandby();
 
 const OPENS = inLong(10_000, 100_000);
 

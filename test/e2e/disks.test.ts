@@ -46,7 +46,7 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
   let directory: string;
 
   beforeAll(async () => {
-    daemon = await Daemon.start(scope);
+    daemon = await Daemon.start(scope, "--standby", "on");
     directory = mkdtempSync(join(PLACE, testName("disks-")));
     scope.defer(() => rmSync(directory, { recursive: true, force: true }));
     const binds = bindsOf(daemon);

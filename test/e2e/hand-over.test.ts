@@ -9,7 +9,7 @@ import { filesOf, mountsOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -17,6 +17,8 @@ import { project } from "../support/project.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { Storm, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const MEMORY = 64 * MIB;
 /** Other containers of this machine are not ours. */

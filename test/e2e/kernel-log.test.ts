@@ -314,7 +314,7 @@ describeLive("a container's kernel log, of a vprocfs of its own", [], () => {
 
   it("goes on where it was with the next worker, and follows across it", async () => {
     const own = testScope();
-    const daemon = await Daemon.start(own);
+    const daemon = await Daemon.start(own, "--standby", "on");
     const container = await Container.start(own, { memory: 32 * MIB, swap: 0 });
     const argv = ["dmesg", `${container.init}`, "-w", "--mountpoint", daemon.mountpoint];
     const follower = background(own, [process.execPath, cli, ...argv]);
@@ -345,7 +345,7 @@ describeLive("a container's kernel log, of a vprocfs of its own", [], () => {
 
   it("leaves no socket of a worker that was killed before it had its name", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
+    const daemon = await Daemon.start(scope, "--standby", "on");
     const socket = logSocketOf(daemon.mountpoint);
     // No process has that number (PID_MAX_LIMIT).
     const left = `${socket}.4194304`;

@@ -7,7 +7,7 @@ import { report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, withStandby } from "../support/daemon.js";
 import { unpacked } from "../support/debian.js";
 import { follow, hasBanner } from "../support/follow.js";
 import { LOGGERS, startLine } from "../support/loggers.js";
@@ -18,6 +18,8 @@ import { testScope } from "../support/test-scope.js";
 import { ticksOfProcess } from "../support/ticks.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const LIMITS = { memory: 64 * MIB, swap: 0 };
 const STARVE = ["sh", "-c", "echo $$; exec tail /dev/zero"];

@@ -8,7 +8,7 @@ import { report } from "../support/attach.js";
 import { MIB, removeCgroup } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program, withPreload } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
@@ -16,6 +16,8 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { stopped } from "./never-down-support.js";
+
+withStandby();
 
 const BANNER = 4;
 const LIMITS = { memory: 64 * MIB, swap: 0 };

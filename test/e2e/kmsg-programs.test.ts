@@ -39,7 +39,7 @@ describeLive("programs that read a kernel log", ["python3", "dmesg", "dd"], () =
     "a watcher like %s's sees each kill once, across workers",
     async (how) => {
       const scope = testScope();
-      const daemon = await Daemon.start(scope);
+      const daemon = await Daemon.start(scope, "--standby", "on");
       const container = await attached(scope, daemon);
       const watcher = follow(scope, container, ["python3", WATCH, how]);
       await until("it watches", () => watcher.text.startsWith("ready\n"));
@@ -93,7 +93,7 @@ describeLive("programs that read a kernel log", ["python3", "dmesg", "dd"], () =
 
   it("dmesg -w goes on across workers", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
+    const daemon = await Daemon.start(scope, "--standby", "on");
     const container = await attached(scope, daemon);
     const whole = follow(scope, container, ["dmesg", "-w"]);
     const fresh = follow(scope, container, ["dmesg", "-W"]);
@@ -166,7 +166,7 @@ describeLive(
   () => {
     it("keeps the kernel's log in its journal, over workers, a detach and an attach", async () => {
       const scope = testScope();
-      const daemon = await Daemon.start(scope);
+      const daemon = await Daemon.start(scope, "--standby", "on");
       const hooks = installedHooks(scope, daemon.mountpoint);
       const container = await LxcContainer.start(scope, {
         memory: 128 * MIB,

@@ -6,7 +6,7 @@ import { beforeAll, expect, it } from "vitest";
 import { filesOf, report } from "../support/attach.js";
 import { hierarchyOf, MIB } from "../support/cgroups.js";
 import { type Outcome, output } from "../support/command.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { unpacked } from "../support/debian.js";
 import { hasBanner } from "../support/follow.js";
 import { LOGGERS, type Logger, startLine } from "../support/loggers.js";
@@ -18,6 +18,8 @@ import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const PLACES = ["/dev/kmsg", "/proc/kmsg"];
 const BANNER = 4;

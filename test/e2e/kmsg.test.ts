@@ -8,7 +8,7 @@ import { polledMountpointOf } from "../../src/polled.js";
 import { filesOf, report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { Container, type ContainerOptions } from "../support/container.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { follow, hasBanner } from "../support/follow.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
@@ -18,6 +18,8 @@ import { inLong, sized } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
+
+withStandby();
 
 const CHECKS = join(project, "test/support/native/kmsg_checks.py");
 const FOLLOW = join(project, "test/support/native/kmsg_follow.py");

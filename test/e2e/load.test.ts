@@ -219,7 +219,7 @@ for (const bpf of ["auto", "off"] as const) {
 describeLive("loads over takeovers", [], () => {
   it("go on where they were when the worker is killed and when it is replaced", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
+    const daemon = await Daemon.start(scope, "--standby", "on");
     const container = await Container.start(scope, { memory: 64 * MIB });
     const id = await container.id(daemon);
     const end = await crowd(scope, container.cgroup, { running: 4 });

@@ -123,7 +123,7 @@ describeLive("metrics", [], () => {
     const device = deviceOf("/var/tmp");
     context.skip(!existsSync(`/sys/dev/block/${device}`), "/var/tmp is on no block device");
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = await serveMetrics(own, "--standby", "on");
     const container = await Container.start(own, { memory: 64 * MIB });
     const id = await idOf(container, daemon);
     // v1 counts on devices that have a limit.
@@ -173,7 +173,7 @@ describeLive("metrics", [], () => {
 
   it.skipIf(isV2)("count on when a worker ends whose kills the log has forgotten", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = await serveMetrics(own, "--standby", "on");
     const file = `${totalsOf(daemon.mountpoint)}.kills`;
     own.defer(() => rmSync(file, { force: true }));
     const container = await Container.start(own, { memory: 16 * MIB, swap: 0 });
@@ -218,7 +218,7 @@ describeLive("metrics", [], () => {
     own.defer(() => void other.close());
     await once(other, "listening");
     const { port } = other.address() as AddressInfo;
-    const daemon = await Daemon.start(own, "--metrics", `127.0.0.1:${port}`);
+    const daemon = await Daemon.start(own, "--metrics", `127.0.0.1:${port}`, "--standby", "on");
     const reload = async () => (await vprocfs("reload", "--mountpoint", daemon.mountpoint)).stderr;
     expect(await reload()).toContain("it serves without metrics: the address is in use");
     other.close();
@@ -292,7 +292,7 @@ describeLive("metrics", [], () => {
 
   it("stay whole over reloads and crashes of the worker", async () => {
     const own = testScope();
-    const { daemon, port, scrape } = await serveMetrics(own);
+    const { daemon, port, scrape } = await serveMetrics(own, "--standby", "on");
     const container = await Container.start(own, { memory: 64 * MIB });
     const id = await idOf(container, daemon);
     // Counted by the kernel, and by a worker that may be a new one.

@@ -10,7 +10,7 @@ import { startCallNode } from "../support/call-node.js";
 import { MIB } from "../support/calls.js";
 import { environmentOf, output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { type Daemon, vprocfs } from "../support/daemon.js";
+import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
@@ -18,6 +18,8 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, statusOf, stopped } from "./never-down-support.js";
+
+withStandby();
 
 /** More than a worker has open for all else. */
 const LISTENERS = 300;

@@ -7,13 +7,15 @@ import { settingsFileOf } from "../../src/attach/settings.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { startCallNode } from "../support/call-node.js";
 import { haveProgram } from "../support/command.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { isTraced, threadsOf } from "../support/proc.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 /** The settings take long to write, and what comes after them takes longer. */
 const SLOW = `

@@ -6,7 +6,7 @@ import { basename } from "node:path";
 import { beforeEach, expect, it } from "vitest";
 import type { Cgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
-import { type Daemon, vprocfs } from "../support/daemon.js";
+import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
 import { serveMetrics } from "../support/prometheus.js";
@@ -14,6 +14,8 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { replaceWorker, servingAfter, statusOf, stopped } from "./never-down-support.js";
+
+withStandby();
 
 interface Figures {
   /** Of the line `cpu`: its fields, and all of them together. */

@@ -7,7 +7,7 @@ import { beforeEach, expect, it } from "vitest";
 import { background, finished, output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
@@ -24,6 +24,8 @@ import {
   TRIGGER,
 } from "./never-down-memory.js";
 import { replaceWorker, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 /** Has the kernel drop what it has cached of a file, and reads it, as often as it is told to. */
 const DROPS = `

@@ -6,13 +6,15 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { finished, output } from "../support/command.js";
-import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const MEMORY = 64 * 2 ** 20;
 const FILES = ["meminfo", "stat", "uptime"] as const;

@@ -6,13 +6,15 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { beforeEach, expect, it } from "vitest";
 import { removeCgroup } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { contentOf, damage, GRANULE, HISTORY, recordsOf, statesOf } from "./never-down-memory.js";
 import { replaceWorker, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const ROUNDS = sized("VPROCFS_TEST_STORM_FLIPS", 6, 200);
 const FLIPS_PER_ROUND = 40;

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { bindsOf, Container } from "../support/container.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { Scope } from "../support/scope.js";
 import { isLong, itLong, sized } from "../support/size.js";
@@ -20,6 +20,8 @@ import {
   statusOf,
   workersOf,
 } from "./never-down-support.js";
+
+withStandby();
 
 const MIB = 2 ** 20;
 const KILLS = sized("VPROCFS_TEST_STORM_KILLS", 10, 1000);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { removeCgroup } from "../support/cgroups.js";
 import { background, finished, outputOf } from "../support/command.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { waitsInKernel } from "../support/proc.js";
 import { program } from "../support/programs.js";
@@ -14,6 +14,8 @@ import { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, standingBy, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const PIDS = "/sys/fs/cgroup/pids";
 const MORE_THAN_THREADS = 24;

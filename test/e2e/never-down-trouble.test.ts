@@ -28,7 +28,7 @@ import { asService, emptyRestGroups, serviceProcesses } from "../support/calls.j
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { background, haveProgram, output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { isTraced } from "../support/proc.js";
@@ -49,6 +49,8 @@ import {
   WATCHDOG_MS,
   workersOf,
 } from "./never-down-support.js";
+
+withStandby();
 
 /** What comes on top of the documented times: starting Node, and a machine that does other work too. */
 function graceMs(daemon: Daemon): number {

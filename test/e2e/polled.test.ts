@@ -10,12 +10,14 @@ import { MIB } from "../support/cgroups.js";
 import { background, output, outputSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon, temporaryDirectory, VIEWS, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, VIEWS, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { replaceWorker, servingAfter, statusOf, stopped } from "./never-down-support.js";
+
+withStandby();
 
 const TRIGGER = "some 1000 2000000";
 const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];

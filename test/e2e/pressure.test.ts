@@ -273,7 +273,7 @@ function triggers(): void {
 
   it("go on over takeovers", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope);
+    const daemon = await Daemon.start(scope, "--standby", "on");
     const container = await contain(scope, daemon);
     const holder = held(scope, container, ANY_WAITING);
     await until("it is set", () => holder.lines[0] === "armed");

@@ -19,7 +19,7 @@ import { SLEEP_RECORD, thawRecorded } from "../../src/sleep/record.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { program } from "../support/programs.js";
@@ -28,6 +28,8 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
+
+withStandby();
 
 const HOOK = join(project, "packaging/systemd/vprocfs-sleep");
 

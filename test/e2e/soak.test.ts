@@ -8,7 +8,7 @@ import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
-import { Daemon, VIEWS } from "../support/daemon.js";
+import { Daemon, VIEWS, withStandby } from "../support/daemon.js";
 import { FILES } from "../support/invariants.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -20,6 +20,8 @@ import { Limited, Watched } from "../support/soak.js";
 import { swapOn } from "../support/swapfile.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
+
+withStandby();
 
 const SECONDS = sized("VPROCFS_SOAK_SECONDS", 8, 600);
 /** How often the limits of each container change, and how often each reader reads all files. */

@@ -6,12 +6,14 @@ import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, run } from "../support/command.js";
 import { bindsOf, Container, type ContainerOptions } from "../support/container.js";
-import { Daemon, SYSFS } from "../support/daemon.js";
+import { Daemon, SYSFS, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { cpuList } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+withStandby();
 
 const CPU = "/sys/devices/system/cpu";
 const NODE = "/sys/devices/system/node";

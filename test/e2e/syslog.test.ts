@@ -139,7 +139,7 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
     let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
     const ready = () => {
       started ??= (async () => {
-        const node = await startCallNode(scope);
+        const node = await startCallNode(scope, "--standby", "on");
         return { node, caller: await startLogged(scope, kind, node, mapped) };
       })();
       return started;
@@ -420,7 +420,7 @@ describeLive("calls of syslog(2) of one of LXC's monitors", ["python3"], () => {
     "that wait end, whichever filter they came through, also after the worker's",
     async () => {
       const scope = testScope();
-      const node = await startCallNode(scope);
+      const node = await startCallNode(scope, "--standby", "on");
       const container = await Container.start(scope);
       const script = join(project, "test/support/native/side_monitor.py");
       const argv = ["python3", script, join(node.sockets, "lxc.sock")];

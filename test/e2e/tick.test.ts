@@ -10,7 +10,7 @@ import { MIB } from "../support/cgroups.js";
 import { finished, output, outputSync, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon, SETTLED, VIEWS } from "../support/daemon.js";
+import { Daemon, SETTLED, VIEWS, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { checkMeminfo } from "../support/procfile.js";
 import { project } from "../support/project.js";
@@ -18,6 +18,8 @@ import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+withStandby();
 
 /** As it is by default. */
 const TICK_MS = 10;

@@ -9,7 +9,7 @@ import { helperPath, mountsOf, PLACES, statesOf } from "../support/attach.js";
 import { Cgroup, isV2, MIB } from "../support/cgroups.js";
 import { outputOf, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
@@ -23,6 +23,8 @@ import {
   standingBy,
   statusOf,
 } from "./never-down-support.js";
+
+withStandby();
 
 type Command = readonly string[];
 

@@ -11,7 +11,7 @@ import { startCaller, watched } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
 import { background, finished } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, withStandby } from "../support/daemon.js";
 import { fuseAborter } from "../support/fuse-connections.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -20,6 +20,8 @@ import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+withStandby();
 
 /** More than there are threads for calls, and how long each of their answers takes at least. */
 const LISTENERS = 40;

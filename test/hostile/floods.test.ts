@@ -10,7 +10,7 @@ import { polledMountpointOf } from "../../src/polled.js";
 import { isV2, MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { attackFrom, expectWithin, pulseOf, Watch } from "../support/pulse.js";
@@ -18,6 +18,8 @@ import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+withStandby();
 
 const THREADS = inLong(40, 200);
 const MEASURED_MS = inLong(1_000, 20_000);

@@ -9,7 +9,7 @@ import { MIB } from "../support/cgroups.js";
 import { environmentOf } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { expectWithin, NOISE_US, pulseOf } from "../support/pulse.js";
@@ -18,6 +18,8 @@ import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { ticksOfProcess } from "../support/ticks.js";
 import { isSanitized, until } from "../support/wait.js";
+
+withStandby();
 
 const PULSE_MS = inLong(1_000, 10_000);
 /** Nested containers that have ended, and what they may add to a takeover. */
