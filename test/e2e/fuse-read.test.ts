@@ -21,6 +21,17 @@ const BIG = 128 * MIB;
 const SEEK_END = 2;
 const SEEK_HOLE = 4;
 
+/** Runs the command of a test on each of the files, and prints between marks what they are before, twice by it, and after. */
+const LOOK_AT_ALL = `
+copy=$1 drain=$2 command=$3
+shift 3
+for file; do
+  for each in 'cat "$1"' "$command" "$command" 'cat "$1"'; do
+    sh -c "$each" sh "$file" "$copy" "$drain" || exit
+    printf '\\0'
+  done
+done`;
+
 /** Digits vary from moment to moment; the rest of a file of one container does not. */
 function shape(text: string): string {
   return text.replaceAll(/ *\d+/g, " 0");
@@ -388,28 +399,33 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
     it.each(programs)("%s sees whole files", async (_, script) => {
       const copy = `/tmp/${container.cgroup.name}.copy`;
       testScope().defer(() => container.run(["rm", "-f", copy]));
-      for (const view of VIEWS) {
-        // A file may grow by a line meanwhile.
-        const { expected, texts } = await until(`/${view} keeps its shape`, async () => {
-          const before = shape(await container.read(`/${view}`));
-          const texts: string[] = [];
-          for (let round = 0; round < 2; round += 1) {
-            const text = await container.shell(script, `/${view}`, copy, program("drain"));
-            texts.push(shape(text));
+      // A file may grow by a line meanwhile.
+      let moved = VIEWS;
+      await until("all files have kept their shape", async () => {
+        const files = moved.map((view) => `/${view}`);
+        const text = await container.shell(LOOK_AT_ALL, copy, program("drain"), script, ...files);
+        const shapes = text.split("\0").map(shape);
+        moved = moved.filter((view, index) => {
+          const [before, first, second, after] = shapes.slice(index * 4);
+          if (before !== after) {
+            return true;
           }
-          const after = shape(await container.read(`/${view}`));
-          return before === after && { expected: before, texts };
+          expect({ view, texts: [first, second] }).toEqual({ view, texts: [before, before] });
+          return false;
         });
-        expect({ view, texts }).toEqual({ view, texts: [expected, expected] });
-      }
+        return moved.length === 0;
+      });
     });
 
     it("wc counts what cat prints", async () => {
-      const script = 'wc -c <"$1"; wc -l "$1"; busybox wc "$1"';
-      for (const view of VIEWS) {
-        const text = await container.read(`/${view}`);
+      const script =
+        'for file; do cat "$file"; printf "\\0"; wc -c <"$file"; wc -l "$file"; busybox wc "$file"; printf "\\0"; done';
+      const files = VIEWS.map((view) => `/${view}`);
+      const printed = (await container.shell(script, ...files)).split("\0");
+      for (const [index, view] of VIEWS.entries()) {
+        const [text = "", told = ""] = printed.slice(index * 2);
         const lines = text.split("\n").length - 1;
-        const counts = (await container.shell(script, `/${view}`)).match(/\d+/g) ?? [];
+        const counts = told.match(/\d+/g) ?? [];
         // Figures of a busy moment may have grown by a digit.
         const [bytes = 0, wcLines, busyboxLines] = counts.map(Number);
         expect(Math.abs(bytes - text.length)).toBeLessThan(12);
