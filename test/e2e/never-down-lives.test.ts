@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { beforeEach, expect, it } from "vitest";
+import { beforeAll, beforeEach, expect, it } from "vitest";
 import type { Cgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
@@ -11,7 +11,7 @@ import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
-import { testScope } from "../support/test-scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { replaceWorker, servingAfter, statusOf, stopped } from "./never-down-support.js";
 
@@ -30,12 +30,17 @@ function busyOf({ cpu }: Figures): number {
   return cpu.slice(0, 3).reduce((a, b) => a + b);
 }
 
+/** The tests of this file, each of which has an older container of its own. */
+const TESTS = 8;
 /** Seconds by which one container is older than the other. */
 const OLDER = 2;
 /** A second of one CPU in ticks. */
 const TICKS = 100;
 
 describeLive("a container of two PID namespaces", ["python3"], () => {
+  const scope = fileScope();
+  /** The older ones of tests to come. */
+  let waiting: Container[];
   let own: Scope;
   let daemon: Daemon;
   let scrape: () => Promise<string>;
@@ -57,10 +62,10 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
     return Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
   }
 
-  function start(cgroup?: Cgroup): Promise<Container> {
+  function start(life: Scope, cgroup?: Cgroup): Promise<Container> {
     // Only its quota holds it back, however busy the machine is.
     const limits = { quota: 1, weight: 10_000 };
-    return Container.start(own, { ...limits, ...(cgroup !== undefined && { cgroup }) });
+    return Container.start(life, { ...limits, ...(cgroup !== undefined && { cgroup }) });
   }
 
   function expectGoneOn(before: Figures): void {
@@ -73,13 +78,25 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
     expect(Math.abs(now.sum / TICKS - now.uptime)).toBeLessThan(1);
   }
 
+  beforeAll(async () => {
+    ({ daemon, scrape } = await serveMetrics(scope));
+    waiting = await Promise.all(Array.from({ length: TESTS }, () => start(scope)));
+    // Side by side: all wait for the same seconds.
+    for (const one of waiting) {
+      await until("the first is older", async () => (await ageOf(one)) > OLDER);
+    }
+  });
+
   beforeEach(async () => {
     own = testScope();
-    ({ daemon, scrape } = await serveMetrics(own));
-    old = await start();
+    const next = waiting.pop();
+    if (next === undefined) {
+      throw new Error("there are more tests than older containers");
+    }
+    old = next;
+    own.defer(() => next.isAlive && next.kill());
     tree = daemon.path("containers", await old.id(daemon));
-    await until("the first is older", async () => (await ageOf(old)) > OLDER);
-    young = await start(old.cgroup);
+    young = await start(own, old.cgroup);
   });
 
   it.each(["kill", "reload"] as const)(
@@ -166,7 +183,7 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
       if (how === "sees") {
         used = old.cgroup.cpuSeconds;
       }
-      const next = await start(old.cgroup);
+      const next = await start(own, old.cgroup);
       if (how === "does not see") {
         process.kill(workerPid, "SIGKILL");
         await servingAfter(daemon, generation);
@@ -200,7 +217,7 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
     await old.kill();
     await young.kill();
     const used = old.cgroup.cpuSeconds;
-    const next = await start(old.cgroup);
+    const next = await start(own, old.cgroup);
     next.start(own, loop);
     const itsOwn = await until("it has used a second", () => {
       const seconds = next.cgroup.cpuSeconds - used;
