@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import {
   CALL_KINDS,
   type CallNode,
@@ -24,7 +24,7 @@ import { haveProgram, output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
-import { kernelLogOf } from "../support/kernel-log.js";
+import { kernelLogOf, printAllFaults } from "../support/kernel-log.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
@@ -88,6 +88,9 @@ async function told({ daemon }: CallNode, { init }: Caller): Promise<string[]> {
   return (await kernelLogOf(daemon, init)).map(({ text }) => text);
 }
 
+const ofFile = fileScope();
+beforeAll(() => void printAllFaults(ofFile));
+
 let faults = 0;
 
 /** After this long what the kernel has logged is taken for not told at all: its process ended while nobody looked. */
@@ -102,7 +105,7 @@ function fault(node: CallNode, caller: Caller): Promise<string> {
     faults += 1;
     const name = `fault${process.pid % 1000}x${faults}`;
     await caller.run([FAULT, name, "segfault"]);
-    // The kernel lets ten through in five seconds, of the whole node.
+    // Another run may have the kernel print few again.
     if (!(await output(["busybox", "dmesg"])).includes(name)) {
       return false;
     }
@@ -158,7 +161,7 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       expect(await ask(caller, SIZE)).toMatchObject({ result: 65_536 });
     });
 
-    it("reads destructively, once", async () => {
+    itWay("reads destructively, once", async () => {
       const { node, caller } = await ready();
       const name = await fault(node, caller);
       const { result: bytes } = await ask(caller, UNREAD);
@@ -172,7 +175,7 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       expect((await ask(caller, READ_ALL)).text).toBe(begin.text + rest.text);
     });
 
-    it("clears", async () => {
+    itWay("clears", async () => {
       const { node, caller } = await ready();
       const first = await fault(node, caller);
       expect((await ask(caller, READ_CLEAR)).text).toContain(first);
@@ -192,14 +195,14 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       }
     });
 
-    it("refuses what the kernel refuses", async () => {
+    itWay("refuses what the kernel refuses", async () => {
       const { node, caller } = await ready();
       await fault(node, caller);
       const lines = (await caller.output([SYSLOG, "refused"])).trimEnd().split("\n");
       expect(lines).toEqual(REFUSED);
     });
 
-    it.runIf(process.arch === "x64")("programs of 32 bits get theirs", async () => {
+    itWay.runIf(process.arch === "x64")("programs of 32 bits get theirs", async () => {
       const { node, caller } = await ready();
       const name = await fault(node, caller);
       const text = await caller.output([SYSLOG, "call32", READ_ALL, ALL]);
@@ -259,7 +262,7 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       expect(outputOf(caller, path)).toMatch(/^[1-9]\d* -\n<6>/);
     });
 
-    it("busybox dmesg and klogd have it", async () => {
+    itWay("busybox dmesg and klogd have it", async () => {
       const { node, caller } = await ready();
       const own = testScope();
       const name = await fault(node, caller);
@@ -276,7 +279,7 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
     });
 
-    it.runIf(haveProgram("dmesg"))("dmesg -S, -c, -C and -n of util-linux have it", async () => {
+    itWay.runIf(haveProgram("dmesg"))("dmesg -S, -c, -C and -n of util-linux have it", async () => {
       const { node, caller } = await ready();
       const name = await fault(node, caller);
       const dmesg = kind === "lxc" ? "/mnt/bin/dmesg" : "/usr/bin/dmesg";

@@ -1,7 +1,26 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { readKernelLog } from "../../src/klog/client.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { KernelLogRecord } from "../../src/native/session.js";
 import type { Daemon } from "./daemon.js";
+import type { Scope } from "./scope.js";
+
+const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
+const RATE_LIMIT_OF_KERNELS = "5\n";
+
+/**
+ * Has the kernel print every fault, of which it lets ten in five seconds through, of the whole node, until the scope
+ * ends or what this returns is called.
+ */
+export function printAllFaults(scope: Scope): () => void {
+  const found = readFileSync(RATE_LIMIT, "utf8");
+  // None is what another run has set, which may end before this one.
+  const limit = found === "0\n" ? RATE_LIMIT_OF_KERNELS : found;
+  const restore = (): void => writeFileSync(RATE_LIMIT, limit);
+  scope.defer(restore);
+  writeFileSync(RATE_LIMIT, "0");
+  return restore;
+}
 
 /** What `vprocfs dmesg` prints of the container that a process is in; tests that wait for a record ask often. */
 export async function kernelLogOf(
