@@ -12,7 +12,7 @@ import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
-const CONTAINERS = inLong(300, 1000);
+const CONTAINERS = inLong(100, 1000);
 const AT_ONCE = 8;
 
 /** The names of all containers in a text; throws where a sample is no sample. */
