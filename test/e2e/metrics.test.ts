@@ -13,7 +13,7 @@ import {
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { totalsOf } from "../../src/metrics/start.js";
 import { hierarchyOf, isV2, MIB } from "../support/cgroups.js";
@@ -24,8 +24,8 @@ import { deviceOf, diskOf } from "../support/disks.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
-import { figureOf, Prometheus, serveMetrics } from "../support/prometheus.js";
-import { testScope } from "../support/test-scope.js";
+import { figureOf, Prometheus, type Served, serveMetrics } from "../support/prometheus.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { replaceWorker } from "./never-down-support.js";
 
@@ -51,9 +51,17 @@ async function idOf(container: Container, daemon: Daemon): Promise<string> {
 }
 
 describeLive("metrics", [], () => {
+  const scope = fileScope();
+  /** For tests that leave it as it is, and look at containers of their own. */
+  let served: Served;
+
+  beforeAll(async () => {
+    served = await serveMetrics(scope);
+  });
+
   it("tell of a container what its cgroup tells", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = served;
     const container = await Container.start(own, { memory: 64 * MIB, quota: 1.5 });
     const id = await idOf(container, daemon);
     await container.shell("head -c 8388608 /dev/zero >/dev/null; cat /proc/self/status >/dev/null");
@@ -81,7 +89,7 @@ describeLive("metrics", [], () => {
 
   it("count requests by file, result and container", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = served;
     const container = await Container.start(own, { memory: 64 * MIB });
     const id = await idOf(container, daemon);
     const requests = (text: string): number =>
@@ -102,7 +110,7 @@ describeLive("metrics", [], () => {
 
   it("date a kill for want of memory and name its victim", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = served;
     const container = await Container.start(own, { memory: 16 * MIB, swap: 0 });
     const id = await idOf(container, daemon);
     const begun = Date.now() / 1000;
@@ -227,7 +235,7 @@ describeLive("metrics", [], () => {
 
   it("keep names apart whatever is in them", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = served;
     const odd = 'qu"o\\te-größe-\u65e5{id="1"}';
     const container = await Container.start(own, { name: odd, memory: 64 * MIB });
     const id = await idOf(container, daemon);
@@ -242,7 +250,7 @@ describeLive("metrics", [], () => {
 
   it("count the files that are mounted inside", async () => {
     const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = served;
     const bound = await Container.start(own, { name: "bound", binds: bindsOf(daemon) });
     const bare = await Container.start(own, { name: "bare" });
     const [first, second] = [await idOf(bound, daemon), await idOf(bare, daemon)];
@@ -271,19 +279,19 @@ describeLive("metrics", [], () => {
   });
 
   it("vanish with their container, many of which may come and go", async () => {
-    const own = testScope();
-    const { daemon, scrape } = await serveMetrics(own);
+    const { daemon, scrape } = served;
     const life = testScope();
     const ids: string[] = [];
-    for (let i = 0; i < 30; i += 1) {
-      const container = await Container.start(life, { name: `brief${i}`, memory: 16 * MIB });
-      ids.push(await idOf(container, daemon));
-      if (i % 10 === 9) {
-        const text = await scrape();
-        expect(ids.filter((id) => figureOf(text, "memory_limit_bytes", id) === undefined)).toEqual(
-          [],
-        );
-      }
+    for (let batch = 0; batch < 3; batch += 1) {
+      const started = Array.from({ length: 10 }, async (_, i) => {
+        const options = { name: `brief${batch}-${i}`, memory: 16 * MIB };
+        return idOf(await Container.start(life, options), daemon);
+      });
+      ids.push(...(await Promise.all(started)));
+      const text = await scrape();
+      expect(ids.filter((id) => figureOf(text, "memory_limit_bytes", id) === undefined)).toEqual(
+        [],
+      );
     }
     await life.close();
     const text = await scrape();
@@ -369,12 +377,20 @@ function queriesOf(dashboard: string): string[] {
 }
 
 describeLive("a real Prometheus", ["prometheus", "promtool"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let prometheus: Prometheus;
+
+  beforeAll(async () => {
+    const served = await serveMetrics(scope);
+    daemon = served.daemon;
+    prometheus = await Prometheus.start(scope, served.port, [RULES]);
+  });
+
   it("answers what a container under load does, until it ends", async () => {
     const own = testScope();
-    const { daemon, port } = await serveMetrics(own);
     const container = await Container.start(own, { memory: 64 * MIB, quota: 0.2 });
     const id = await idOf(container, daemon);
-    const prometheus = await Prometheus.start(own, port, [RULES]);
     container.start(own, ["sh", "-c", "while :; do :; done"]);
     const select = `{id="${id}"}`;
     await until("it is seen to use CPU time and to be throttled", async () => {
@@ -401,14 +417,12 @@ describeLive("a real Prometheus", ["prometheus", "promtool"], () => {
 
   it("runs every rule and every query of the dashboards", async () => {
     const own = testScope();
-    const { daemon, port } = await serveMetrics(own);
     const container = await Container.start(own, { memory: 64 * MIB, quota: 0.2 });
     container.start(own, [
       "sh",
       "-c",
       `while :; do cat ${daemon.path("proc/meminfo")} >/dev/null; done`,
     ]);
-    const prometheus = await Prometheus.start(own, port, [RULES]);
     await until("rules have been evaluated", async () => {
       return (await prometheus.query("vprocfs:container_memory_used:ratio")).length > 0;
     });
