@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import { socketOf } from "../../src/keeper.js";
 import { report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
@@ -11,8 +11,8 @@ import { run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
-import { serveMetrics } from "../support/prometheus.js";
-import { testScope } from "../support/test-scope.js";
+import { type Served, serveMetrics } from "../support/prometheus.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { statusOf, stopped } from "./never-down-support.js";
 
@@ -36,9 +36,17 @@ async function killOne(container: Container): Promise<void> {
 }
 
 describeLive("vprocfs doctor", [], () => {
+  const scope = fileScope();
+  /** For tests that leave it as it is, and ask for what concerns their own container. */
+  let served: Served;
+
+  beforeAll(async () => {
+    served = await serveMetrics(scope);
+  });
+
   it("finds a container well that has what it should have", async () => {
     const own = testScope();
-    const { daemon, address } = await serveMetrics(own);
+    const { daemon, address } = served;
     const container = await Container.start(own, {
       memory: 64 * MIB,
       quota: 1,
@@ -56,7 +64,7 @@ describeLive("vprocfs doctor", [], () => {
 
   it("finds what is not mounted, mounted over, and killed", async () => {
     const own = testScope();
-    const { daemon, address } = await serveMetrics(own);
+    const { daemon, address } = served;
     const bare = await Container.start(own, { name: "bare", memory: 16 * MIB, swap: 0 });
     const id = await bare.id(daemon);
     await killOne(bare);
@@ -123,7 +131,7 @@ describeLive("vprocfs doctor", [], () => {
     const first = await Daemon.start(life);
     const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(first) });
     await life.close();
-    const { daemon, address } = await serveMetrics(own);
+    const { daemon, address } = served;
     const findings = await findingsOf(daemon, address, `${container.init}`);
     const problem = findings.find(({ level }) => level === "problem");
     expect(problem?.what).toMatch(/^mounted from a vprocfs or LXCFS that has ended: /);
@@ -138,7 +146,7 @@ describeLive("vprocfs doctor", [], () => {
     const own = testScope();
     const second = await Daemon.start(own);
     const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(second) });
-    const { daemon, address } = await serveMetrics(own);
+    const { daemon, address } = served;
     const findings = await findingsOf(daemon, address, `${container.init}`);
     expect(findings.filter(({ level }) => level === "problem")).toEqual([]);
     expect(findings.map(({ what }) => what)).toContainEqual(
@@ -199,7 +207,7 @@ describeLive("vprocfs doctor", [], () => {
   });
 
   it("tells what is not mounted from what another mount namespace has", async () => {
-    const { daemon } = await serveMetrics(testScope());
+    const { daemon } = served;
     const place = ["--mountpoint", daemon.mountpoint];
     const script = 'umount -l "$1" && shift && exec "$@"';
     const elsewhere = (...words: string[]) => {
@@ -221,7 +229,7 @@ describeLive("vprocfs doctor", [], () => {
   });
 
   it("and other commands say that they see no containers from another PID namespace", async () => {
-    const { daemon } = await serveMetrics(testScope());
+    const { daemon } = served;
     const elsewhere = (...words: string[]) => {
       const inside = ["unshare", "--pid", "--fork", "--mount-proc", process.execPath, cli];
       return run([...inside, ...words, "--mountpoint", daemon.mountpoint]);
