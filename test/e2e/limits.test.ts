@@ -24,6 +24,7 @@ import {
 } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import { readRounds } from "../support/rounds.js";
+import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { Syscalls } from "../support/syscalls.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -301,7 +302,7 @@ describeLive("limits", [], () => {
   describe("ends", () => {
     it("a container that ends under its readers shows its own figures or none", async () => {
       const own = testScope();
-      for (let round = 0; round < 10; round += 1) {
+      for (let round = 0; round < inLong(4, 10); round += 1) {
         const life = testScope();
         const container = await Container.start(life, { memory: 77 * MIB });
         const id = await container.id(daemon);
