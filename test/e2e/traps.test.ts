@@ -23,6 +23,7 @@ import {
 } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -287,7 +288,7 @@ describeLive("traps", ["free", "ps", "busybox", "setpriv", "dd"], () => {
 
   it("loads of many containers go on (504)", async () => {
     const own = testScope();
-    const MANY = 60;
+    const MANY = inLong(20, 60);
     const many: Container[] = [];
     for (let index = 0; index < MANY; index += 1) {
       many.push(await Container.start(own, { memory: 32 * MIB }));
