@@ -29,7 +29,12 @@ const POLLERR = 0x8;
 const WINDOW = "2000000";
 const ANY_WAITING = `some 1000 ${WINDOW}`;
 
-const CHURN = SLOWNESS === 1 ? inLong(2_000, 10_000) : 500;
+const TAKEOVERS = inLong<readonly ("kill" | "reload")[]>(
+  ["kill", "reload"],
+  ["kill", "reload", "kill"],
+);
+
+const CHURN = SLOWNESS === 1 ? inLong(500, 10_000) : 500;
 
 const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];
 
@@ -282,8 +287,8 @@ function triggers(): void {
       return /poll/.test(processes) || processes.trim() === "";
     };
     await until("it waits", asleep);
-    for (let round = 0; round < 3; round += 1) {
-      await replaceWorker(daemon, round === 1 ? "reload" : "kill");
+    for (const how of TAKEOVERS) {
+      await replaceWorker(daemon, how);
       const before = holder.lines.length;
       const end = await stress(scope, container);
       await until("it happens", () => holder.lines.length > before);
