@@ -119,7 +119,8 @@ async function lane(name, work) {
 async function runAll() {
   if (files.length > 0) {
     await lint();
-    await test("tests", ["unit", "e2e-first", "e2e", "e2e-once", "e2e-aside", "vm"]);
+    const projects = ["e2e-first", "e2e", "e2e-once", "e2e-aside", "e2e-aside-once"];
+    await test("tests", ["unit", ...projects, "vm"]);
     return;
   }
   const first = test("e2e-first", ["e2e-first"]);
@@ -132,7 +133,7 @@ async function runAll() {
     await test("unit", ["unit"], { isPatient: true, isRepeated: true });
     await test("vm", ["vm"], { isPatient: true, isRepeated: true });
     await first;
-    await test("e2e-aside", ["e2e-aside"], { isPatient: true });
+    await test("e2e-aside", ["e2e-aside", "e2e-aside-once"], { isPatient: true });
   };
   await Promise.all([lane("waiting", waiting), lane("computing", computing)]);
   if (process.env.VPROCFS_TEST_NODE === "on") {

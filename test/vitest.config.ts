@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
-import { ASIDE, FIRST, ONCE } from "./lanes/files.js";
+import { ASIDE, ASIDE_ONCE, FIRST, ONCE } from "./lanes/files.js";
 import { Report } from "./support/report.js";
 
 const report = process.env.VPROCFS_TEST_REPORT;
@@ -58,7 +58,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { ...serial, name: "e2e-once", include: [...ONCE], sequence: { groupOrder: 3 } },
+        test: {
+          ...serial,
+          name: "e2e-once",
+          include: [...ONCE],
+          exclude: [...exclude, ...ASIDE_ONCE],
+          sequence: { groupOrder: 3 },
+        },
       },
       {
         // Beside e2e and e2e-once, of test/check.mjs; of Vitest alone, after them.
@@ -69,9 +75,18 @@ export default defineConfig({
         extends: true,
         test: {
           ...serial,
+          name: "e2e-aside-once",
+          include: [...ASIDE_ONCE],
+          sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...serial,
           name: "vm",
           include: ["test/e2e/vm/**/*.test.ts"],
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
         },
       },
       {
@@ -82,7 +97,7 @@ export default defineConfig({
           include: ["test/node/**/*.test.ts"],
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
-          sequence: { groupOrder: 6 },
+          sequence: { groupOrder: 7 },
         },
       },
     ],

@@ -28,9 +28,12 @@ export const ASIDE: readonly string[] = [
   "time",
 ].map(e2e);
 
+/** The same of what fails once there is broken: the protocol of FUSE. */
+export const ASIDE_ONCE: readonly string[] = ["fuse", "fuse-isolation", "fuse-read"].map(e2e);
+
 /**
  * Never down, taking over from others, the protocol of FUSE, hostile containers: what fails once there is
- * broken. Patterns.
+ * broken. Patterns, which what runs beside matches too.
  */
 export const ONCE: readonly string[] = [
   "test/e2e/{never-down,fuse,tick,calls}*.test.ts",

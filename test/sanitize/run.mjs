@@ -209,7 +209,7 @@ await build(kind, tree);
 for (const name of readdirSync(tree).filter((one) => one.startsWith("found."))) {
   rmSync(join(tree, name));
 }
-const live = ["e2e-first", "e2e", "e2e-once", "e2e-aside"];
+const live = ["e2e-first", "e2e", "e2e-once", "e2e-aside", "e2e-aside-once"];
 const failed =
   files.length > 0
     ? vitest(kind, tree, ["unit", ...live], files)
