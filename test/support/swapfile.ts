@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { outputSync } from "./command.js";
+import { outputSync, runSync } from "./command.js";
 import { testName } from "./names.js";
 import type { Scope } from "./scope.js";
 
@@ -11,7 +11,9 @@ const DIRECTORY = "/var/tmp";
 export function swapOn(scope: Scope, mebibytes: number): string {
   const path = join(DIRECTORY, testName("swap"));
   scope.defer(() => rmSync(path, { force: true }));
-  outputSync(["dd", "if=/dev/zero", `of=${path}`, "bs=1M", `count=${mebibytes}`, "status=none"]);
+  if (runSync(["fallocate", "--length", `${mebibytes}MiB`, path]).status !== 0) {
+    outputSync(["dd", "if=/dev/zero", `of=${path}`, "bs=1M", `count=${mebibytes}`, "status=none"]);
+  }
   outputSync(["chmod", "600", path]);
   outputSync(["mkswap", path]);
   outputSync(["swapon", path]);
