@@ -13,7 +13,7 @@ import {
 import { connect, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { callFiles } from "../../src/attach/call-files.js";
 import { MARK } from "../../src/attach/hook-files.js";
 import {
@@ -63,13 +63,7 @@ import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import {
-  QUICK_WATCHDOG,
-  servingAfter,
-  standbyOf,
-  statusOf,
-  stopped,
-} from "./never-down-support.js";
+import { servingAfter, standbyOf, statusOf, stopped } from "./never-down-support.js";
 
 withStandby();
 
@@ -96,7 +90,7 @@ async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, numbe
 const WRITER_KILLS = inLong(30, 1_000);
 
 /** So many workers are killed under calls, each some milliseconds after it began to serve. */
-const WORKER_KILLS = inLong(15, 1_000);
+const WORKER_KILLS = inLong(6, 1_000);
 /** Of each kind of container. */
 const KILLS_AND_RELOADS = inLong(1, 3);
 
@@ -202,6 +196,10 @@ async function expectAgreement(caller: Caller): Promise<void> {
   expect(Math.abs(told.tasks - Number(tasks))).toBeLessThanOrEqual(3);
 }
 
+const ofFile = fileScope();
+// Containers have no more swap than the node.
+beforeAll(() => void swapOn(ofFile, 192));
+
 for (const one of CALL_KINDS) {
   const { kind, mapped, needs } = one;
   const itWay = itOfWay(one);
@@ -210,8 +208,6 @@ for (const one of CALL_KINDS) {
     let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
     const ready = () => {
       started ??= (async () => {
-        // Containers have no more swap than the node.
-        swapOn(scope, 192);
         const node = await startCallNode(scope);
         const caller = await startCaller(scope, kind, { ...node, mapped });
         return { node, caller };
@@ -230,13 +226,13 @@ for (const one of CALL_KINDS) {
       expect([told.total, told.swapTotal]).toEqual([LIMITS.memory, LIMITS.swap]);
     });
 
-    it("pointers to nowhere are EFAULT", async () => {
+    itWay("pointers to nowhere are EFAULT", async () => {
       const { caller } = await ready();
       const told = await caller.output([CALLS, "fault"]);
       expect(told).toBe("-1 EFAULT\n".repeat(5));
     });
 
-    it("busybox's free and uptime are the container's", async () => {
+    itWay("busybox's free and uptime are the container's", async () => {
       const { caller } = await ready();
       const free = await caller.output(["busybox", "free", "-m"]);
       const [, total = "", used = ""] = /^Mem: +(\d+) +(\d+)/m.exec(free) ?? [];
@@ -246,7 +242,7 @@ for (const one of CALL_KINDS) {
       expect(await caller.output(["busybox", "uptime"])).toMatch(/up [0-5] min/);
     });
 
-    it.runIf(haveProgram("python3") && kind !== "lxc")("Python and getconf agree", async () => {
+    itWay.runIf(haveProgram("python3") && kind !== "lxc")("Python and getconf agree", async () => {
       const { caller } = await ready();
       const script =
         "import os; print(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')," +
@@ -259,7 +255,7 @@ for (const one of CALL_KINDS) {
       expect(pages * size).toBe(LIMITS.memory);
     });
 
-    it("calls that are not ours are the kernel's", async () => {
+    itWay("calls that are not ours are the kernel's", async () => {
       const { caller } = await ready();
       expect(Number(await caller.output([CALLS, "other"]))).toBeGreaterThan(0);
       const [mask = "", refused = ""] = (await caller.output([CALLS, "affinity"])).split("\n");
@@ -273,7 +269,7 @@ for (const one of CALL_KINDS) {
       expect(refused).toBe("22");
     });
 
-    it("callers that die in the middle of it harm nobody", async () => {
+    itWay("callers that die in the middle of it harm nobody", async () => {
       const { caller } = await ready();
       const call = async () => {
         const told = await watched(caller, "", 1000);
@@ -486,7 +482,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope, "--patience-ms", "5000");
+    const node = await startCallNode(scope, "--patience-ms", "2500");
     const caller = await startCaller(scope, "runc", node);
     const { workerPid } = await statusOf(node.daemon);
     const { allow, endWriters } = boundWriters(scope, workerPid);
@@ -534,7 +530,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("calls that a hanging worker has are answered by the next one", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope, ...QUICK_WATCHDOG);
+    const node = await startCallNode(scope, "--watchdog-ms", "1000");
     const caller = await startCaller(scope, "runc", node);
     const { workerPid, generation } = await statusOf(node.daemon);
     await stopped(workerPid);
@@ -937,7 +933,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
       const { keeperPid } = await statusOf(daemon);
       // What one has left that waited and was killed.
       writeFileSync(awaited, "");
-      const slow = ["-e", "trace=flock", "-e", "inject=flock:delay_enter=3000000:when=1"];
+      const slow = ["-e", "trace=flock", "-e", "inject=flock:delay_enter=1000000:when=1"];
       const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...slow, "-p", `${keeperPid}`]);
       scope.defer(() => tracer.kill("SIGKILL"));
       await until("it is slow", () => isTraced(`/proc/${keeperPid}`));
