@@ -65,32 +65,34 @@ describeLive("vprocfs check", [], () => {
 
   it("does not wait long for a keeper that hangs, or for the mount", async () => {
     const own = testScope();
-    const daemon = await Daemon.start(own);
+    const [hanging, unkept] = await Promise.all([Daemon.start(own), Daemon.start(own)]);
     const container = await Container.start(own, { memory: 64 * MIB });
-    const args = ["check", await container.id(daemon), "--mountpoint", daemon.mountpoint];
-    const { keeperPid, workerPid } = await readStatus(daemon.mountpoint);
+    const argsOf = async (daemon: Daemon) => {
+      return ["check", await container.id(daemon), "--mountpoint", daemon.mountpoint];
+    };
+    const [ofHanging, ofUnkept] = [await argsOf(hanging), await argsOf(unkept)];
+    const { keeperPid, workerPid } = await readStatus(hanging.mountpoint);
     for (const pid of [keeperPid, workerPid]) {
       await stopped(pid);
       own.defer(() => void process.kill(pid, "SIGCONT"));
     }
-    const critical = await vprocfs(...args);
-    expect(`${critical.stdout}`).toMatch(/^VPROCFS CRITICAL - [^|]*: the mount does not answer/);
-    expect(critical.status).toBe(2);
-    process.kill(workerPid, "SIGCONT");
     // In the place of the keeper, somebody who takes every question and answers none.
-    rmSync(socketOf(daemon.mountpoint));
-    const silent = createServer({ allowHalfOpen: true }).listen(socketOf(daemon.mountpoint));
+    const socket = socketOf(unkept.mountpoint);
+    rmSync(socket);
+    const silent = createServer({ allowHalfOpen: true }).listen(socket);
     const asking: Socket[] = [];
-    silent.on("connection", (socket) => asking.push(socket));
+    silent.on("connection", (one) => asking.push(one));
     own.defer(() => {
       silent.close();
-      asking.forEach((socket) => {
-        socket.destroy();
+      asking.forEach((one) => {
+        one.destroy();
       });
     });
     await once(silent, "listening");
-    process.kill(keeperPid, "SIGCONT");
-    const unknown = await vprocfs(...args);
+    // Side by side, for each has seconds to wait.
+    const [critical, unknown] = await Promise.all([vprocfs(...ofHanging), vprocfs(...ofUnkept)]);
+    expect(`${critical.stdout}`).toMatch(/^VPROCFS CRITICAL - [^|]*: the mount does not answer/);
+    expect(critical.status).toBe(2);
     expect(`${unknown.stdout}`).toMatch(/^VPROCFS UNKNOWN - [^|]*: its keeper does not answer \|/);
     expect(unknown.status).toBe(3);
     expect(asking).not.toEqual([]);
