@@ -1,23 +1,15 @@
 // What the tests of takeover share: the keeper's state and readers that check every byte.
 
 import type { ChildProcess } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { readStatus, type Status } from "../../src/keeper-status.js";
 import { removeCgroup } from "../support/cgroups.js";
-import { finished, type Outcome, outputSync } from "../support/command.js";
+import { finished, type Outcome } from "../support/command.js";
 import type { Container } from "../support/container.js";
 import { type Daemon, vprocfs } from "../support/daemon.js";
 import { textOf, threadsOf } from "../support/proc.js";
-import { project } from "../support/project.js";
+import { cxxProgram } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { until } from "../support/wait.js";
 
@@ -127,27 +119,6 @@ function isResult(value: unknown): value is StormResult {
   return typeof value === "object" && value !== null && "stallMaxUs" in value;
 }
 
-/** The compiled readers. */
-export function stormProgram(): string {
-  const sources = ["storm.cc", "storm_ledger.h"].map((name) =>
-    join(project, "test/support/native", name),
-  );
-  const hash = createHash("sha256");
-  for (const source of sources) {
-    hash.update(readFileSync(source));
-  }
-  const directory = join(project, "build/test-programs");
-  const path = join(directory, `storm-${hash.digest("hex").slice(0, 12)}`);
-  if (!existsSync(path)) {
-    mkdirSync(directory, { recursive: true });
-    const unfinished = `${path}.${process.pid}`;
-    const flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-static"];
-    outputSync(["g++", ...flags, "-o", unfinished, sources[0] ?? ""]);
-    renameSync(unfinished, path);
-  }
-  return path;
-}
-
 /** Readers in one container. */
 export class Storm {
   readonly #child: ChildProcess;
@@ -170,7 +141,7 @@ export class Storm {
     readers: number,
   ): Promise<Storm> {
     const total = /^MemTotal:\s+(\d+) kB/.exec(await container.read("/proc/meminfo"))?.[1];
-    const argv = [stormProgram(), directory, total ?? "", String(readers)];
+    const argv = [cxxProgram("storm"), directory, total ?? "", String(readers)];
     const child = container.start(scope, argv);
     const storm = new Storm(child);
     await until("the readers run", () => {

@@ -41,25 +41,50 @@ export type Program =
   | "trigger";
 
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pthread"];
+const CXX_FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-static"];
+const NATIVE = join(project, "native");
 
-function compiled(name: string, flags: readonly string[]): string {
-  const source = join(project, "test/support/native", `${name}.c`);
-  const text = readFileSync(source, "utf8");
-  const headers = [...text.matchAll(/^#include "(.*)"$/gm)].map(([, name = ""]) => name);
-  const all = headers.map((header) => readFileSync(join(dirname(source), header), "utf8"));
-  const version = createHash("sha256")
-    .update([text, ...all].join(""))
-    .digest("hex")
-    .slice(0, 12);
+/** A source, and all of ours that it includes. */
+function withIncluded(source: string, found = new Set<string>()): Set<string> {
+  if (!found.has(source)) {
+    found.add(source);
+    for (const [, name = ""] of readFileSync(source, "utf8").matchAll(/^#include "(.*)"$/gm)) {
+      const places = [dirname(source), NATIVE].map((directory) => join(directory, name));
+      withIncluded(places.find((place) => existsSync(place)) ?? places[0] ?? "", found);
+    }
+  }
+  return found;
+}
+
+/** What a compiler makes of sources, kept until one of these changes. */
+function built(name: string, command: readonly string[], sources: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of new Set(sources.flatMap((source) => [...withIncluded(source)]))) {
+    hash.update(readFileSync(file));
+  }
   const directory = join(project, "build/test-programs");
-  const path = join(directory, `${name}-${version}`);
+  const path = join(directory, `${name}-${hash.digest("hex").slice(0, 12)}`);
   if (!existsSync(path)) {
     mkdirSync(directory, { recursive: true });
     const unfinished = `${path}.${process.pid}`;
-    outputSync(["gcc", ...FLAGS, ...flags, "-o", unfinished, source]);
+    outputSync([...command, "-o", unfinished, ...sources]);
     renameSync(unfinished, path);
   }
   return path;
+}
+
+function compiled(name: string, flags: readonly string[]): string {
+  const source = join(project, "test/support/native", `${name}.c`);
+  return built(name, ["gcc", ...FLAGS, ...flags], [source]);
+}
+
+/** The same of C++, for which there may be no compiler; with sources of native/ that it is to have. */
+export function cxxProgram(name: "storm" | "tick_reader", ...more: readonly string[]): string {
+  const sources = [
+    join(project, "test/support/native", `${name}.cc`),
+    ...more.map((source) => join(NATIVE, source)),
+  ];
+  return built(name, ["g++", ...CXX_FLAGS, `-I${NATIVE}`], sources);
 }
 
 /** The path of a compiled program; below the project, since /tmp is not shared with the VM. */

@@ -5,13 +5,12 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { haveProgram, output } from "../../support/command.js";
 import { testName } from "../../support/names.js";
-import { program } from "../../support/programs.js";
+import { cxxProgram, program } from "../../support/programs.js";
 import { project } from "../../support/project.js";
 import { inLong, isLong } from "../../support/size.js";
 import { fileScope, testScope } from "../../support/test-scope.js";
 import { expectAllChecks } from "../../support/vm/checks.js";
 import { Vm, type VmResult, vmUnavailable } from "../../support/vm/vm.js";
-import { stormProgram } from "../never-down-support.js";
 
 const KILLS = inLong(3, 20);
 const SUSPENDS = inLong(2, 20);
@@ -77,7 +76,7 @@ describe.runIf(missing === undefined)(title, () => {
   it("without resend, fails only requests in flight when a worker dies", TIMEOUT, async () => {
     const script = `${project}/test/e2e/vm/never-down-guest.mjs`;
     const { code, stdout } = await vm.run(
-      ["node", script, project, stormProgram(), `${KILLS}`],
+      ["node", script, project, cxxProgram("storm"), `${KILLS}`],
       SECONDS,
     );
     const line = stdout.split("\n").find((text) => text.startsWith('{"reads"'));
