@@ -1,8 +1,8 @@
 #!/bin/bash
-# Runs in the cgroup-v2 machine: installs the package, upgrades it under load, puts it in LXCFS's
-# place, and purges it. Prints a line per check; exits 1 with the first that does not hold.
+# Runs in the cgroup-v2 machine: installs the package, upgrades it under load (or installs
+# the same again, for which its scripts do the same), puts it in LXCFS's place, and purges it. Prints a line per check; exits 1 with the first that does not hold.
 #
-#   debian-guest.sh OLD.deb NEW.deb COMPAT.deb AS-LXCFS.deb
+#   debian-guest.sh OLD.deb NEW.deb [COMPAT.deb AS-LXCFS.deb]
 set -eu
 
 mnt=/var/lib/vprocfs
@@ -88,7 +88,7 @@ is "its keeper is the new one" \
   "$(readlink "/proc/$(status keeperPid)/exe")" /usr/lib/vprocfs/build/Release/vprocfs-keeper
 is "reads that failed" "$(cat /tmp/readers)" ""
 
-if [ "$(dpkg-query -W -f '${db:Status-Status}' lxcfs 2>/dev/null)" = installed ]; then
+if [ $# -gt 2 ] && [ "$(dpkg-query -W -f '${db:Status-Status}' lxcfs 2>/dev/null)" = installed ]; then
   package -i "$4" "$3"
   is "LXCFS's package" "$(dpkg-query -W -f '${db:Status-Status}' lxcfs)" config-files
   lxcfs --help >/dev/null

@@ -12,8 +12,8 @@ import { fileScope, testScope } from "../../support/test-scope.js";
 import { expectAllChecks } from "../../support/vm/checks.js";
 import { Vm, type VmResult, vmUnavailable } from "../../support/vm/vm.js";
 
-const KILLS = inLong(3, 20);
-const SUSPENDS = inLong(2, 20);
+const KILLS = inLong(2, 20);
+const SUSPENDS = inLong(1, 20);
 /** Everything takes many times longer in there, and more when the machine around it is busy. */
 const SECONDS = 1500;
 const TIMEOUT = { timeout: (SECONDS + 400) * 1000 };
@@ -94,7 +94,7 @@ describe.runIf(missing === undefined)(title, () => {
   });
 
   it.runIf(haveProgram("dpkg-deb"))(
-    "installs the Debian package, upgrades it under load, and purges it without a trace",
+    "installs the Debian package, installs it again under load, and purges it without a trace",
     TIMEOUT,
     async () => {
       expectAllChecks(await guest("debian", ...(await debianPackages())));
@@ -102,13 +102,17 @@ describe.runIf(missing === undefined)(title, () => {
   );
 });
 
-/** The package in two versions, and the one that takes LXCFS's place. */
+/**
+ * The package in two versions, and the ones that take LXCFS's place. In the short form, in which the machine would be
+ * busy with them for minutes, it is the same package twice: dpkg unpacks it again, and its scripts do what they do at
+ * an upgrade.
+ */
 async function debianPackages(): Promise<readonly string[]> {
   // Below the project: the machine shares it, and /tmp not.
   mkdirSync(join(project, "build"), { recursive: true });
   const directory = mkdtempSync(join(project, "build", `${testName("deb")}-`));
   testScope().defer(() => rmSync(directory, { recursive: true }));
-  for (const version of ["0.1.0+1", "0.1.0+2"]) {
+  for (const version of inLong(["0.1.0+1"], ["0.1.0+1", "0.1.0+2"])) {
     // Without a network.
     const build = ["unshare", "--net", process.execPath, "packaging/debian/build.mjs"];
     // A build removes the packages of other versions from where it puts its own.
@@ -122,9 +126,11 @@ async function debianPackages(): Promise<readonly string[]> {
       .map((name) => join(directory, version, name));
   const packages = [
     ...named("0.1.0+1", "vprocfs_"),
-    ...named("0.1.0+2", "vprocfs_"),
-    ...["vprocfs-lxcfs-compat_", "vprocfs-as-lxcfs_"].flatMap((name) => named("0.1.0+1", name)),
+    ...named(inLong("0.1.0+1", "0.1.0+2"), "vprocfs_"),
+    ...inLong<readonly string[]>([], ["vprocfs-lxcfs-compat_", "vprocfs-as-lxcfs_"]).flatMap(
+      (name) => named("0.1.0+1", name),
+    ),
   ];
-  expect(packages).toHaveLength(4);
+  expect(packages).toHaveLength(inLong(2, 4));
   return packages;
 }
