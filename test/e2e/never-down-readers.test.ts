@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { cpus } from "node:os";
-import { beforeEach, expect, it } from "vitest";
+import { beforeAll, beforeEach, expect, it } from "vitest";
 import { background, finished, output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
@@ -11,7 +11,7 @@ import { Daemon, withStandby } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
-import { testScope } from "../support/test-scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import {
   COPIES,
@@ -75,15 +75,19 @@ describeLive("a worker that follows one whose files the kernel has cached", [], 
   let daemon: Daemon;
   let container: Container;
 
-  beforeEach(async () => {
-    const scope = testScope();
+  const scope = fileScope();
+
+  beforeAll(async () => {
     daemon = await Daemon.start(scope);
-    container = await Container.start(scope, { quota: 1 });
+  });
+
+  beforeEach(async () => {
+    container = await Container.start(testScope(), { quota: 1 });
   });
 
   /** Its length changes with the quota, which is one CPU at first. */
-  async function pathOf(file: string) {
-    return daemon.path("containers", await container.id(daemon), file);
+  async function pathOf(file: string, of = daemon) {
+    return of.path("containers", await container.id(of), file);
   }
 
   /** Of a reader in the middle of a file: what it has, and what else it finds. */
@@ -136,10 +140,14 @@ describeLive("a worker that follows one whose files the kernel has cached", [], 
   );
 
   it.each(FILES)("tells a size of %s also where it is not known what was cached", async (file) => {
-    const path = await pathOf(file);
+    // Whose state is damaged serves no other test.
+    const own = await Daemon.start(testScope());
+    // A container that began before would not see its mount.
+    container = await Container.start(testScope(), { quota: 1 });
+    const path = await pathOf(file, own);
     await halfRead(path, 1);
-    const [state = -1] = statesOf(daemon, testScope());
-    const status = await damage(daemon, () => {
+    const [state = -1] = statesOf(own, testScope());
+    const status = await damage(own, () => {
       expect(damageRecords(state, COPIES)).toBe(1);
     });
     expect(status.statesIgnored).toBe(1);
