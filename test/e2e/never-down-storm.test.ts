@@ -8,7 +8,7 @@ import { bindsOf, Container } from "../support/container.js";
 import { Daemon, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { Scope } from "../support/scope.js";
-import { isLong, itLong, sized } from "../support/size.js";
+import { inLong, isLong, itLong, sized } from "../support/size.js";
 import { fileScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import {
@@ -24,7 +24,7 @@ import {
 withStandby();
 
 const MIB = 2 ** 20;
-const KILLS = sized("VPROCFS_TEST_STORM_KILLS", 10, 1000);
+const KILLS = sized("VPROCFS_TEST_STORM_KILLS", 6, 1000);
 const STOPS = sized("VPROCFS_TEST_STORM_STOPS", 10, 1000);
 const RELOADS = sized("VPROCFS_TEST_STORM_RELOADS", 5, 100);
 /**
@@ -39,6 +39,8 @@ const KILLS_AT_START = 0.2;
  */
 const STOPPED_MS = 2_500;
 const BEGIN_MS = 1_000;
+/** For figures of readers whom nothing disturbs. */
+const QUIET_MS = inLong(500, 2_000);
 
 /** Of a daemon that is reloaded all the time: longer than a machine that is busy takes to hand over. */
 const PATIENCE_MS = 2_000;
@@ -174,7 +176,7 @@ describeLive("under eight readers in two containers", ["g++"], () => {
   it(`loses no read to ${RELOADS} reloads`, {
     timeout: 60_000 + RELOADS * 10_000,
   }, async () => {
-    const quiet = await underLoad(() => pause(2_000));
+    const quiet = await underLoad(() => pause(QUIET_MS));
     const begin = await statusOf(daemon);
     const results = await underLoad(async (tell) => {
       for (let i = 0; i < RELOADS; i += 1) {
