@@ -10,5 +10,6 @@ set -eu
 cd "$(dirname "$0")/../.."
 export VPROCFS_TEST_CALLS="${1:-10000000}"
 export VPROCFS_TEST_CALL_TRIALS="${2:-15}"
+export VPROCFS_TEST_CALL_ROUNDS=2
 exec node_modules/.bin/vitest run test/e2e/calls-long --config test/vitest.config.ts \
   --project e2e-once --disable-console-intercept

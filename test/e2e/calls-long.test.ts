@@ -10,7 +10,7 @@ import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
-import { inLong, sized } from "../support/size.js";
+import { inLong, itLong, sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { footprint, servingAfter, standingBy } from "./never-down-support.js";
@@ -23,9 +23,11 @@ const TRIALS = sized("VPROCFS_TEST_CALL_TRIALS", 1, 15);
 const AT_ONCE = 50_000;
 /** Of LXC's container, whose monitor is one more process in the way of each call. */
 const LXC_SHARE = 0.1;
+/** A figure to read, which nothing is compared with. */
+const itMeasured = process.env.VPROCFS_TEST_CALL_TRIALS === undefined ? itLong : it;
 const CALLS_PER_TRIAL = inLong(5_000, 20_000);
 /** So often a worker is killed, and as often one is reloaded. */
-const ROUNDS = inLong(2, 4);
+const ROUNDS = sized("VPROCFS_TEST_CALL_ROUNDS", 1, 4);
 const SECONDS_PER_CALL = 1 / 2000;
 
 const start = (scope: Scope): Promise<CallNode> => startCallNode(scope, "--calls-per-second", "0");
@@ -104,7 +106,7 @@ describeLive("many calls", ["runc", "lxc-create", "busybox"], () => {
     120_000 + CALLS * SECONDS_PER_CALL * 1000,
   );
 
-  it(
+  itMeasured(
     "cost this much more than with the least agent",
     async () => {
       const scope = testScope();
