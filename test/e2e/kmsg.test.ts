@@ -25,7 +25,7 @@ const CHECKS = join(project, "test/support/native/kmsg_checks.py");
 const FOLLOW = join(project, "test/support/native/kmsg_follow.py");
 const PLACES = ["/dev/kmsg", "/proc/kmsg"];
 const BANNER = 4;
-const KILLS = sized("VPROCFS_TEST_KMSG_KILLS", 8, 1000);
+const KILLS = sized("VPROCFS_TEST_KMSG_KILLS", 5, 1000);
 const RESTARTS = inLong(1, 10);
 
 /** A container that has the files of a daemon's tree. */
