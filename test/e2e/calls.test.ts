@@ -43,7 +43,7 @@ import {
 import { removeCgroup } from "../support/cgroups.js";
 import { background, finished, haveProgram, output, outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -65,7 +65,8 @@ import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, statusOf, stopped } from "./never-down-support.js";
 
-withStandby();
+/** For tests whose workers end or are replaced. */
+const STANDBY = ["--standby", "on"] as const;
 
 /** Longer than anybody would wait who could do without an answer. */
 const KEEPER_PAUSE_MS = 3_000;
@@ -208,7 +209,7 @@ for (const one of CALL_KINDS) {
     let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
     const ready = () => {
       started ??= (async () => {
-        const node = await startCallNode(scope);
+        const node = await startCallNode(scope, ...STANDBY);
         const caller = await startCaller(scope, kind, { ...node, mapped });
         return { node, caller };
       })();
@@ -348,7 +349,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("a call that is made while another one is resumed is not lost", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope);
+    const node = await startCallNode(scope, ...STANDBY);
     const caller = await startCaller(scope, "runc", node);
     const stop = join(caller.rootfs, "tmp/stop");
     // One makes the next call as soon as the last worker's is answered; the other one's is resumed.
@@ -530,7 +531,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("calls that a hanging worker has are answered by the next one", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope, "--watchdog-ms", "1000");
+    const node = await startCallNode(scope, ...STANDBY, "--watchdog-ms", "1000");
     const caller = await startCaller(scope, "runc", node);
     const { workerPid, generation } = await statusOf(node.daemon);
     await stopped(workerPid);
@@ -541,7 +542,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("a keeper that takes its time to give what it keeps is waited for", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope);
+    const node = await startCallNode(scope, ...STANDBY);
     const caller = await startCaller(scope, "runc", node);
     const standby = await standbyOf(node.daemon);
     const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
@@ -660,7 +661,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     "disconnects a monitor that has given up a question meanwhile, and answers one that has not",
     async () => {
       const scope = testScope();
-      const { daemon, sockets } = await startCallNode(scope);
+      const { daemon, sockets } = await startCallNode(scope, ...STANDBY);
       const script = join(project, "test/support/native/outage_monitor.py");
       const monitors = background(scope, ["python3", script, join(sockets, "lxc.sock")]);
       const said: string[] = [];
@@ -701,7 +702,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     "gives a monitor no second answer when it is not known whether it has the first",
     async () => {
       const scope = testScope();
-      const { daemon, sockets } = await startCallNode(scope);
+      const { daemon, sockets } = await startCallNode(scope, ...STANDBY);
       const { generation } = await statusOf(daemon);
       const monitor = await killWhileItAnswers(scope, daemon, sockets);
       await servingAfter(daemon, generation);
@@ -812,7 +813,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     // Runtimes find somebody who listens, too.
     const late = await startCaller(scope, kind, { daemon, sockets, plain: true });
     expect((await sysinfoOf(late)).total).toBe(node);
-    const again = await startIn(scope, sockets);
+    const again = await startIn(scope, sockets, ...STANDBY);
     await until("the next one has taken them", () => !existsSync(join(sockets, "rest.sock")));
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
     expect((await sysinfoOf(late)).total).toBe(LIMITS.memory);
