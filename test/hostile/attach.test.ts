@@ -106,9 +106,12 @@ async function slowest(scope: Scope, daemon: Daemon, victims: number): Promise<n
 describeLive("attaching beside a container that", ["busybox", "prlimit"], () => {
   const scope = fileScope();
   let daemon: Daemon;
+  /** Beside nothing; it is measured again when more is taken. */
+  let usualMs: number;
 
   beforeAll(async () => {
     daemon = await Daemon.start(scope, ...WATCH);
+    usualMs = await allowedMs();
   });
 
   /** What a machine that does other work too may take, beside nothing or beside what only burns CPU. */
@@ -133,7 +136,8 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
       await check?.(adversary);
       return took;
     };
-    await expectWithin(await allowedMs(burn), take, () => allowedMs(burn));
+    const allowed = burn === undefined ? usualMs : await allowedMs(burn);
+    await expectWithin(allowed, take, () => allowedMs(burn));
   }
 
   it("has 60 roots over a file system of its own that hangs", async () => {
@@ -196,8 +200,8 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     process.kill(worker, "SIGKILL");
   });
 
-  it("has tens of thousands of mounts in each of its namespaces", async () => {
-    await victims((own) => hostile(own, "many", inLong("10000", "50000"), inLong("10", "40")));
+  it("has thousands of mounts in each of its namespaces", async () => {
+    await victims((own) => hostile(own, "many", inLong("3000", "50000"), inLong("10", "40")));
   });
 
   it("makes namespaces without end", async () => {
