@@ -302,6 +302,8 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
       ),
     );
     writeFileSync(config, "");
+    // By itself it would be after a while: never-down-damaged.test.ts.
+    managed.tell("restart");
     await managed.serving(first.keeperPid);
     expect(managed.device).toBe(device);
     expect(await readFile(join(managed.mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
