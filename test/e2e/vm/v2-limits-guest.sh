@@ -21,7 +21,7 @@ cat >$inside <<'S'
 for file in /tmp/vprocfs/proc/*; do
   # Only what the command reads: a mount takes long here.
   case "$1" in
-    *${file##*/}* | free* | lscpu* | tail*) mount --bind $file /proc/${file##*/} ;;
+    *${file##*/}* | *lscpu* | tail*) mount --bind $file /proc/${file##*/} ;;
   esac
 done
 for directory in /sys/devices/system/cpu /sys/devices/system/node; do
@@ -33,31 +33,45 @@ run() {
   sh -c 'echo $$ >'$cgroups'/box/inner/cgroup.procs
     exec unshare --cgroup --pid --fork --mount --mount-proc sh '$inside' "$1"' - "$1"
 }
+# The same for several commands in one container: to start one takes long here. The Nth prints to `shown N`.
+all() { # COMMAND...
+  local command script= number=0
+  for command in "$@"; do
+    number=$((number + 1))
+    script="$script($command) >/tmp/shown.$number 2>&1
+"
+  done
+  # What fails is seen by what is printed.
+  run "$script:"
+}
+shown() { cat "/tmp/shown.$1"; }
 kb() { awk -v key="$1:" '$1 == key { print $2 }'; }
 
 echo 256M >$cgroups/box/inner/memory.max
 echo 128M >$cgroups/box/inner/memory.swap.max
 echo "150000 100000" >$cgroups/box/inner/cpu.max
-meminfo=$(run "cat /proc/meminfo")
-is "memory" "$(echo "$meminfo" | kb MemTotal)" 262144
-is "swap, enabled after the start" "$(echo "$meminfo" | kb SwapTotal)" 131072
-is "free -m" "$(run "free -m" | awk '/^(Mem|Swap):/ { printf "%s ", $2 }')" "256 128 "
-is "swaps agree" "$(run "cat /proc/swaps" | awk 'NR > 1 { sum += $3 } END { print sum }')" 131072
-is "CPUs of cpuinfo" "$(run "grep -c ^processor /proc/cpuinfo")" 2
-is "CPUs of stat" "$(run "grep -c ^cpu[0-9] /proc/stat")" 2
+all "cat /proc/meminfo" "free -m" "cat /proc/swaps" "cat /proc/cpuinfo" "cat /proc/stat" \
+  "cat /sys/devices/system/cpu/online"
+is "memory" "$(shown 1 | kb MemTotal)" 262144
+is "swap, enabled after the start" "$(shown 1 | kb SwapTotal)" 131072
+is "free -m" "$(shown 2 | awk '/^(Mem|Swap):/ { printf "%s ", $2 }')" "256 128 "
+is "swaps agree" "$(shown 3 | awk 'NR > 1 { sum += $3 } END { print sum }')" 131072
+is "CPUs of cpuinfo" "$(shown 4 | grep -c ^processor)" 2
+is "CPUs of stat" "$(shown 5 | grep -c ^cpu[0-9])" 2
 # In how many columns the lines of CPUs are more than the sum, and in how many less.
 beyond() {
   echo "$1" | awk '$1 == "cpu" { for (i = 2; i <= 11; i++) all[i] = $i }
     /^cpu[0-9]/ { for (i = 2; i <= 11; i++) all[i] -= $i }
     END { for (i in all) { more += all[i] < 0; less += all[i] > 0 }; print more + 0, less + 0 }'
 }
-is "sums of all CPUs" "$(beyond "$(run "cat /proc/stat")")" "0 0"
-is "CPUs online" "$(run "cat /sys/devices/system/cpu/online")" 0-1
+is "sums of all CPUs" "$(beyond "$(shown 5)")" "0 0"
+is "CPUs online" "$(shown 6)" 0-1
 
 echo 64M >$cgroups/box/memory.max
 echo 32M >$cgroups/box/memory.swap.max
-is "memory of the parent" "$(run "cat /proc/meminfo" | kb MemTotal)" 65536
-is "swap of the parent" "$(run "cat /proc/meminfo" | kb SwapTotal)" 32768
+meminfo=$(run "cat /proc/meminfo")
+is "memory of the parent" "$(echo "$meminfo" | kb MemTotal)" 65536
+is "swap of the parent" "$(echo "$meminfo" | kb SwapTotal)" 32768
 echo max >$cgroups/box/memory.max
 echo max >$cgroups/box/memory.swap.max
 is "memory without it" "$(run "cat /proc/meminfo" | kb MemTotal)" 262144
@@ -89,22 +103,29 @@ is "and all that is free" "$(echo "$meminfo" | kb SwapFree | awk '{ print ($1 <=
 echo max >$cgroups/box/inner/memory.swap.high
 
 echo "50000 100000" >$cgroups/box/cpu.max
-is "quota of the parent" "$(run "grep -c ^processor /proc/cpuinfo")" 1
-is "a second directory" "$(run "cd /sys/devices/system/cpu; echo cpu[0-9]*; cat cpu1/online present; ls cpu1 | grep -c topology" | tr '\n' ' ')" "cpu0 cpu1 0 0 0 "
+all "grep -c ^processor /proc/cpuinfo" \
+  "cd /sys/devices/system/cpu; echo cpu[0-9]*; cat cpu1/online present; ls cpu1 | grep -c topology"
+is "quota of the parent" "$(shown 1)" 1
+is "a second directory" "$(shown 2 | tr '\n' ' ')" "cpu0 cpu1 0 0 0 "
 echo max >$cgroups/box/cpu.max
 echo max >$cgroups/box/inner/cpu.max
 echo 1 >$cgroups/box/inner/cpuset.cpus
-is "cpuset" "$(run "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" | tr '\n' ' ')" "1 cpu1 "
-is "names of CPUs" "$(run "ls /sys/devices/system/cpu | grep ^cpu[0-9]; ls /sys/devices/system/node/node0 | grep ^cpu[0-9]" | tr '\n' ' ')" "cpu0 cpu1 cpu1 "
-is "possible CPUs" "$(run "cat /sys/devices/system/cpu/possible")" "$(cat /sys/devices/system/cpu/possible)"
-is "offline CPUs" "$(run "cat /sys/devices/system/cpu/offline")" 0
-is "packages of CPUs" "$(run "cat /sys/devices/system/cpu/cpu1/topology/core_siblings_list")" 1
-is "lscpu" "$(run "lscpu -p=CPU | grep -v ^#")" 1
-is "writing" "$(run "echo 0 >/sys/devices/system/cpu/cpu1/online" 2>&1 | grep -c 'Read-only file system')" 1
+all "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" \
+  "ls /sys/devices/system/cpu | grep ^cpu[0-9]; ls /sys/devices/system/node/node0 | grep ^cpu[0-9]" \
+  "cat /sys/devices/system/cpu/possible" "cat /sys/devices/system/cpu/offline" \
+  "cat /sys/devices/system/cpu/cpu1/topology/core_siblings_list" "lscpu -p=CPU | grep -v ^#" \
+  "echo 0 >/sys/devices/system/cpu/cpu1/online"
+is "cpuset" "$(shown 1 | tr '\n' ' ')" "1 cpu1 "
+is "names of CPUs" "$(shown 2 | tr '\n' ' ')" "cpu0 cpu1 cpu1 "
+is "possible CPUs" "$(shown 3)" "$(cat /sys/devices/system/cpu/possible)"
+is "offline CPUs" "$(shown 4)" 0
+is "packages of CPUs" "$(shown 5)" 1
+is "lscpu" "$(shown 6)" 1
+is "writing" "$(shown 7 | grep -c 'Read-only file system')" 1
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
-shown=$(run "cat /sys/devices/system/node/node*/meminfo")
-is "memory of all nodes" "$(echo "$shown" | awk '$3 == "MemTotal:" { sum += $4 } END { print sum }')" 262144
-is "memory blocks" "$(run "ls /sys/devices/system/node/node0" | grep -c ^memory)" 0
+all "cat /sys/devices/system/node/node*/meminfo" "ls /sys/devices/system/node/node0"
+is "memory of all nodes" "$(shown 1 | awk '$3 == "MemTotal:" { sum += $4 } END { print sum }')" 262144
+is "memory blocks" "$(shown 2 | grep -c ^memory)" 0
 
 # A container that has CPU 1 as a partition, and gives it to a partition of its own: none is left in its effective set.
 mkdir $cgroups/part
@@ -131,22 +152,25 @@ disk=$(cat /sys/block/vda/dev)
 echo "$disk wbps=104857600" >$cgroups/box/io.max
 is "a limited disk" "$(run "cat /proc/diskstats" | awk '{ print $3, $6, NF }')" \
   "vda 0 $(awk '$3 == "vda" { print NF }' /proc/diskstats)"
-read=$(run "dd if=/dev/vda of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null; cat /proc/diskstats")
-is "sectors read" "$(echo "$read" | awk '{ print $3, ($6 >= 16384 && $6 < 32768) }')" "vda 1"
-is "partitions" "$(run "awk 'NR > 2 { print \$4 }' /proc/partitions")" vda
-is "paged in" "$(run "awk '\$1 == \"pgpgin\" { print (\$2 >= 8192) }' /proc/vmstat")" 1
-is "faults" "$(run "awk '\$1 == \"pgfault\" { print (\$2 > 0) }' /proc/vmstat")" 1
+all "dd if=/dev/vda of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null; cat /proc/diskstats" \
+  "cat /proc/partitions" "cat /proc/vmstat"
+is "sectors read" "$(shown 1 | awk '{ print $3, ($6 >= 16384 && $6 < 32768) }')" "vda 1"
+is "partitions" "$(shown 2 | awk 'NR > 2 { print $4 }')" vda
+is "paged in" "$(shown 3 | awk '$1 == "pgpgin" { print ($2 >= 8192) }')" 1
+is "faults" "$(shown 3 | awk '$1 == "pgfault" { print ($2 > 0) }')" 1
 
 # Tables have the shown CPUs' columns, zones the memory.
 echo 1 >$cgroups/box/inner/cpuset.cpus
-for file in softirqs interrupts; do
-  is "columns of $file" "$(run "head -n 1 /proc/$file" | tr -d ' ')" CPU1
-done
-is "CPUs of schedstat" "$(run "grep -o ^cpu[0-9] /proc/schedstat")" cpu1
-is "CPUs of zoneinfo" "$(run "grep -h cpu: /proc/zoneinfo | sort -u" | tr -d ' ')" cpu:1
+all "head -n 1 /proc/softirqs" "head -n 1 /proc/interrupts" "grep -o ^cpu[0-9] /proc/schedstat" \
+  "grep -h cpu: /proc/zoneinfo | sort -u"
+is "columns of softirqs" "$(shown 1 | tr -d ' ')" CPU1
+is "columns of interrupts" "$(shown 2 | tr -d ' ')" CPU1
+is "CPUs of schedstat" "$(shown 3)" cpu1
+is "CPUs of zoneinfo" "$(shown 4 | tr -d ' ')" cpu:1
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
-is "zones" "$(run "awk '\$1 == \"managed\" { sum += \$2 } END { print sum * 4 }' /proc/zoneinfo")" 262144
-is "slabs" "$(run "wc -l </proc/slabinfo")" 4
+all "cat /proc/zoneinfo" "wc -l </proc/slabinfo"
+is "zones" "$(shown 1 | awk '$1 == "managed" { sum += $2 } END { print sum * 4 }')" 262144
+is "slabs" "$(shown 2)" 4
 
 # Without a limit a container has what the memory nodes have that its cpuset allows.
 nodes=/sys/devices/system/node
