@@ -68,6 +68,7 @@ CpuHistory::Cpu* find_cpu(CpuHistory& history, uint32_t id) {
 /// Empty before the first report.
 CpuSet cpus_of_last_report(const CpuHistory& history) {
   std::vector<uint32_t> ids;
+  ids.reserve(history.cpus.size());
   for (const auto& cpu : history.cpus) {
     if (cpu.shown) ids.push_back(cpu.id);
   }
@@ -78,7 +79,8 @@ CpuSet cpus_of_last_report(const CpuHistory& history) {
 /// its part in it; for one that comes now see add_to_new().
 CpuSet cpus_of_interval(const CpuHistory& history, const CpuSet& shown) {
   CpuSet last = cpus_of_last_report(history);
-  return last.empty() ? shown : last;
+  if (last.empty()) return shown;
+  return last;
 }
 
 /// Where on `cpus` the use of the host's CPU `id` is shown: on itself, else by its rank.
@@ -91,7 +93,7 @@ size_t fold(uint32_t id, const CpuSet& cpus, const CpuSet& host_cpuset) {
   return (host_cpuset.contains(id) ? rank_in(host_cpuset) : id) % cpus.size();
 }
 
-/// The proportions in which use falls on CPUs; all 0 where the kernel does not tell.
+/// The proportions in which use falls on CPUs; all 0, or empty, where the kernel does not tell.
 struct Weights {
   Values user, system;
 
@@ -118,6 +120,7 @@ std::vector<PerCpuUsage> take_per_cpu(CpuHistory& history, const CpuSample& samp
 /// The use of CPUs that are not among `cpus` falls on these.
 Weights weights_of_all(const std::vector<PerCpuUsage>& per_cpu, const CpuSet& cpus,
                        const CpuSet& host_cpuset) {
+  if (per_cpu.empty()) return {};
   Weights weights{Values(cpus.size()), Values(cpus.size())};
   for (const PerCpuUsage& use : per_cpu) {
     const size_t i = fold(use.cpu, cpus, host_cpuset);
@@ -142,7 +145,6 @@ Weights weights_of_own(std::vector<PerCpuUsage> per_cpu, const CpuSet& cpus) {
 /// long on a machine of many CPUs, and then all show at once.
 Values split_evenly(uint64_t amount, const Values& reached) {
   const size_t count = reached.size();
-  if (amount == 0) return Values(count);
   Values parts(count, amount / kTickUs / count * kTickUs);
   uint64_t rest = amount - parts[0] * count;
   if (rest >= kTickUs) {
@@ -212,15 +214,17 @@ uint64_t take_steal(CpuHistory& history, uint64_t told, uint64_t room_us, size_t
 std::vector<Use> share_out(const Use& use, CpuHistory& history, const Weights& weights,
                            const CpuSet& cpus) {
   const bool known = weights.known();
-  const auto shares = [&](uint64_t amount, const Values& by, uint64_t CpuCounters::*field) {
-    return known ? split(amount, by) : split_evenly(amount, reached(history, cpus, field));
+  std::vector<Use> out(cpus.size());
+  const auto share = [&](uint64_t Use::*kind, const Values& by, uint64_t CpuCounters::*field) {
+    const uint64_t amount = use.*kind;
+    if (amount == 0) return;
+    const Values parts =
+        known ? split(amount, by) : split_evenly(amount, reached(history, cpus, field));
+    for (size_t i = 0; i < out.size(); ++i) out[i].*kind = parts[i];
   };
-  const Values user = shares(use.user, weights.user, &CpuCounters::user_us);
-  const Values nice = shares(use.nice, weights.user, &CpuCounters::nice_us);
-  const Values system = shares(use.system, weights.system, &CpuCounters::system_us);
-  std::vector<Use> out;
-  out.reserve(cpus.size());
-  for (size_t i = 0; i < cpus.size(); ++i) out.push_back({user[i], nice[i], system[i]});
+  share(&Use::user, weights.user, &CpuCounters::user_us);
+  share(&Use::nice, weights.user, &CpuCounters::nice_us);
+  share(&Use::system, weights.system, &CpuCounters::system_us);
   return out;
 }
 
@@ -251,6 +255,7 @@ Values fit(std::vector<Use>& out, uint64_t dt) {
     room[i] = dt - out[i].sum();
   }
   for (uint64_t Use::*kind : {&Use::user, &Use::nice, &Use::system}) {
+    if (excess.*kind == 0) continue;
     const Values parts = fill(excess.*kind, room, room);
     for (size_t i = 0; i < out.size(); ++i) out[i].*kind += parts[i];
   }
@@ -259,6 +264,7 @@ Values fit(std::vector<Use>& out, uint64_t dt) {
 
 /// Splits evenly what all `room` together is enough for, as far as each has room.
 Values split_into(uint64_t amount, Values room) {
+  if (amount == 0) return Values(room.size());
   Values parts = fill(amount, Values(room.size(), 1), room);
   const Values more = fill(amount - sum_of(parts), room, room);
   for (size_t i = 0; i < parts.size(); ++i) parts[i] += more[i];

@@ -16,10 +16,12 @@ uint64_t cpus_of(const CpuBandwidth& bandwidth) {
 
 CpuSet usable_cpus(const CpuLimitFacts& limits, const HostCpus& host) {
   // A host whose sysfs tells nothing still has one CPU.
-  const CpuSet online = host.online.empty() ? CpuSet({0}) : host.online;
-  if (!limits.cpuset) return online;
-  CpuSet usable = limits.cpuset->intersect(online);
-  return usable.empty() ? online : usable;
+  if (host.online.empty()) return CpuSet({0});
+  if (limits.cpuset) {
+    CpuSet usable = limits.cpuset->intersect(host.online);
+    if (!usable.empty()) return usable;
+  }
+  return host.online;
 }
 
 }  // namespace
@@ -28,7 +30,8 @@ CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host) {
   CpuSet usable = usable_cpus(limits, host);
   if (!limits.bandwidth) return usable;
   const uint64_t count = std::max<uint64_t>(cpus_of(*limits.bandwidth), 1);
-  return count >= usable.size() ? usable : usable.first(static_cast<size_t>(count));
+  if (count >= usable.size()) return usable;
+  return usable.first(static_cast<size_t>(count));
 }
 
 CpuSet bare_cpus(const CpuLimitFacts& limits, const HostCpus& host, const CpuSet& shown) {

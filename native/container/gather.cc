@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "base/affix.h"
 #include "base/wide.h"
@@ -136,7 +137,7 @@ bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Hist
   if (!take(source.cpu_usage(), sample.usage, error)) return !is_asked;
   sample.uptime_us = uptime;
   sample.shown = facts.shown_cpus;
-  sample.host_cpuset = limits.cpuset.value_or(cpus->online);
+  sample.host_cpuset = std::move(limits.cpuset).value_or(cpus->online);
   const bool is_first = histories.cpu.uptime_us == 0;
   if (is_first && !can_be_own(sample.usage, histories.cpu.seen, uptime, cpus->possible.size())) {
     leave_out(histories.cpu, sample.usage);

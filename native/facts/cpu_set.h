@@ -26,6 +26,7 @@ class CpuSet {
   /// The ids that are in both sets.
   CpuSet intersect(const CpuSet& other) const {
     CpuSet out;
+    out.ids_.reserve(std::min(size(), other.size()));
     std::set_intersection(ids_.begin(), ids_.end(), other.ids_.begin(), other.ids_.end(),
                           std::back_inserter(out.ids_));
     return out;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/clock_tick.h"
 #include "source/controllers.h"
 #include "source/parse.h"
@@ -43,6 +45,7 @@ class CpuTimeV1 : public CpuTimeSource {
   /// "cpu user system", then a line of nanoseconds for each CPU there may be.
   static std::vector<PerCpuUsage> parse_all(std::string_view text) {
     std::vector<PerCpuUsage> out;
+    out.reserve(static_cast<size_t>(std::count(text.begin(), text.end(), '\n')));
     for_each_line(text, [&](std::string_view line) {
       const auto cpu = parse_u64(take_word(line));
       const auto user = parse_u64(take_word(line));

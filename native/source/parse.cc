@@ -1,6 +1,7 @@
 #include "source/parse.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -57,7 +58,9 @@ std::optional<CpuSet> parse_cpu_list(std::string_view text) {
     if (!low || !high || *low > *high) return std::nullopt;
     // Overlapping ranges in a hostile text must not make this larger than all ids there are.
     if (ids.size() > kMaxCpuId) return std::nullopt;
-    for (uint32_t id = *low; id <= *high; ++id) ids.push_back(id);
+    const size_t before = ids.size();
+    ids.resize(before + (*high - *low) + 1);
+    std::iota(ids.begin() + static_cast<std::ptrdiff_t>(before), ids.end(), *low);
     if (end == text.size()) return CpuSet(std::move(ids));
     text.remove_prefix(end + 1);
   }
