@@ -1,5 +1,7 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,16 @@ std::optional<uint64_t> throttled_of(std::string_view text) {
   return *throttled.ns / 1000;
 }
 
+/// Whether the hierarchy's root as we see it has nothing above. What a cgroup namespace hides may
+/// have a quota.
+bool sees_all_above(const CgroupDir& dir, bool v2) {
+  std::string root;
+  for (size_t level = 0; level < dir.depth(); ++level) root += "../";
+  // The true root is the only cgroup that has the one, and the only one without the other.
+  if (!v2) return ::faccessat(dir.fd(), (root + "release_agent").c_str(), F_OK, 0) == 0;
+  return ::faccessat(dir.fd(), (root + "cgroup.events").c_str(), F_OK, 0) != 0 && errno == ENOENT;
+}
+
 /// Both versions differ only in the names of their files, and v1 has a file for each figure.
 class Bandwidth : public BandwidthSource {
  public:
@@ -35,11 +47,13 @@ class Bandwidth : public BandwidthSource {
                 v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors),
         local_(dir, "cpu.stat.local"),
         own_(dir, "cpu.stat"),
-        v2_(v2) {}
+        v2_(v2),
+        sees_all_(sees_all_above(*dir, v2)) {}
 
   Result<std::optional<CpuBandwidth>> read(ReadBuffer& buffer) override {
     if (!quotas_.stale()) return least_;
     least_.reset();
+    told_us_.reset();
     limited_above_.clear();
     const auto take = [this](const LimitChain::Texts& texts, size_t level) {
       std::string both;
@@ -59,12 +73,18 @@ class Bandwidth : public BandwidthSource {
 
   /// cpu.stat.local (6.6) also counts the time in which an ancestor's quota held the cgroup back;
   /// cpu.stat only knows the cgroup's own. On v2 the source of CPU times reads that.
-  std::optional<Error> read_throttled(ReadBuffer& buffer, CpuUsageFacts& facts) override {
+  std::optional<Error> read_throttled(ReadBuffer& buffer, bool is_alive,
+                                      CpuUsageFacts& facts) override {
+    if (is_alive && told_us_ && has_no_quota()) {
+      facts.throttled_us = *told_us_;
+      return std::nullopt;
+    }
     auto told = read_time(local_, buffer);
     const bool counts_all = told && told.value();
     if (told && !counts_all && !v2_) told = read_time(own_, buffer);
     if (!told) return told.error();
-    if (told.value()) facts.throttled_us = *told.value();
+    told_us_ = told.value();
+    if (told_us_) facts.throttled_us = *told_us_;
     if (counts_all) return std::nullopt;
     for (const size_t level : limited_above_) read_above(level, buffer, facts.quotas_above);
     return std::nullopt;
@@ -76,6 +96,9 @@ class Bandwidth : public BandwidthSource {
     if (!text) return text.error();
     return text.value() ? throttled_of(*text.value()) : std::nullopt;
   }
+
+  /// Nothing throttles it then, nor did since read().
+  bool has_no_quota() const { return sees_all_ && !least_ && !quotas_.stale(); }
 
   /// On v1, and in threaded cgroups, processes can be in a cgroup that has others below.
   bool has_no_process(const std::string& path, ReadBuffer& buffer) const {
@@ -108,9 +131,10 @@ class Bandwidth : public BandwidthSource {
   DirPtr dir_;
   LimitChain quotas_;
   OpenCgroupFile local_, own_;
-  const bool v2_;
+  const bool v2_, sees_all_;
   std::vector<size_t> limited_above_;  ///< levels
   std::optional<CpuBandwidth> least_;
+  std::optional<uint64_t> told_us_;  ///< throttled, since the quotas were read
 };
 
 }  // namespace

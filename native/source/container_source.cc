@@ -39,6 +39,7 @@ struct ContainerSource::Parts {
   ChangeNotifier* notifier = nullptr;
   ReadBuffer buffer;
   DirPtr bandwidth_dir;
+  bool cpu_time_is_there = false;  ///< CPU times are from `bandwidth_dir`, too
   CpuPlaces cpu_places;
   uint64_t memory_place = 0;
   bool memory_is_own = false;  ///< and not the hierarchy's root
@@ -157,6 +158,7 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
   // What the root counts is the node's.
   if (const auto at = open(Controller::kCpuacct); at.dir && at.dir->depth() > 0) {
     parts->cpu_places.time = inode_of(*at.dir);
+    parts->cpu_time_is_there = at.dir == parts->bandwidth_dir;
     parts->cpu_time = at.v2 ? make_cpu_time_v2(at.dir) : make_cpu_time_v1(at.dir);
   }
   if (const auto at = open(Controller::kCpuset); at.dir) {
@@ -231,7 +233,11 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
     facts = std::move(usage.value());
   }
   if (parts_->bandwidth) {
-    if (auto error = parts_->bandwidth->read_throttled(parts_->buffer, facts)) return *error;
+    parts_->drain();
+    if (auto error =
+            parts_->bandwidth->read_throttled(parts_->buffer, parts_->cpu_time_is_there, facts)) {
+      return *error;
+    }
   }
   return facts;
 }

@@ -30,12 +30,12 @@ struct CpuPlaces {
 /// Files are opened once and read with pread(2). Limits of the ancestors are read again only when
 /// the notifier tells of a write to one of them, so a reading costs the same at any depth: memory()
 /// takes 4 system calls (one more for each limited size of huge pages, and for events, and on v2
-/// one less where the host has no swap), cpu_limits() and cpu_usage() together 5, io() 2 (v2) or 4
-/// (v1). Only cgroups above the container that limit its memory or swap cost memory() more: see
-/// MemoryLevels. A file that did not exist when the source was opened (controller enabled later) is
-/// found when an ancestor's cgroup.subtree_control (v2) was written. At most 13 descriptors are
-/// held, one for each limited size of huge pages, 4 more for readers of io() on v1, and up to 6 for
-/// limited cgroups above the container.
+/// one less where the host has no swap), cpu_limits() and cpu_usage() together at most 5, io() 2
+/// (v2) or 4 (v1). Only cgroups above the container that limit its memory or swap cost memory()
+/// more: see MemoryLevels. A file that did not exist when the source was opened (controller enabled
+/// later) is found when an ancestor's cgroup.subtree_control (v2) was written. At most 13
+/// descriptors are held, one for each limited size of huge pages, 4 more for readers of io() on v1,
+/// and up to 6 for limited cgroups above the container.
 class ContainerSource {
  public:
   /// `notifier` must outlive the source; with nullptr nothing is cached. `hugepage_kb` are the

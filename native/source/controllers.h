@@ -82,8 +82,10 @@ class BandwidthSource : public LimitedSource {
   /// The tightest quota along the chain.
   virtual Result<std::optional<CpuBandwidth>> read(ReadBuffer& buffer) = 0;
   /// Fills in what quotas took, as far as the source of CPU times cannot know. Those above are
-  /// known from read().
-  virtual std::optional<Error> read_throttled(ReadBuffer& buffer, CpuUsageFacts& facts) = 0;
+  /// known from read(). `is_alive`: the cgroup is known to be there, so that nothing has to be read
+  /// where no quota takes anything.
+  virtual std::optional<Error> read_throttled(ReadBuffer& buffer, bool is_alive,
+                                              CpuUsageFacts& facts) = 0;
 };
 
 /// `throttled_us` is filled where the same file tells.

@@ -326,6 +326,57 @@ describe("CPU time", () => {
     expect(counted.usage()).toMatchObject({ throttledUs: 300n, quotasAbove: [] });
   });
 
+  it.each([
+    ["v2", "c", "cpu.max", "50000 100000\n", "max 100000\n", "cpu.stat.local", "throttled_usec"],
+    ["v1", "cpu,cpuacct/c", "cpu.cfs_quota_us", "50000\n", "-1\n", "cpu.stat", "throttled_time"],
+  ])("%s: throttled time is read only while there is a quota, and after its end", (...row) => {
+    const [version, at, limit, quota, none, stat, key] = row;
+    const tree = new Tree({
+      ...(version === "v2" ? v2Container("/c") : { "cpu,cpuacct/release_agent": "\n" }),
+      [`${at}/${limit}`]: none,
+      [`${at}/cpu.cfs_period_us`]: "100000\n",
+    });
+    const tell = (us: number) => {
+      tree.write({ [`${at}/${stat}`]: `${key} ${version === "v2" ? us : us * 1000}\n` });
+    };
+    tell(5);
+    const source = tree.source("/c", true);
+    const told = () => {
+      source.limits();
+      return source.usage().throttledUs;
+    };
+    expect(told()).toBe(5n);
+    tell(6);
+    expect(told()).toBe(5n);
+    tree.write({ [`${at}/${limit}`]: quota });
+    expect(told()).toBe(6n);
+    tell(7);
+    expect(told()).toBe(7n);
+    tell(8);
+    tree.write({ [`${at}/${limit}`]: none });
+    expect(told()).toBe(8n);
+    tell(9);
+    expect(told()).toBe(8n);
+  });
+
+  it.each([
+    ["v2", "c", "cpu.max", "max 100000\n", { "cgroup.events": "populated 1\n" }],
+    ["v1", "cpu,cpuacct/c", "cpu.cfs_quota_us", "-1\n", {}],
+  ])("%s: in a cgroup namespace there may be a quota above, which nobody sees", (...row) => {
+    const [version, at, limit, none, root] = row;
+    const tree = new Tree({
+      ...(version === "v2" ? v2Container("/c") : {}),
+      ...root,
+      [`${at}/${limit}`]: none,
+    });
+    const source = tree.source("/c", true);
+    for (const us of [5n, 6n]) {
+      tree.write({ [`${at}/cpu.stat.local`]: `throttled_usec ${us}\n` });
+      source.limits();
+      expect(source.usage().throttledUs).toBe(us);
+    }
+  });
+
   it("before 6.6 quotas far above a cgroup are not asked: tenants choose how deep they nest", () => {
     const files = {
       ...v2Container(leaf),
