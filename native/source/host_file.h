@@ -106,8 +106,8 @@ class ParsedFile {
   template <typename Parse, typename IsOf>
   Result<Value> get(uint64_t now_us, uint64_t tick_us, Parse parse, IsOf is_of) {
     return cached_.renew(now_us, tick_us, [&](const Value& before) -> Result<Value> {
-      ReadBuffer buffer;
-      const auto text = file_.read(buffer, pieces_);
+      ReadBuffer once;
+      const auto text = file_.read(pieces_ ? once : record_, pieces_);
       if (!text) return text.error();
       if (before && is_of(*before, text.value())) return before;
       std::optional<T> value = parse(text.value());
@@ -119,7 +119,9 @@ class ParsedFile {
  private:
   HostFile file_;
   const bool pieces_;
-  Cached<T> cached_;
+  /// Kept for files that come as one record: with too little room they are read again as a whole.
+  ReadBuffer record_;
+  Cached<T> cached_;  ///< whose readings come one after the other
 };
 
 }  // namespace vprocfs
