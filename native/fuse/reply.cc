@@ -2,12 +2,24 @@
 
 #include <sys/uio.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "fuse/protocol.h"
 
 namespace vprocfs {
 namespace {
+
+/// The kernel looks up the page of each part, which takes longer than to copy what fits into one.
+constexpr size_t kPage = 4096;
+
+void join(const iovec* parts, int count, uint8_t* to) {
+  for (int i = 0; i < count; ++i) {
+    std::memcpy(to, parts[i].iov_base, parts[i].iov_len);
+    to += parts[i].iov_len;
+  }
+}
 
 template <typename T>
 iovec part_of(const T& value) {
@@ -28,6 +40,12 @@ bool Reply::write_message(uint64_t unique, int code, std::initializer_list<iovec
     if (part.iov_len == 0) continue;
     header.len += static_cast<uint32_t>(part.iov_len);
     all[count++] = part;
+  }
+  alignas(kPage) std::array<uint8_t, kPage> page;
+  if (count > 1 && header.len <= page.size()) {
+    join(all, count, page.data());
+    all[0] = {page.data(), header.len};
+    count = 1;
   }
   for (;;) {
     if (::writev(fd_, all, count) >= 0) return true;
