@@ -195,7 +195,10 @@ TaskFacts Container::tasks(uint32_t needs, uint64_t now_us) {
   const auto load = task_load();
   if (services_.sampler != nullptr) {
     services_.sampler->note_read(load, now_us);
-    if ((needs & kNeedLoad) != 0) load->wait(kFirstLoadWait);
+    if ((needs & kNeedLoad) != 0) {
+      services_.sampler->refresh(now_us);
+      load->wait(kFirstLoadWait);
+    }
   }
   return load->latest();
 }

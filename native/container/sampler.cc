@@ -32,7 +32,17 @@ void Sampler::note_read(const std::shared_ptr<TaskLoad>& load, uint64_t boottime
     const std::lock_guard lock(mutex_);
     if (stopping_) return load->give_up();
     sampled_.push_back(load);
-    fresh_ = true;
+    refresh_from_us_ = kAsked;
+    asked_ = true;
+  }
+  wake_.notify_all();
+}
+
+void Sampler::refresh(uint64_t boottime_us) {
+  if (boottime_us < refresh_from_us_ || refresh_from_us_.exchange(kAsked) == kAsked) return;
+  {
+    const std::lock_guard lock(mutex_);
+    asked_ = true;
   }
   wake_.notify_all();
 }
@@ -80,19 +90,23 @@ void Sampler::run() {
     if (loads.empty()) continue;
     const uint64_t now = monotonic_us();
     if (next_us == 0) next_us = now + kLoadPeriodUs;
-    const bool awaited = fresh_;
+    const bool awaited = asked_;
     const uint64_t due = awaited ? rested_us : std::max(next_us, rested_us);
     if (now < due) {
       wake_.wait_for(lock, std::chrono::microseconds(due - now),
-                     [this, awaited] { return stopping_ || (fresh_ && !awaited); });
+                     [this, awaited] { return stopping_ || (asked_ && !awaited); });
       continue;
     }
     const bool sample = now >= next_us;
     // Passes keep their distance; one that comes too late is not made up for.
     if (sample) next_us = std::max(next_us + kLoadPeriodUs, now + kLoadPeriodUs / 2);
-    fresh_ = false;
+    asked_ = false;
+    refresh_from_us_ = kAsked;
     lock.unlock();
+    const uint64_t used_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
     const uint64_t took_us = pass(loads, sample);
+    const uint64_t cost_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - used_us;
+    refresh_from_us_ = boottime_us() + std::max(kFreshUs, (kRefreshPart - 1) * cost_us);
     // However many containers begin to ask one after the other: a tenth of the time at most.
     rested_us = monotonic_us() + std::min<uint64_t>(9 * took_us, 1000000);
     lock.lock();

@@ -200,6 +200,36 @@ for (const bpf of ["auto", "off"] as const) {
       });
     });
 
+    it("are counted again for who reads what runs, as make does before each job", async () => {
+      const scope = testScope();
+      const daemon = await Daemon.start(
+        scope,
+        ...["--no-keeper", "--log-format", "json", "--bpf", bpf],
+      );
+      const container = await Container.start(scope, { memory: 64 * MIB });
+      const path = join("containers", await container.id(daemon), "proc/loadavg");
+      // On a machine with few CPUs they would keep us and the daemon from running.
+      const jobs = container.cgroup.child(scope, "jobs");
+      jobs.limit({ weight: 1 });
+      const [before] = (await daemon.read(path)).split(" ");
+      await crowd(scope, jobs, { running: 8 });
+      const seen = await until("they run", async () => {
+        const text = await daemon.read(path);
+        return Number(/ (\d+)\//.exec(text)?.[1]) >= 8 && text;
+      });
+      // Not one of the passes that the averages are made of, which come every five seconds.
+      expect(seen.split(" ")[0]).toBe(before);
+      const { taskPasses } = await counters(daemon);
+      const begun = performance.now();
+      for (let i = 0; i < 1000; i += 1) {
+        await daemon.read(path);
+      }
+      const after = await counters(daemon);
+      // However many ask: one pass in ten milliseconds, one to begin with, one for the averages.
+      const most = 2 + (performance.now() - begun) / 10;
+      expect(after.taskPasses - taskPasses).toBeLessThanOrEqual(most);
+    });
+
     it("show nobody else's, nor the host's", async () => {
       const scope = testScope();
       const daemon = await Daemon.start(scope, "--bpf", bpf);
