@@ -16,6 +16,9 @@ namespace {
 constexpr size_t kMaxKills = 1024;
 /// Records that are read before their printers are looked up.
 constexpr size_t kBatch = 64;
+// Of records from before us nothing tells how far the log's clock is off, which is never corrected:
+// by some 100 µs in a second.
+constexpr uint64_t kSlackUs = 2'000'000, kDriftPart = 5000;
 
 }  // namespace
 
@@ -95,12 +98,20 @@ std::optional<LogGroup> HostLog::next() {
   auto group = sorter_.next();
   if (group && group->kill) {
     OomKill kill = *group->kill;
-    kill.at_us = group->lines.back().time_us + log_clock_behind_us();
+    // Before the log was empty for the first time, its records were those from before us.
+    const LogMoment moment = moment_of(group->lines.back().time_us, group->after_us != 0);
+    kill.at_us = moment.at_us;
+    kill.slack_us = moment.slack_us;
     kills_.push_back(std::move(kill));
     if (kills_.size() > kMaxKills) kills_.pop_front();
     ++killed_;
   }
   return group;
+}
+
+LogMoment HostLog::moment_of(uint64_t time_us, bool live) const {
+  if (live) return {clock_.logged_by(time_us, monotonic_us()) + log_clock_behind_us(), 0};
+  return {time_us + log_clock_behind_us(), kSlackUs + boottime_us() / kDriftPart};
 }
 
 std::vector<OomKill> HostLog::kills(uint64_t& seen) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "klog/known_process.h"
 #include "klog/log_clock.h"
 #include "klog/printers.h"
 #include "klog/sorter.h"
@@ -45,7 +46,8 @@ class HostLog {
   uint64_t due_us() const { return sorter_.due_us(); }
   /// Records that were overwritten before they were read.
   uint64_t lost() const { return lost_; }
-  const LogClock& clock() const { return clock_; }
+  /// When a record with that time was logged. `live`: it was read as soon as it was.
+  LogMoment moment_of(uint64_t time_us, bool live) const;
 
  private:
   bool read_batch(size_t count);

@@ -24,7 +24,6 @@ constexpr size_t kMaxEvents = 16384, kMaxLooks = 512;
 constexpr uint64_t kPatienceUs = 50'000, kPatiencePart = 10;
 /// How far apart two readings of the clocks may be.
 constexpr uint64_t kClocksAgreeUs = 50;
-constexpr uint64_t kSlackUs = 2'000'000;
 constexpr uint64_t kForgetUs = 60'000'000;
 
 }  // namespace
@@ -153,6 +152,11 @@ std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
   return log_.kills(seen);
 }
 
+std::optional<bool> LogReader::had_kill(const std::string& memory_path) const {
+  const std::lock_guard lock(mutex_);
+  return ended_ ? std::nullopt : owners_.had_kill(memory_path);
+}
+
 /// Pauses while records come in a flood. Many are then read at once, which costs less, and
 /// processes that they are about have ended, so that the kernel has noted which these were. The
 /// pause is short enough for the smallest log not to overflow.
@@ -265,12 +269,7 @@ std::optional<KnownProcess> LogReader::crashed(const LogGroup& group, const LogM
   return crashes_.find(group.pid, moment, holders, boottime_us());
 }
 
-LogMoment LogReader::moment_of(uint64_t time_us) const {
-  if (live_) return {log_.clock().logged_by(time_us, monotonic_us()) + log_clock_behind_us(), 0};
-  // The log's clock is never corrected: it is off by some 100 µs in a second.
-  constexpr uint64_t kDrift = 5000;
-  return {time_us + log_clock_behind_us(), kSlackUs + boottime_us() / kDrift};
-}
+LogMoment LogReader::moment_of(uint64_t time_us) const { return log_.moment_of(time_us, live_); }
 
 LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
   LogOwners::Owners found;
@@ -288,8 +287,8 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
   // The name of a cgroup may be used again: a record older than a container is not its own. Where
   // it may be older, a cgroup that has seen no kill is not the one that it is about.
   const LogMoment moment = moment_of(time_us);
-  const bool is_of_earlier =
-      moment.slack_us > 0 && !group.memory_path.empty() && !owners_.had_kill(group.memory_path);
+  const bool is_of_earlier = moment.slack_us > 0 && !group.memory_path.empty() &&
+                             !owners_.had_kill(group.memory_path).value_or(true);
   const uint64_t logged_us = is_of_earlier ? saturating_sub(moment.at_us, moment.slack_us)
                                            : moment.at_us + moment.slack_us;
   const auto younger = [&](const LogOwner* owner) {

@@ -59,6 +59,8 @@ class LogReader {
   LifeStarts starts_of(const ContainerDescription& found) const;
   /// As HostLog::kills().
   std::vector<OomKill> kills(uint64_t& seen) const;
+  /// As LogOwners::had_kill().
+  std::optional<bool> had_kill(const std::string& memory_path) const;
 
   struct Counters {
     std::array<uint64_t, kLogKinds> records{};  ///< told to containers, by kind

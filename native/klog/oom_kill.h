@@ -9,7 +9,8 @@ namespace vprocfs {
 
 /// A process that the OOM killer killed.
 struct OomKill {
-  uint64_t at_us = 0;        ///< CLOCK_BOOTTIME
+  uint64_t at_us = 0;        ///< as of LogMoment
+  uint64_t slack_us = 0;     ///< likewise
   std::string constraint;    ///< "CONSTRAINT_MEMCG" and the like
   std::string cgroup;        ///< its memory cgroup, from the hierarchy's root, or the one above
   std::string limit_cgroup;  ///< the cgroup whose limit was reached; empty: no limit was

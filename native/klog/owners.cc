@@ -199,17 +199,18 @@ bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
   return false;
 }
 
-bool LogOwners::had_kill(const std::string& memory_path) const {
+std::optional<bool> LogOwners::had_kill(const std::string& memory_path) const {
   const Hierarchy* tree = hierarchy(Path::kMemory);
-  if (tree == nullptr) return true;
+  if (tree == nullptr) return std::nullopt;
   const auto cgroup = CgroupDir::open(*tree, memory_path);
-  if (!cgroup) return true;
+  if (!cgroup) return std::nullopt;
   const auto text =
       read_file(cgroup.value()->fd(), tree->v2 ? "memory.events" : "memory.oom_control");
-  if (!text) return true;
-  bool had = true;
+  if (!text) return std::nullopt;
+  std::optional<bool> had;
   for_each_line(text.value(), [&had](std::string_view line) {
-    if (take_word(line) == "oom_kill") had = parse_u64(take_word(line)) != uint64_t{0};
+    if (take_word(line) != "oom_kill") return;
+    if (const auto kills = parse_u64(take_word(line))) had = *kills != 0;
   });
   return had;
 }

@@ -52,8 +52,8 @@ class LogOwners {
   /// The containers that a process is in. Valid until the next look.
   Owners of_process(const KnownProcess& process, uint64_t now_us);
   /// Whether a kill was in the memory cgroup that has this path now, which another one may have had
-  /// before. True where the kernel does not tell, and where the cgroup is gone.
-  bool had_kill(const std::string& memory_path) const;
+  /// before. Nothing where the kernel does not tell, and where the cgroup is gone.
+  std::optional<bool> had_kill(const std::string& memory_path) const;
 
   /// The process that has the PID, and the last one that had it and has ended.
   PidHolders holders(pid_t pid) const { return {living(pid), ended(pid)}; }

@@ -105,7 +105,9 @@ Surveyor::~Surveyor() = default;
 
 void Surveyor::attribute(Member& member, const OomKill& kill) {
   const std::string& own = member.description.paths.of(*sources_.mounts, Controller::kMemory);
-  const KillPlace place = place_of(kill, own, member.starts.oldest_us());
+  const KillPlace place =
+      place_of(kill, own, member.starts.oldest_us(),
+               [this](const std::string& path) { return log_->had_kill(path); });
   if (place == KillPlace::kElsewhere) return;
   // The kernel itself counts kills in the container's own cgroup, whatever memory was at an end.
   const bool is_below = place == KillPlace::kBelow;

@@ -134,13 +134,17 @@ std::vector<double> surveyed_user_time(const std::vector<CpuSample>& samples,
   return out;
 }
 
-/// (the log's line about a kill, when it was logged, a container's memory cgroup and its oldest
-/// start) -> "elsewhere", "own" or "below"
-std::string kill_place(std::string_view line, uint64_t at_us, const std::string& own,
-                       uint64_t oldest_us) {
+/// (the log's line about a kill, when it was logged, how much earlier or later that may have been,
+/// a container's memory cgroup and its oldest start, whether its cgroup has had a kill if that is
+/// known) -> "elsewhere", "own" or "below"
+std::string kill_place(std::string_view line, uint64_t at_us, uint64_t slack_us,
+                       const std::string& own, uint64_t oldest_us,
+                       const std::optional<bool>& had_kill) {
   OomKill kill = parse_oom_kill(line).value_or(OomKill());
   kill.at_us = at_us;
-  const KillPlace place = place_of(kill, own, oldest_us);
+  kill.slack_us = slack_us;
+  const KillPlace place =
+      place_of(kill, own, oldest_us, [&](const std::string&) { return had_kill; });
   if (place == KillPlace::kElsewhere) return "elsewhere";
   return place == KillPlace::kOwn ? "own" : "below";
 }

@@ -3,6 +3,7 @@ import {
   bootedSinceEpoch,
   countMounted,
   killPlace,
+  native,
   parseOomKill,
   tellSinceEpoch,
 } from "../support/testing.js";
@@ -78,15 +79,38 @@ describe("a kill", () => {
     ["/lxc/web1", "/", "elsewhere"],
     ["/", "/", "own"],
   ])("in %s is to a container in %s %s, whatever memory was at an end", (cgroup, own, place) => {
-    expect(killPlace(ofNode(cgroup), 10n * S, own, 5n * S)).toBe(place);
+    expect(killPlace(ofNode(cgroup), 10n * S, 0n, own, 5n * S)).toBe(place);
     if (cgroup !== "/") {
-      expect(killPlace(byLimit(cgroup), 10n * S, own, 5n * S)).toBe(place);
+      expect(killPlace(byLimit(cgroup), 10n * S, 0n, own, 5n * S)).toBe(place);
     }
   });
 
   it("before a container's oldest start is not its own", () => {
-    const at = (oldest: bigint) => killPlace(byLimit("/lxc/web1"), 10n * S, "/lxc/web1", oldest);
-    expect([at(0n), at(11n * S), at(12n * S)]).toEqual(["own", "own", "elsewhere"]);
+    const at = (oldest: bigint) =>
+      killPlace(byLimit("/lxc/web1"), 10n * S, 0n, "/lxc/web1", oldest);
+    expect([at(0n), at(10n * S), at(11n * S)]).toEqual(["own", "own", "elsewhere"]);
+  });
+
+  it("is the container's also if the log's clock has fallen behind, or gone ahead", () => {
+    // Read at 1000 s of CLOCK_MONOTONIC, as soon as it was logged.
+    const place = (record: bigint, oldest: bigint) => {
+      const read = { record: record * S, monotonic: 1000n * S, behind: 0n };
+      const at = native.logClock([read], read.record, read.monotonic);
+      return killPlace(byLimit("/lxc/web1"), at, 0n, "/lxc/web1", oldest * S);
+    };
+    expect([place(940n, 970n), place(1060n, 970n)]).toEqual(["own", "own"]);
+    expect([place(940n, 1010n), place(1060n, 1010n)]).toEqual(["elsewhere", "elsewhere"]);
+  });
+
+  it("that was logged before the log was read is the container's if its cgroup has had one", () => {
+    const place = (oldest: bigint, hadKill?: boolean) =>
+      killPlace(byLimit("/lxc/web1"), 100n * S, 60n * S, "/lxc/web1", oldest * S, hadKill);
+    expect([place(150n, true), place(150n, false), place(150n)]).toEqual([
+      ...["own", "elsewhere", "elsewhere"],
+    ]);
+    expect([place(50n, true), place(50n, false), place(50n)]).toEqual(["own", "elsewhere", "own"]);
+    // However wrong the clock is.
+    expect([place(40n, false), place(161n, true)]).toEqual(["own", "elsewhere"]);
   });
 
   it("is told the same until the clock is set, and rightly then", () => {

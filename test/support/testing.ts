@@ -564,12 +564,17 @@ interface Testing {
     cgroups: readonly bigint[],
     begins?: bigint,
   ): number[];
-  /** Where a container sees a kill, by its memory cgroup and its oldest start. Times are of CLOCK_BOOTTIME, µs. */
+  /**
+   * Where a container sees a kill, by its memory cgroup and its oldest start. Times are of CLOCK_BOOTTIME, µs;
+   * the kill may have been `slackUs` earlier or later. `hadKill`: whether the cgroup has had one; known by default to nobody.
+   */
   killPlace(
     line: string,
     atUs: bigint,
+    slackUs: bigint,
     own: string,
     oldestUs: bigint,
+    hadKill?: boolean,
   ): "elsewhere" | "own" | "below";
   /** Seconds since the epoch that are told of a moment of CLOCK_BOOTTIME at each of some times. */
   tellSinceEpoch(nowS: readonly number[], nowUs: readonly bigint[], momentUs: bigint): number[];
