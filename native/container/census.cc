@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -49,6 +50,19 @@ void Census::begin_check(uint64_t now_us) {
     placement = is_gone ? placements_.erase(placement) : std::next(placement);
   }
   full_us_ = now_us;
+  leave_gone();
+}
+
+/// The init of a container in another one's PID namespace is that one's, whose end says nothing of
+/// this one: it has ended where none of its processes was seen and its cgroup is gone.
+void Census::leave_gone() {
+  std::set<ContainerId> seen;
+  for (const auto& [namespaces, placement] : placements_) seen.insert(placement.id);
+  std::vector<ContainerId> gone;
+  for (const auto& [id, init] : inits_) {
+    if (seen.count(id) == 0 && !resolver_.exists(id)) gone.push_back(id);
+  }
+  for (const ContainerId id : gone) leave(id);
 }
 
 void Census::look(uint64_t now_us, Old old) {

@@ -73,6 +73,7 @@ class Census {
 
   bool is_old(uint64_t now_us) const;
   void begin_check(uint64_t now_us);
+  void leave_gone();
   void drop_dead();
   /// False: something was short, and it has to be looked at again.
   bool visit(pid_t pid, uint64_t now_us);

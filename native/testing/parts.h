@@ -8,6 +8,7 @@ namespace vprocfs {
 void add_announced_size(Napi::Object& exports);
 void add_budget(Napi::Object& exports);
 void add_calls(Napi::Object& exports);
+void add_census(Napi::Object& exports);
 void add_kernel_logs(Napi::Object& exports);
 void add_klog(Napi::Object& exports);
 void add_kmsg(Napi::Object& exports);

@@ -251,6 +251,15 @@ export interface Registry {
   known(): number;
 }
 
+/** Looks for the containers of this host; moments are of any clock that only goes forward, in µs. */
+export interface Census {
+  look(nowUs: bigint): void;
+  /** Whether this process is in a container. Looks at no other one. */
+  lookAt(pid: number, nowUs: bigint): boolean;
+  /** The ids of the containers that it knows. */
+  found(): string[];
+}
+
 /** A record of a state file. */
 export interface HistoryRecord {
   readonly key: bigint;
@@ -726,6 +735,10 @@ interface Testing {
   readonly Registry: new (
     most: number,
   ) => Registry;
+  /** `most`: how many containers it tells of. */
+  readonly Census: new (
+    most: number,
+  ) => Census;
   /** `budgetUs` is for "scan": how long a pass may take; and `tree`: a directory as /sys/fs/cgroup. */
   readonly TaskCounter: new (
     kind: "bpf" | "scan",
@@ -813,6 +826,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   HostFiles: "function",
   State: "function",
   Registry: "function",
+  Census: "function",
   TaskCounter: "function",
   loadAverages: "function",
 };
@@ -988,6 +1002,7 @@ export const {
   HostFiles,
   State,
   Registry,
+  Census,
   TaskCounter,
   loadAverages,
 } = native;
