@@ -227,6 +227,11 @@ Result<bool> Surveyor::read_once(Member& member, uint64_t now_us, Figures& out) 
       return opened.error();
     }
     member.source = std::move(opened.value());
+    // What was opened by its name may be another one's by now. Asked afterwards: if its own cgroup
+    // is there still, that is what was opened.
+    if (!sources_.resolver->exists(member.description.id)) {
+      return Error{ENODEV, member.description.cgroup};
+    }
   }
   return read_facts(*member.source, member, now_us, out);
 }

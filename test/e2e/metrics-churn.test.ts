@@ -2,11 +2,12 @@
 
 import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
-import { MIB } from "../support/cgroups.js";
+import { Cgroup, MIB, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { serveMetrics } from "../support/prometheus.js";
+import { figureOf, serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -91,5 +92,37 @@ describeLive("metrics of containers that come and go", [], () => {
     const text = await scrape();
     expect(text).toContain("vprocfs_survey_failed_containers 0\n");
     expect(text).toContain("vprocfs_late_surveys_total 0\n");
+  });
+
+  it("tell of one whose name is used again, in a PID namespace that lives on, but not of both", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const pause = await Container.start(own, { cgroup: pod.child(own, "pause") });
+    const startBeside = () =>
+      Container.start(own, {
+        cgroup: pod.child(own, "side"),
+        memory: 32 * MIB,
+        pidsOf: pause,
+      });
+    const limitOf = (text: string, id: string) => figureOf(text, "memory_limit_bytes", id);
+    const side = await startBeside();
+    const ended = await side.id(daemon);
+    await until("it is told of", async () => limitOf(await scrape(), ended) === 32 * MIB);
+    await side.kill();
+    for (const directory of side.cgroup.directories) {
+      await removeCgroup(directory);
+    }
+    // Takes the number of the namespace that has ended: the next one is seen to be another at once.
+    await Container.start(own, { cgroup: pod.child(own, "other") });
+    const next = await (await startBeside()).id(daemon);
+    expect(next).not.toBe(ended);
+    await until("the next one is told of", async () => limitOf(await scrape(), next) === 32 * MIB);
+    for (let round = 0; round < 2; round += 1) {
+      const text = await scrape();
+      expect(limitOf(text, next)).toBe(32 * MIB);
+      expect(limitOf(text, ended)).toBeUndefined();
+    }
   });
 });
