@@ -86,11 +86,14 @@ bool Census::look_at(pid_t pid, uint64_t now_us) {
   drop_dead();
   bool is_inside = false;
   for (int depth = 0; depth < kMaxNestingDepth; ++depth) {
-    const auto found = resolver_.of_process(pid);
+    auto found = resolver_.of_process(pid);
     if (!found || !found.value()) return is_inside;
     is_inside = true;
-    visit(pid, now_us);
-    const auto outer = resolver_.outer_init(found.value()->init);
+    const pid_t init = found.value()->init;
+    // Whatever is known of its placement: in a PID namespace that lives on, that may be of one that
+    // has ended.
+    if (const auto at = resolver_.placement_of(pid)) take(at.value(), std::move(found), now_us);
+    const auto outer = resolver_.outer_init(init);
     if (!outer || !outer.value()) return is_inside;
     pid = *outer.value();
   }
@@ -161,14 +164,18 @@ bool Census::visit(pid_t pid, uint64_t now_us) {
     const bool settled = now_us - known->second.since_us >= kSettledUs;
     if (known->second.checked_us == now_us) return !known->second.missed;
     if (settled && known->second.checked_us >= full_us_ && !known->second.missed) return true;
-    known->second.checked_us = now_us;
   }
-  auto found = resolver_.of_process(pid);
+  return take(at.value(), resolver_.of_process(pid), now_us);
+}
+
+bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
+  const auto known = placements_.find(at);
+  if (known != placements_.end()) known->second.checked_us = now_us;
   if (!found) {
     // Something is short: it may be in a container that lives.
     const bool ended = process_errno(found.error().code) == ESRCH;
     if (!ended && known == placements_.end()) {
-      placements_[at.value()] = {ContainerId(), now_us, now_us, true, true};
+      placements_[at] = {ContainerId(), now_us, now_us, true, true};
     } else if (ended && known != placements_.end() && known->second.left_out) {
       placements_.erase(known);
     }
@@ -176,13 +183,13 @@ bool Census::visit(pid_t pid, uint64_t now_us) {
   }
   const ContainerId id = found.value() ? found.value()->id : ContainerId();
   if (known == placements_.end()) {
-    placements_[at.value()] = {id, now_us, now_us};
+    placements_[at] = {id, now_us, now_us};
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;
     if (inits_.count(other) != 0) leave(other);
   }
-  KnownPlacement& placement = placements_[at.value()];
+  KnownPlacement& placement = placements_[at];
   placement.left_out = placement.missed = false;
   if (inits_.count(id) != 0) {
     callbacks_.checked(id);
@@ -196,7 +203,7 @@ bool Census::visit(pid_t pid, uint64_t now_us) {
     // One that has ended meanwhile is not there.
     const bool ended = init.error().code == ESRCH;
     placement.left_out = placement.missed = !ended;
-    if (ended) placements_.erase(at.value());
+    if (ended) placements_.erase(at);
     return ended;
   }
   inits_[id] = {init.value().get(), found.value()->tenant_identity};

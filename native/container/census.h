@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -77,6 +78,9 @@ class Census {
   void drop_dead();
   /// False: something was short, and it has to be looked at again.
   bool visit(pid_t pid, uint64_t now_us);
+  /// Takes note of what was found at a placement: as visit().
+  using Found = Result<std::optional<ContainerDescription>>;
+  bool take(const Resolver::Placement& at, Found found, uint64_t now_us);
   void leave(ContainerId id);
   bool has_room(const TenantIdentity& tenant) const;
 

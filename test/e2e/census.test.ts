@@ -14,6 +14,8 @@ import { Census } from "../support/testing.js";
 const MANY = 10_000;
 /** All of what is known is checked again after so many seconds. */
 const FULL_S = 30;
+/** What has been in its place for so many seconds is not looked at before that. */
+const SETTLED_S = 5;
 
 const us = (seconds: number): bigint => BigInt(seconds) * 1_000_000n;
 
@@ -53,6 +55,29 @@ describeLive("a container in the PID namespace of another one", [], () => {
       census.look(us(1 + round * FULL_S));
     }
     expect(census.found()).toContain(outer);
+    expect(census.found()).not.toContain(ended);
+  });
+
+  it("is not taken for one before it, in the same place, by a look at it", async () => {
+    const { own, cgroup, pause } = await pod();
+    const start = () =>
+      Container.start(own, {
+        cgroup: cgroup.child(own, "side"),
+        pidsOf: pause,
+        // As with one of its own that has the number of the one before.
+        cgroupNamespace: false,
+      });
+    const side = await start();
+    const ended = idOf(side);
+    const census = new Census(MANY);
+    census.look(us(1));
+    census.look(us(1 + SETTLED_S));
+    expect(census.found()).toContain(ended);
+    await side.kill();
+    await remove(side.cgroup);
+    const next = await start();
+    expect(census.lookAt(next.init, us(2 + SETTLED_S))).toBe(true);
+    expect(census.found()).toContain(idOf(next));
     expect(census.found()).not.toContain(ended);
   });
 });
