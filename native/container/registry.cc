@@ -30,8 +30,8 @@ Registry::Registry(const Resolver& resolver, SharedServices services)
     : resolver_(resolver),
       services_(services),
       unseen_(
-          services.state, [this](ContainerId id) { return known(id) != nullptr; },
-          [this](ContainerId id) { return resolver_.exists(id); }) {}
+          services.state, [this](ContainerId id) { return resolver_.exists(id); },
+          [this](ContainerId id) { forget_gone({id}); }) {}
 
 size_t Registry::size() const {
   const std::lock_guard lock(mutex_);

@@ -93,10 +93,12 @@ class Registry {
   /// Who pays for a container: one for each outermost PID namespace, and for each outermost
   /// container, of which the host may make several.
   std::shared_ptr<Tenant> tenant(const ContainerDescription& description);
-  /// Makes room for a container of a tenant that has reached its limit: forgets its containers
-  /// whose cgroup is gone although their init lives on (shared PID namespaces). False: there are
-  /// none.
+  /// Makes room for a container of a tenant: when the tenant has reached its limit, and when it has
+  /// twice as many as the last time, forgets its containers whose cgroup is gone although their
+  /// init lives on (shared PID namespaces). False: there is none.
   bool make_room(Tenant& tenant);
+  /// Forgets containers whose cgroups are gone, those of them that are known.
+  void forget_gone(const std::vector<ContainerId>& ids);
   /// Whether one of its PID namespaces has not ended. `now_us`, CLOCK_BOOTTIME: of a moment before.
   static bool lives(Entry& entry, uint64_t now_us);
   /// Until when one that has ended lived at least, as far as is known. CLOCK_BOOTTIME.

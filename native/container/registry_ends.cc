@@ -183,30 +183,35 @@ void Registry::erase_locked(ContainerId id, Containers& gone) {
   containers_.erase(it);
 }
 
+void Registry::forget_gone(const std::vector<ContainerId>& ids) {
+  Containers gone;
+  const std::lock_guard lock(mutex_);
+  for (const ContainerId id : ids) {
+    if (containers_.count(id) != 0) erase_locked(id, gone);
+  }
+}
+
 bool Registry::make_room(Tenant& tenant) {
-  if (!tenant.resources().spent(Resource::kContainers)) return true;
-  constexpr uint64_t kSweepEveryUs = 1000000;
+  constexpr uint64_t kSweepEveryUs = 1000000, kSweepFrom = 16;
+  const auto has_room = [&tenant] { return !tenant.resources().spent(Resource::kContainers); };
+  const uint64_t count = tenant.resources().used(Resource::kContainers);
+  if (has_room() && count < std::max(kSweepFrom, 2 * tenant.swept_to.load())) return true;
   std::vector<ContainerId> its;
   {
     const std::lock_guard lock(mutex_);
     const uint64_t now = boottime_us();
-    if (now < tenant.swept_us + kSweepEveryUs) return false;
+    if (now < tenant.swept_us + kSweepEveryUs) return has_room();
     tenant.swept_us = now;
     for (const auto& [id, entry] : containers_) {
       if (&entry.container->tenant() == &tenant) its.push_back(id);
     }
   }
+  const size_t known = its.size();
   const auto there = [this](ContainerId id) { return resolver_.exists(id); };
   its.erase(std::remove_if(its.begin(), its.end(), there), its.end());
-  Containers gone;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const ContainerId id : its) {
-      if (containers_.count(id) != 0) erase_locked(id, gone);
-    }
-  }
-  gone.clear();
-  return !tenant.resources().spent(Resource::kContainers);
+  tenant.swept_to = known - its.size();
+  forget_gone(its);
+  return has_room();
 }
 
 Result<bool> Registry::start(std::function<bool()> limits_changed) {

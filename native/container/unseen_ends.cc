@@ -17,8 +17,8 @@ constexpr uint64_t kRestUs = 10'000'000;
 
 }  // namespace
 
-UnseenEnds::UnseenEnds(StateFile* state, Is is_known, Is exists)
-    : state_(state), is_known_(std::move(is_known)), exists_(std::move(exists)) {
+UnseenEnds::UnseenEnds(StateFile* state, Is exists, Forget forget)
+    : state_(state), exists_(std::move(exists)), forget_(std::move(forget)) {
   if (state_ != nullptr) due_us_ = boottime_us();
 }
 
@@ -39,7 +39,8 @@ void UnseenEnds::step() {
     const auto id = ContainerId::from_packed(left_.back());
     left_.pop_back();
     // The kernel gives an id to no other one: what is gone stays gone.
-    if (id.none() || is_known_(id) || exists_(id)) continue;
+    if (id.none() || exists_(id)) continue;
+    forget_(id);
     state_->release_all(kOfLife, id.packed(), {});
   }
   if (!left_.empty()) {

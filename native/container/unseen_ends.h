@@ -10,15 +10,17 @@
 namespace vprocfs {
 
 /// Gives back what the state file keeps of containers whose end no worker saw: they ended after a
-/// takeover and before anybody asked the new worker about them. Looks for them at first, and again
-/// when there is no room. In steps, because the kernel is asked about each. Not thread-safe.
+/// takeover and before anybody asked the new worker about them, or in a PID namespace that others
+/// have, too. Looks for them at first, and again when there is no room. In steps, because the
+/// kernel is asked about each. Not thread-safe.
 class UnseenEnds {
  public:
   using Is = std::function<bool(ContainerId)>;
+  using Forget = std::function<void(ContainerId)>;
 
-  /// `is_known`: its end will be seen. `exists`: as Resolver::exists(). `state` may be nullptr:
-  /// there is nothing to do then.
-  UnseenEnds(StateFile* state, Is is_known, Is exists);
+  /// `exists`: as Resolver::exists(). `forget` is called for what does not: nobody is to keep more
+  /// of it. `state` may be nullptr: there is nothing to do then.
+  UnseenEnds(StateFile* state, Is exists, Forget forget);
 
   /// Readable when there is no room: look_again() is to be called then. -1: never.
   int fd() const { return state_ == nullptr ? -1 : state_->lacks_room().fd(); }
@@ -32,7 +34,8 @@ class UnseenEnds {
 
  private:
   StateFile* const state_;
-  const Is is_known_, exists_;
+  const Is exists_;
+  const Forget forget_;
   std::vector<uint64_t> left_;  ///< keys to be looked at
   uint64_t looked_us_ = 0;      ///< when it began to look last
   uint64_t due_us_ = 0;

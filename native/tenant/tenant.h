@@ -97,6 +97,8 @@ class Tenant {
   uint32_t closing_triggers = 0;
   /// When its containers were last checked for ended ones, CLOCK_BOOTTIME. Used by Registry only.
   uint64_t swept_us = 0;
+  /// How many of them had not ended. Used by Registry only.
+  std::atomic<uint64_t> swept_to{0};
 
  private:
   static constexpr int64_t kContendedDebtUs = 20'000;

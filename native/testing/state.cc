@@ -154,12 +154,12 @@ class StateObject : public Wrapped<StateObject> {
   /// How many containers have counters in the state file.
   uint32_t counters() { return count(RecordType::kHistory); }
 
-  /// Gives back what is kept of containers that are gone. Of the keys from `known` on all are
-  /// known; those from `there` on have a cgroup. How often somebody looked.
-  uint32_t give_back_unseen(uint64_t there, uint64_t known) {
+  /// Gives back what is kept of containers that are gone: those with keys from `there` on have a
+  /// cgroup. How often somebody looked.
+  uint32_t give_back_unseen(uint64_t there) {
     UnseenEnds ends(
-        state_.get(), [known](ContainerId id) { return id.packed() >= known; },
-        [there](ContainerId id) { return id.packed() >= there; });
+        state_.get(), [there](ContainerId id) { return id.packed() >= there; },
+        [this](ContainerId id) { static_cast<void>(finish_container(id.packed(), false)); });
     uint32_t steps = 0;
     for (; ends.due_us() != 0; ++steps) ends.step();
     return steps;

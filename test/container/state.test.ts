@@ -86,10 +86,23 @@ describe("what is kept of containers", () => {
       state.sampleLoad(state.beginLoad(key, 1n), 1n);
     }
     state.takeOver(false);
-    expect(state.giveBackUnseen(151n, 181n)).toBe(Math.ceil(200 / STEP));
+    expect(state.giveBackUnseen(151n)).toBe(Math.ceil(200 / STEP));
     expect([state.counters(), state.loads()]).toEqual([50, 50]);
-    expect(state.giveBackUnseen(191n, 191n)).toBe(1);
+    expect(state.giveBackUnseen(191n)).toBe(1);
     expect([state.counters(), state.loads()]).toEqual([10, 10]);
+  });
+
+  it("is given back when they are gone although they are known, and is not kept again", () => {
+    const state = new State(MIB);
+    for (const key of [7n, 8n]) {
+      state.beginContainer(key, 1n);
+      state.keepCounters(key, 1n, 1n);
+    }
+    state.giveBackUnseen(8n);
+    expect(state.counters()).toBe(1);
+    expect(() => state.finishContainer(7n, false)).toThrow("container");
+    state.finishContainer(8n, false);
+    expect(state.counters()).toBe(0);
   });
 
   it("is given back when one ends, whoever has kept it", () => {
@@ -123,7 +136,7 @@ describe("what is kept of containers", () => {
       state.keepCounters(kept, 1n, 1n);
     }
     expect(state.counters()).toBe(Number(kept));
-    state.giveBackUnseen(kept, kept);
+    state.giveBackUnseen(kept);
     expect([state.counters(), state.lacksRoom()]).toEqual([1, false]);
     state.keepCounters(1n, 1n, 1n);
     expect(state.lacksRoom()).toBe(false);

@@ -1,7 +1,9 @@
 // What is known of real containers when several threads ask at once, and when they end.
 
 import { expect, it } from "vitest";
+import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
@@ -133,5 +135,28 @@ describeLive("a container whose end has not been heard of", [], () => {
     await another.kill();
     await until("it has heard", () => registry.known() === 1);
     expect(registry.find(young.init)).toBe(began);
+  });
+});
+
+describeLive("containers that end in a PID namespace that lives on", [], () => {
+  /** Of so many of a tenant they are looked for. */
+  const SWEEP_FROM = 16;
+
+  it("are forgotten now and then, without a limit that is reached", async () => {
+    const own = testScope();
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const pause = await Container.start(own, { cgroup: pod.child(own, "pause") });
+    const registry = new Registry(10 * SWEEP_FROM);
+    registry.find(pause.init);
+    for (let count = 0; count <= SWEEP_FROM; count += 1) {
+      const side = await Container.start(own, { cgroup: pod.child(own, "side"), pidsOf: pause });
+      registry.find(side.init);
+      await side.kill();
+      for (const directory of side.cgroup.directories) {
+        await removeCgroup(directory);
+      }
+    }
+    expect(registry.known()).toBeLessThan(SWEEP_FROM / 2);
   });
 });

@@ -288,9 +288,9 @@ export interface State {
   counters(): number;
   /**
    * Gives back what is kept of containers that are gone, in steps; returns how many. The keys from `there` on have a
-   * cgroup, and those from `known` on are known.
+   * cgroup.
    */
-  giveBackUnseen(there: bigint, known: bigint): number;
+  giveBackUnseen(there: bigint): number;
   /** Whether somebody was told, since then, that counters find no room in their part of the file. */
   lacksRoom(): boolean;
   /** The age in the counters that are kept of a container that was found; null: none are. */
