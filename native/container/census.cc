@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -58,27 +57,29 @@ void Census::begin_check(uint64_t now_us) {
 void Census::leave_gone() {
   std::set<ContainerId> seen;
   for (const auto& [namespaces, placement] : placements_) seen.insert(placement.id);
-  std::vector<ContainerId> gone;
+  std::set<ContainerId> gone;
   for (const auto& [id, init] : inits_) {
-    if (seen.count(id) == 0 && !resolver_.exists(id)) gone.push_back(id);
+    if (seen.count(id) == 0 && !resolver_.exists(id)) gone.insert(id);
   }
-  for (const ContainerId id : gone) leave(id);
+  leave(gone);
 }
 
 void Census::look(uint64_t now_us, Old old) {
   drop_dead();
   const bool all = full_us_ == 0 || (old == Old::kCheck && is_old(now_us));
   if (all) begin_check(now_us);
-  std::unordered_map<pid_t, Seen> before;
-  before.swap(processes_);
+  ++looks_;
   for (const auto& [pid, inode] : all_processes(procfs_fd_)) {
-    const auto known = before.find(pid);
-    const bool is_new = known == before.end() || known->second.inode != inode;
-    Seen seen = is_new ? Seen{inode, now_us, false} : known->second;
+    Seen& seen = processes_[pid];
+    if (seen.inode != inode) seen = {inode, now_us, 0, ContainerId(), false};
+    seen.look = looks_;
     if (all || !seen.settled) {
-      seen.settled = visit(pid, now_us) && now_us - seen.since_us >= kSettledUs;
+      seen.settled = visit(pid, now_us, seen.in) && now_us - seen.since_us >= kSettledUs;
     }
-    processes_.emplace(pid, seen);
+  }
+  for (auto process = processes_.begin(); process != processes_.end();) {
+    const bool is_gone = process->second.look != looks_;
+    process = is_gone ? processes_.erase(process) : std::next(process);
   }
 }
 
@@ -107,7 +108,8 @@ bool Census::check_old(uint64_t now_us, size_t count) {
     for (const auto& [pid, seen] : processes_) to_check_.push_back(pid);
   }
   for (; count > 0 && !to_check_.empty(); --count) {
-    visit(to_check_.back(), now_us);
+    const auto seen = processes_.find(to_check_.back());
+    if (seen != processes_.end()) visit(seen->first, now_us, seen->second.in);
     to_check_.pop_back();
   }
   return !to_check_.empty();
@@ -131,22 +133,31 @@ void Census::drop_dead() {
     ids.push_back(id);
   }
   if (::poll(fds.data(), fds.size(), 0) <= 0) return;
+  std::set<ContainerId> dead;
   for (size_t i = 0; i < fds.size(); ++i) {
-    if (fds[i].revents != 0) leave(ids[i]);
+    if (fds[i].revents != 0) dead.insert(ids[i]);
   }
+  leave(dead);
 }
 
-void Census::leave(ContainerId id) {
-  const auto init = inits_.find(id);
-  if (init != inits_.end()) {
+void Census::leave(const std::set<ContainerId>& ids) {
+  if (ids.empty()) return;
+  for (const ContainerId id : ids) {
+    const auto init = inits_.find(id);
+    if (init == inits_.end()) continue;
     const auto count = of_tenants_.find(init->second.tenant);
     if (count != of_tenants_.end() && --count->second == 0) of_tenants_.erase(count);
     inits_.erase(init);
   }
   for (auto placement = placements_.begin(); placement != placements_.end();) {
-    placement = placement->second.id == id ? placements_.erase(placement) : std::next(placement);
+    const bool is_left = ids.count(placement->second.id) != 0;
+    placement = is_left ? placements_.erase(placement) : std::next(placement);
   }
-  callbacks_.left(id);
+  // It may live on in another PID namespace, whose processes the next look is to find.
+  for (auto& [pid, seen] : processes_) {
+    if (ids.count(seen.in) != 0) seen.settled = false;
+  }
+  for (const ContainerId id : ids) callbacks_.left(id);
 }
 
 bool Census::has_room(const TenantIdentity& tenant) const {
@@ -156,16 +167,23 @@ bool Census::has_room(const TenantIdentity& tenant) const {
   return inits_.size() < limit_ && count->second < std::max(kMinPerTenant, limit_ / kTenantShare);
 }
 
-bool Census::visit(pid_t pid, uint64_t now_us) {
+bool Census::visit(pid_t pid, uint64_t now_us, ContainerId& in) {
   const auto at = resolver_.placement_of(pid);
   if (!at || at.value().namespaces.pid == resolver_.own().pid) return true;
+  const bool is_found = visit(at.value(), pid, now_us);
   const auto known = placements_.find(at.value());
+  in = known == placements_.end() ? ContainerId() : known->second.id;
+  return is_found;
+}
+
+bool Census::visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us) {
+  const auto known = placements_.find(at);
   if (known != placements_.end()) {
     const bool settled = now_us - known->second.since_us >= kSettledUs;
     if (known->second.checked_us == now_us) return !known->second.missed;
     if (settled && known->second.checked_us >= full_us_ && !known->second.missed) return true;
   }
-  return take(at.value(), resolver_.of_process(pid), now_us);
+  return take(at, resolver_.of_process(pid), now_us);
 }
 
 bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
@@ -187,7 +205,7 @@ bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;
-    if (inits_.count(other) != 0) leave(other);
+    if (inits_.count(other) != 0) leave({other});
   }
   KnownPlacement& placement = placements_[at];
   placement.left_out = placement.missed = false;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -62,6 +63,8 @@ class Census {
   struct Seen {
     uint64_t inode = 0;  ///< of its directory in the procfs: another one is another process's
     uint64_t since_us = 0;
+    uint64_t look = 0;     ///< at which it was last seen
+    ContainerId in;        ///< as far as is known
     bool settled = false;  ///< old enough, when last seen, to stay where it is
   };
   struct KnownPlacement {
@@ -77,11 +80,12 @@ class Census {
   void leave_gone();
   void drop_dead();
   /// False: something was short, and it has to be looked at again.
-  bool visit(pid_t pid, uint64_t now_us);
+  bool visit(pid_t pid, uint64_t now_us, ContainerId& in);
+  bool visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us);
   /// Takes note of what was found at a placement: as visit().
   using Found = Result<std::optional<ContainerDescription>>;
   bool take(const Resolver::Placement& at, Found found, uint64_t now_us);
-  void leave(ContainerId id);
+  void leave(const std::set<ContainerId>& ids);
   bool has_room(const TenantIdentity& tenant) const;
 
   const Resolver& resolver_;
@@ -89,6 +93,7 @@ class Census {
   const size_t limit_;
   const Callbacks callbacks_;
   std::unordered_map<pid_t, Seen> processes_;
+  uint64_t looks_ = 0;  ///< how many there were
   Placements placements_;
   struct Init {
     int fd = -1;  ///< a pidfd that the receiver of Discovered owns

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/clock_tick.h"
 #include "base/descriptors.h"
 #include "base/thread.h"
 #include "base/wide.h"
@@ -68,7 +69,7 @@ struct Surveyor::Member {
 
   ContainerDescription description;
   const LifeStarts starts;
-  const Fd init;
+  Fd init;
   CgroupFigures cgroups;
   std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
   bool keeps_source = false;
@@ -119,8 +120,30 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
   member.last_victim = kill.task;
 }
 
+/// Its counters and its start stay: the init that it was found by has ended, and another PID
+/// namespace of it goes on.
+void Surveyor::renew(Member& member, Census::Discovered found) {
+  CgroupPaths paths = std::move(member.description.paths);
+  member.description = std::move(found.description);
+  member.description.paths = std::move(paths);
+  member.init = std::move(found.init);
+  member.mounts_next_us = 0;
+  // The next worker may know of no other one.
+  member.counters.start_us = member.description.init_start_us;
+  take_moves(member);
+}
+
 void Surveyor::add(Census::Discovered found) {
   LifeStarts starts = log_->starts_of(found.description);
+  const auto left = left_.find(found.description.id);
+  // A start is in whole ticks, rounded down.
+  const bool began_by_then = found.description.init_start_us + kClockTickUs <= looked_us_;
+  if (left != left_.end() && (began_by_then || starts.has(left->second->starts.first_us))) {
+    renew(*left->second, std::move(found));
+    members_.insert(left_.extract(left));
+    return;
+  }
+  if (left != left_.end()) drop(left);
   auto member = std::make_unique<Member>(std::move(found.description), std::move(starts),
                                          std::move(found.init), *sources_.mounts, *sources_.host);
   for (const OomKill& kill : kills_) attribute(*member, kill);
@@ -302,9 +325,12 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
 
 void Surveyor::remove(ContainerId id) {
   const auto member = members_.find(id);
-  if (member == members_.end()) return;
-  close(*member->second);
-  members_.erase(member);
+  if (member != members_.end()) left_.insert(members_.extract(member));
+}
+
+void Surveyor::drop(Members::iterator left) {
+  close(*left->second);
+  left_.erase(left);
 }
 
 void Surveyor::check(ContainerId id) {
@@ -328,6 +354,8 @@ Survey Surveyor::take() {
     if (kills_.size() > kMaxKills) kills_.pop_front();
   }
   census_.look(begin);
+  while (!left_.empty()) drop(left_.begin());
+  looked_us_ = begin;
   remember_kills();
   count_mounts(begin);
   out.rows.reserve(members_.size());

@@ -67,13 +67,16 @@ class Surveyor {
 
  private:
   struct Member;
+  using Members = std::map<ContainerId, std::unique_ptr<Member>>;
   static std::shared_ptr<LogReader> own_log(const Sources& sources);
 
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
   void add(Census::Discovered found);
+  void renew(Member& member, Census::Discovered found);
   void check(ContainerId id);
   void remove(ContainerId id);
+  void drop(Members::iterator left);
   void attribute(Member& member, const OomKill& kill);
   std::string file_of(const char* ending) const { return sources_.totals + ending; }
   void remember_kills();
@@ -101,7 +104,10 @@ class Surveyor {
   Epoch epoch_;
   CounterTotals counter_totals_;
   std::string counters_text_;  ///< as the file has it; empty: not written yet
-  std::map<ContainerId, std::unique_ptr<Member>> members_;
+  Members members_;
+  /// Those of which the look that is under way says that the init they were found by has ended.
+  Members left_;
+  uint64_t looked_us_ = 0;  ///< CLOCK_BOOTTIME: `members_` had not ended by then
   std::atomic<size_t> open_count_ = 0;
   TableTurns tables_;
 };

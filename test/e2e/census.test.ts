@@ -81,3 +81,19 @@ describeLive("a container in the PID namespace of another one", [], () => {
     expect(census.found()).not.toContain(ended);
   });
 });
+
+describeLive("a container of two PID namespaces", [], () => {
+  it("is known after the end of the one that it was found by", async () => {
+    const own = testScope();
+    const old = await Container.start(own);
+    await Container.start(own, { cgroup: old.cgroup });
+    const id = idOf(old);
+    const census = new Census(MANY);
+    census.look(us(1));
+    census.look(us(1 + SETTLED_S));
+    expect(census.found()).toContain(id);
+    await old.kill();
+    census.look(us(2 + SETTLED_S));
+    expect(census.found()).toContain(id);
+  });
+});

@@ -2,6 +2,7 @@
 
 import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
+import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, MIB, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { vprocfs } from "../support/daemon.js";
@@ -11,6 +12,7 @@ import { figureOf, serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
+import { readProcess } from "../support/testing.js";
 import { until } from "../support/wait.js";
 
 const CONTAINERS = inLong(100, 1000);
@@ -123,6 +125,27 @@ describeLive("metrics of containers that come and go", [], () => {
       const text = await scrape();
       expect(limitOf(text, next)).toBe(32 * MIB);
       expect(limitOf(text, ended)).toBeUndefined();
+    }
+  });
+
+  it("go on for one of two PID namespaces when the first of them ends", async () => {
+    const own = testScope();
+    const { scrape } = await serveMetrics(own);
+    const old = await Container.start(own, { memory: 32 * MIB });
+    // Nobody in it asks for a file: the survey is the only one who knows it.
+    const id = loadAddon().containerOf(old.init)?.id ?? "";
+    const startOf = (text: string) => figureOf(text, "start_time_seconds", id);
+    const start = await until("it is told of", async () => startOf(await scrape()));
+    const young = await Container.start(own, { cgroup: old.cgroup });
+    const ticksOf = ({ init }: Container) => readProcess("/proc", init).startTicks;
+    expect(ticksOf(young)).toBeGreaterThan(ticksOf(old));
+    // Starts are in whole ticks of 10 ms.
+    const begun = performance.now();
+    await until("the next survey sees that it began before", () => performance.now() > begun + 20);
+    expect(startOf(await scrape())).toBe(start);
+    await old.kill();
+    for (let round = 0; round < 2; round += 1) {
+      expect(startOf(await scrape())).toBe(start);
     }
   });
 });
