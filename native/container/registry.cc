@@ -187,10 +187,19 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   const std::lock_guard lock(mutex_);
   const auto entry = containers_.find(container.id());
   if (entry != containers_.end()) {
-    if (entry->second.clocks.size() >= kMaxClocks) entry->second.clocks.clear();
+    if (entry->second.clocks.size() >= kMaxClocks) forget_visitors_locked(entry->second);
     entry->second.clocks[ns.value()] = first;
   }
   return first;
+}
+
+void Registry::forget_visitors_locked(Entry& entry) {
+  std::map<uint64_t, PidNamespaceClock> its;
+  for (const PidNamespace& one : entry.pid_namespaces) {
+    const auto clock = entry.clocks.find(one.number);
+    if (clock != entry.clocks.end()) its.insert(*clock);
+  }
+  entry.clocks = std::move(its);
 }
 
 Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description, Asker asker) {

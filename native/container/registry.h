@@ -113,6 +113,8 @@ class Registry {
   /// Does that if it is known; nullptr, and nothing is taken, if not.
   std::shared_ptr<Container> join_known_locked(const ContainerDescription& found,
                                                PidNamespace& pid_namespace);
+  /// Of all PID namespaces that somebody asked from, keeps only the container's own.
+  static void forget_visitors_locked(Entry& entry);
   void forget_dead(ContainerId id);
   /// Forgets what was noted of tenants that are gone, now and then.
   void sweep_ended();

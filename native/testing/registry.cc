@@ -21,11 +21,12 @@ class RegistryObject : public Wrapped<RegistryObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     using R = RegistryObject;
-    return DefineClass(env, "Registry",
-                       {method<&R::forget>("forget"), method<&R::find>("find"),
-                        method<&R::refused_at_once>("refusedAtOnce"), method<&R::watch>("watch"),
-                        method<&R::looks>("looks"), method<&R::is_looking>("isLooking"),
-                        method<&R::known>("known")});
+    return DefineClass(
+        env, "Registry",
+        {method<&R::forget>("forget"), method<&R::find>("find"), method<&R::clock_of>("clockOf"),
+         method<&R::refused_at_once>("refusedAtOnce"), method<&R::watch>("watch"),
+         method<&R::looks>("looks"), method<&R::is_looking>("isLooking"),
+         method<&R::known>("known")});
   }
 
   explicit RegistryObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -70,6 +71,14 @@ class RegistryObject : public Wrapped<RegistryObject> {
     const auto facts = found.value()->facts(kNeedCpus, boottime_us());
     if (!facts) return facts.error();
     return found.value()->clock().init_start_us;
+  }
+
+  /// (pid) -> when the PID namespace began whose age a process sees as that of its container.
+  Result<uint64_t> clock_of(pid_t pid) {
+    const auto found = registry_->by_process(pid);
+    if (!found) return found.error();
+    if (!found.value()) return Error{ESRCH, "container"};
+    return registry_->clock_of(*found.value(), pid).init_start_us;
   }
 
   /// (pid, threads) -> how many of so many threads are not told its container, who all ask at once.

@@ -1,5 +1,6 @@
 // What is known of real containers when several threads ask at once, and when they end.
 
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
@@ -20,6 +21,14 @@ const THREADS = 4;
 
 /** What began less than two of them ago may have begun just now. */
 const TICK_MS = 10;
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
 
 async function pass(ms: number): Promise<void> {
   const begun = performance.now();
@@ -158,5 +167,30 @@ describeLive("containers that end in a PID namespace that lives on", [], () => {
       }
     }
     expect(registry.known()).toBeLessThan(SWEEP_FROM / 2);
+  });
+});
+
+describeLive("a container of two PID namespaces", [], () => {
+  /** More PID namespaces within a container than are told apart. */
+  const VISITORS = 65;
+
+  it("has an age in each of them, however many ask from others within", async () => {
+    const own = testScope();
+    const old = await Container.start(own);
+    await pass(2 * TICK_MS);
+    const young = await Container.start(own, { cgroup: old.cgroup });
+    const registry = new Registry(2);
+    const began = registry.clockOf(old.init);
+    const next = registry.clockOf(young.init);
+    expect(next).toBeGreaterThan(began);
+    const each = "unshare --pid --fork sleep 1000 &";
+    old.start(own, ["sh", "-c", `for i in $(seq ${VISITORS}); do ${each} done; wait`]);
+    const visitors = await until("all are there", () => {
+      const pids = old.cgroup.read("memory", "cgroup.procs").split("\n").map(Number);
+      const all = pids.filter((pid) => commandOf(pid) === "sleep");
+      return all.length === VISITORS && all;
+    });
+    expect(new Set(visitors.map((pid) => registry.clockOf(pid)))).toEqual(new Set([began]));
+    expect(registry.clockOf(young.init)).toBe(next);
   });
 });
