@@ -9,10 +9,12 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/clock_tick.h"
 #include "base/words.h"
 #include "source/absent.h"
 #include "source/io_parse.h"
 #include "source/mount_table.h"
+#include "source/process.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -69,13 +71,23 @@ bool MountedDevices::add_of(const MountEntry& mount, const std::vector<HostDisk>
   return told;
 }
 
+Result<Fd> MountedDevices::open_table() const {
+  auto file = open_file(procfs_fd_, std::to_string(pid_) + "/mountinfo");
+  if (!file) return file;
+  // An open table stays that of its process: if that has the PID still, it is the one.
+  const auto start = read_start_ticks(procfs_fd_, pid_);
+  if (!start) return start.error();
+  if (start.value() * kClockTickUs != start_us_) return Error{ESRCH, "mountinfo"};
+  return file;
+}
+
 const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
                                                     const std::vector<HostDisk>& disks) {
   if (now_us < next_us_) return devices_;
   const std::vector<DeviceNumber> before = std::move(devices_);
   devices_.clear();
   const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  const auto file = open_file(procfs_fd_, std::to_string(pid_) + "/mountinfo");
+  const auto file = open_table();
   int error = file ? 0 : file.error().code;
   bool told = true;
   if (file) {

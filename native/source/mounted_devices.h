@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/fd.h"
+#include "base/result.h"
 #include "facts/host.h"
 #include "facts/io.h"
 #include "source/mount_table.h"
@@ -19,9 +21,10 @@ namespace vprocfs {
 /// is read sooner where not all could be told: what was found before counts meanwhile.
 class MountedDevices {
  public:
-  /// Borrows both descriptors, of a procfs and a sysfs.
-  MountedDevices(int procfs_fd, int sysfs_fd, pid_t pid)
-      : procfs_fd_(procfs_fd), sysfs_fd_(sysfs_fd), pid_(pid) {}
+  /// Borrows both descriptors, of a procfs and a sysfs. `start_us` tells the process from a later
+  /// one with its PID: when it began, CLOCK_BOOTTIME, as its stat file has it.
+  MountedDevices(int procfs_fd, int sysfs_fd, pid_t pid, uint64_t start_us)
+      : procfs_fd_(procfs_fd), sysfs_fd_(sysfs_fd), pid_(pid), start_us_(start_us) {}
 
   /// Devices, and the disks of those that are partitions; each once. None when the process is gone.
   /// `disks` names those whose file systems have numbers of their own (btrfs).
@@ -32,9 +35,11 @@ class MountedDevices {
   // False if it could not be told now what is to be added.
   bool add_with_disk(DeviceNumber device);
   bool add_of(const MountEntry& mount, const std::vector<HostDisk>& disks);
+  Result<Fd> open_table() const;
 
   int procfs_fd_, sysfs_fd_;
   pid_t pid_;
+  uint64_t start_us_;
   uint64_t next_us_ = 0;  ///< when the table is read again
   std::vector<DeviceNumber> devices_;
 };

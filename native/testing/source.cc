@@ -1,8 +1,10 @@
 #include <utility>
 
+#include "base/clock_tick.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "source/mounted_devices.h"
+#include "source/process.h"
 #include "testing/cpu_members.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
@@ -131,8 +133,12 @@ class HostFilesObject : public Wrapped<HostFilesObject> {
   }
 
   /// The major and minor numbers of the devices that file systems lie on, as kInit's table tells.
-  std::vector<std::string> mounted(uint64_t now_us) {
-    if (!mounted_) mounted_.emplace(proc_.get(), sys_.get(), kInit);
+  Result<std::vector<std::string>> mounted(uint64_t now_us) {
+    if (!mounted_) {
+      const auto start = read_start_ticks(proc_.get(), kInit);
+      if (!start) return start.error();
+      mounted_.emplace(proc_.get(), sys_.get(), kInit, start.value() * kClockTickUs);
+    }
     std::vector<std::string> out;
     for (const DeviceNumber device : mounted_->at(now_us, {})) {
       out.push_back(std::to_string(device.major) + ":" + std::to_string(device.minor));

@@ -205,7 +205,10 @@ export interface HostFiles {
   described(nowUs: bigint): number[];
   /** Whether cpuinfo was not parsed anew since the call before. */
   keepsCpuinfo(nowUs: bigint): boolean;
-  /** The devices ("8:0") that the file systems of process 4711 lie on, which are looked up again after a while. */
+  /**
+   * The devices ("8:0") that the file systems of process 4711 lie on, which are looked up again after a while. Always
+   * of the process that had the PID at first.
+   */
   mounted(nowUs: bigint): string[];
 }
 

@@ -559,6 +559,23 @@ describe("nothing of the node", () => {
     expect(files.mounted(2009n * S)).toEqual(["8:1", "8:0", "7:0"]);
   });
 
+  it("disks of another process that has the init's PID by now are not the container's", () => {
+    const dir = join(root, "mounts-of-another");
+    writeCase(dir, PLAIN_HOST, PLAIN_BOX);
+    const table = join(dir, "proc/4711/mountinfo");
+    writeFileSync(table, "1 0 8:0 / / rw - ext4 /dev/sda rw\n");
+    const files = new HostFiles(dir, 10_000n);
+    expect(files.mounted(1_000_000n)).toEqual(["8:0"]);
+    const stat = join(dir, "proc/4711/stat");
+    const text = readFileSync(stat, "utf8");
+    const ofAnother = text.replace(/ (\d{6}) /, " 1$1 ");
+    expect(ofAnother).not.toBe(text);
+    writeFileSync(stat, ofAnother);
+    expect(files.mounted(1000_000_000n)).toEqual([]);
+    writeFileSync(stat, text);
+    expect(files.mounted(2000_000_000n)).toEqual(["8:0"]);
+  });
+
   it("ZFS's cache is none of the container's", () => {
     const dir = join(root, "zfs");
     writeCase(dir, PLAIN_HOST, PLAIN_BOX);
