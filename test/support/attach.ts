@@ -1,6 +1,7 @@
 // The attach helper, and what of it is seen in a container.
 
 import { readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type HelperReport, helperPath, starterProgram } from "../../src/attach/helper.js";
 import { hookFiles, STARTER } from "../../src/attach/hook-files.js";
@@ -10,6 +11,7 @@ import { type Mount, parseMountinfo } from "../../src/mountinfo.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { type Outcome, outputOf, type RunOptions, run } from "./command.js";
 import { type Daemon, SYSFS, temporaryDirectory, VIEWS } from "./daemon.js";
+import { TEST_PREFIX } from "./names.js";
 import type { Scope } from "./scope.js";
 
 export { helperPath };
@@ -45,11 +47,15 @@ export function mountsOf(pid: number): Mount[] {
   return parseMountinfo(readFileSync(join("/proc", `${pid}`, "mountinfo"), "utf8"));
 }
 
+/** What tests that run at the same time mount for themselves is in new containers as well. */
+const OF_TESTS = join(tmpdir(), TEST_PREFIX);
+
 /** Ours in a container: the places where a daemon's files are mounted, of whatever daemon. */
 export function filesOf(pid: number): string[] {
   return mountsOf(pid)
     .filter(({ source, root }) => source === "vprocfs" && root !== "/")
     .map(({ mountpoint }) => mountpoint)
+    .filter((mountpoint) => !mountpoint.startsWith(OF_TESTS))
     .sort();
 }
 
