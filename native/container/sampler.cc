@@ -103,9 +103,11 @@ void Sampler::run() {
     asked_ = false;
     refresh_from_us_ = kAsked;
     lock.unlock();
+    const bool is_first = !counter_;
     const uint64_t used_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
     const uint64_t took_us = pass(loads, sample);
-    const uint64_t cost_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - used_us;
+    // What the first one takes, to load BPF programs, says nothing of the others.
+    const uint64_t cost_us = is_first ? 0 : clock_us(CLOCK_THREAD_CPUTIME_ID) - used_us;
     refresh_from_us_ = boottime_us() + std::max(kFreshUs, (kRefreshPart - 1) * cost_us);
     // However many containers begin to ask one after the other: a tenth of the time at most.
     rested_us = monotonic_us() + std::min<uint64_t>(9 * took_us, 1000000);
