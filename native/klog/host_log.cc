@@ -99,7 +99,8 @@ std::optional<LogGroup> HostLog::next() {
   if (group && group->kill) {
     OomKill kill = *group->kill;
     // Before the log was empty for the first time, its records were those from before us.
-    const LogMoment moment = moment_of(group->lines.back().time_us, group->after_us != 0);
+    const LogMoment moment =
+        moment_of(group->lines.back().time_us, follows_ && group->after_us != 0);
     kill.at_us = moment.at_us;
     kill.slack_us = moment.slack_us;
     kills_.push_back(std::move(kill));

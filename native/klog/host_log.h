@@ -26,6 +26,9 @@ class HostLog {
   /// From now on records have their printers, as far as these are known.
   void know_printers(std::unique_ptr<Printers> printers) { printers_ = std::move(printers); }
 
+  /// Records are read as soon as they are logged from now on, once those from before have been.
+  void follow() { follows_ = true; }
+
   bool readable() const { return static_cast<bool>(kmsg_); }
   /// Why it is not; empty when it is.
   const std::string& problem() const { return problem_; }
@@ -64,6 +67,7 @@ class HostLog {
   uint64_t next_sequence_ = 0;
   uint64_t empty_us_ = 0;  ///< see LogRecord::after_us
   uint64_t lost_ = 0;
+  bool follows_ = false;
 };
 
 /// How far the log's clock is behind CLOCK_BOOTTIME, µs: the time in suspend.

@@ -35,6 +35,7 @@ LogReader::LogReader(Sources sources)
 Result<bool> LogReader::start() {
   if (!log_.readable()) return true;
   wake_ = Wake::open();
+  log_.follow();
   if (sources_.logs != nullptr) {
     begin_ = sources_.logs->mark();
     find_proofs();
