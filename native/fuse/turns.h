@@ -25,6 +25,8 @@ class Turns {
   /// Borrows all.
   Turns(Answers& answers, Registry& registry, HostSource& host)
       : answers_(answers), registry_(registry), host_(host) {}
+  /// Its threads use all that it has until they end.
+  ~Turns() { stop(); }
 
   /// Starts and ends the threads that do what has to wait.
   Result<bool> start();
