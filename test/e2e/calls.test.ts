@@ -185,8 +185,8 @@ async function expectAgreement(caller: Caller): Promise<void> {
   expect(told.unit).toBe(1);
   expect(Math.abs(told.free - meminfo("MemFree"))).toBeLessThan(8 * MIB);
   expect(Math.abs(told.shared - meminfo("Shmem"))).toBeLessThan(MIB);
-  const [, up = "", loads = "", tasks = ""] =
-    /^([\d.]+) [\d.]+\n([\d.]+ [\d.]+ [\d.]+) \d+\/(\d+) \d+$/m.exec(text) ?? [];
+  const [, up = "", loads = ""] =
+    /^([\d.]+) [\d.]+\n([\d.]+ [\d.]+ [\d.]+) \d+\/\d+ \d+$/m.exec(text) ?? [];
   expect(told.uptime).toBeGreaterThanOrEqual(Number(up));
   // The call rounds up, and files round down.
   expect(told.uptime).toBeLessThanOrEqual(Math.floor(Number.parseFloat(upAfter)) + 1);
@@ -194,7 +194,15 @@ async function expectAgreement(caller: Caller): Promise<void> {
   for (const [at, load] of loads.split(" ").entries()) {
     expect(Math.abs((told.loads[at] ?? -1) / 65_536 - Number(load))).toBeLessThan(0.2);
   }
-  expect(Math.abs(told.tasks - Number(tasks))).toBeLessThanOrEqual(3);
+  // The read of the file has them counted again, and a container that starts has more of them then.
+  await until("both tell as many tasks", async () => {
+    const [file = "", call = ""] = (
+      await caller.output(["/bin/sh", "-c", `cat /proc/loadavg; ${CALLS} show`])
+    ).split("\n");
+    const [, tasks] = /\/(\d+) \d+$/.exec(file) ?? [];
+    const again: Awaited<ReturnType<typeof sysinfoOf>> = JSON.parse(call);
+    return Math.abs(again.tasks - Number(tasks)) <= 3;
+  });
 }
 
 const ofFile = fileScope();
@@ -483,7 +491,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope, "--patience-ms", "2500");
+    const node = await startCallNode(scope, "--patience-ms", "5000");
     const caller = await startCaller(scope, "runc", node);
     const { workerPid } = await statusOf(node.daemon);
     const { allow, endWriters } = boundWriters(scope, workerPid);
@@ -531,7 +539,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("calls that a hanging worker has are answered by the next one", async () => {
     const scope = testScope();
-    const node = await startCallNode(scope, ...STANDBY, "--watchdog-ms", "1000");
+    const node = await startCallNode(scope, ...STANDBY, "--watchdog-ms", "2000");
     const caller = await startCaller(scope, "runc", node);
     const { workerPid, generation } = await statusOf(node.daemon);
     await stopped(workerPid);
@@ -802,9 +810,10 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
   it.each<Kind>(["runc", "lxc"])("%s containers get the kernel's answers", async (kind) => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
-    const daemon = await startIn(scope, sockets);
+    const daemon = await startIn(scope, sockets, ...STANDBY);
     const caller = await startCaller(scope, kind, { daemon, sockets });
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    await standbyOf(daemon);
     await daemon.stop();
     const node = meminfoOf(readFileSync("/proc/meminfo", "utf8"))("MemTotal");
     for (let i = 0; i < 3; i += 1) {
