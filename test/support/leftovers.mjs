@@ -213,12 +213,23 @@ async function removeCgroups() {
   return found.map((path) => `cgroup ${path}`);
 }
 
+/** What a test has set for all of the host: printAllFaults() keeps what it found in a file. */
+const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
+const KEPT_RATE_LIMIT = "ratelimit";
+
+function restoreRateLimit(path) {
+  if (basename(path).endsWith(`-${KEPT_RATE_LIMIT}`)) {
+    writeFileSync(RATE_LIMIT, textOf(path));
+  }
+}
+
 function removeFiles() {
   const found = [...new Set([tmpdir(), "/var/tmp", "/run/vprocfs", "/run/vprocfs-poll"])]
     .filter((directory) => existsSync(directory))
     .flatMap((directory) => readdirSync(directory).map((name) => join(directory, name)))
     .filter((path) => mentionsLeftover(basename(path)));
   for (const path of found) {
+    restoreRateLimit(path);
     rmSync(path, { recursive: true, force: true });
   }
   return found;
