@@ -269,7 +269,7 @@ describeLive("loads over takeovers", [], () => {
     });
     expect(before).toBeGreaterThan(0.3);
     for (const how of inLong<readonly ("kill" | "reload")[]>(
-      ["kill", "reload"],
+      ["reload", "kill"],
       ["kill", "reload", "kill"],
     )) {
       await replaceWorker(daemon, how);

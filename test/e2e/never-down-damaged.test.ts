@@ -136,26 +136,28 @@ describeLive("a vprocfs that cannot be started again", ["g++", "python3"], () =>
   });
 });
 
-it("a standby of an earlier version serves without what another one has replaced, and says so", async () => {
-  const scope = testScope();
-  const home = install(scope);
-  const metrics = ["--metrics", `127.0.0.1:${await freePort()}`];
-  const managed = await Managed.start(scope, metrics, { launcher: startOf(home) });
-  const { mountpoint } = managed;
-  const { workerPid } = await until("a worker stands by", async () => {
-    const status = await readStatus(mountpoint);
-    return status.standby === "ready" && status;
+describeLive("an upgrade that is only unpacked", ["python3"], () => {
+  it("a standby of an earlier version serves without what another one has replaced, and says so", async () => {
+    const scope = testScope();
+    const home = install(scope);
+    const metrics = ["--metrics", `127.0.0.1:${await freePort()}`];
+    const managed = await Managed.start(scope, metrics, { launcher: startOf(home) });
+    const { mountpoint } = managed;
+    const { workerPid } = await until("a worker stands by", async () => {
+      const status = await readStatus(mountpoint);
+      return status.standby === "ready" && status;
+    });
+    const part = join(home, partOf(home, "start"));
+    // As a package manager leaves it.
+    renameSync(part, part.replace(/[0-9a-f]+\.js$/, "00000000.js"));
+    process.kill(workerPid, "SIGKILL");
+    const figures = await until("the standby serves", async () => {
+      const answer = await askFigures(mountpoint);
+      return answer !== undefined && answer.pid !== workerPid && answer;
+    });
+    const why = "cannot load its own modules, which may be another version's by now: ";
+    expect(figures.metricsProblem).toContain(why);
+    await until("the log says it", () => managed.logs.includes(`"error":"${why}`));
+    expect(await readFile(join(mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
   });
-  const part = join(home, partOf(home, "start"));
-  // As a package manager leaves it.
-  renameSync(part, part.replace(/[0-9a-f]+\.js$/, "00000000.js"));
-  process.kill(workerPid, "SIGKILL");
-  const figures = await until("the standby serves", async () => {
-    const answer = await askFigures(mountpoint);
-    return answer !== undefined && answer.pid !== workerPid && answer;
-  });
-  const why = "cannot load its own modules, which may be another version's by now: ";
-  expect(figures.metricsProblem).toContain(why);
-  await until("the log says it", () => managed.logs.includes(`"error":"${why}`));
-  expect(await readFile(join(mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
 });

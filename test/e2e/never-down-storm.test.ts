@@ -198,6 +198,7 @@ describeLive("under eight readers in two containers", ["g++"], () => {
   it("loses no read to reloads that follow one another for longer than readers are to wait", async () => {
     // Readers that leave the CPUs to the next worker: it is told to go before it has proven itself.
     const impatient = await Daemon.start(scope, "--patience-ms", `${PATIENCE_MS}`);
+    const told = impatient.logs.length;
     let isOver = false;
     const readers = [1, 2, 3, 4].map(async () => {
       while (!isOver) {
@@ -217,6 +218,6 @@ describeLive("under eight readers in two containers", ["g++"], () => {
       isOver = true;
     });
     await Promise.all([...readers, reloading]);
-    expect(impatient.logs).not.toContain("no worker serves");
+    expect(impatient.logs.slice(told)).not.toContain("no worker serves");
   });
 });

@@ -30,7 +30,7 @@ const WINDOW = "2000000";
 const ANY_WAITING = `some 1000 ${WINDOW}`;
 
 const TAKEOVERS = inLong<readonly ("kill" | "reload")[]>(
-  ["kill", "reload"],
+  ["reload", "kill"],
   ["kill", "reload", "kill"],
 );
 

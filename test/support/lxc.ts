@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -80,9 +81,18 @@ async function busyboxRootfs(): Promise<string> {
   const path = join(directory, `lxc-busybox-${hash.digest("hex").slice(0, 12)}`);
   if (!existsSync(path)) {
     const unfinished = `${path}.${process.pid}`;
-    mkdirSync(unfinished, { recursive: true });
-    await output(["lxc-create", "-P", unfinished, "-n", "made", "-t", "busybox"]);
-    renameSync(unfinished, path);
+    try {
+      mkdirSync(unfinished, { recursive: true });
+      await output(["lxc-create", "-P", unfinished, "-n", "made", "-t", "busybox"]);
+      renameSync(unfinished, path);
+    } catch (error) {
+      // The other lane may have made it meanwhile.
+      if (!existsSync(path)) {
+        throw error;
+      }
+    } finally {
+      rmSync(unfinished, { recursive: true, force: true });
+    }
   }
   return join(path, "made/rootfs");
 }

@@ -56,9 +56,9 @@ function withIncluded(source: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
-/** What a compiler makes of sources, kept until one of these changes. */
+/** What a compiler makes of sources, kept until one of these or the command changes. */
 function built(name: string, command: readonly string[], sources: readonly string[]): string {
-  const hash = createHash("sha256");
+  const hash = createHash("sha256").update(command.join("\0"));
   for (const file of new Set(sources.flatMap((source) => [...withIncluded(source)]))) {
     hash.update(readFileSync(file));
   }
