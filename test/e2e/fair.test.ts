@@ -403,7 +403,7 @@ for (const consistency of ["exact", "tick"] as const) {
       );
       const outcomes = waiting.map((reader) => finished(reader));
       await until("they wait", () => waiting.every(({ pid }) => waitsInKernel(pid)));
-      // The kernel may hand requests again that wait for their turn: then each of them waits twice,
+      // The kernel may resend requests that wait for their turn: then each of them waits twice,
       // or three times, and the kernel takes the answer to the last copy only.
       for (let times = 0; times < 2; times += 1) {
         await run([program("resend"), `${daemon.pid}`]);

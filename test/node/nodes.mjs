@@ -10,7 +10,7 @@
  * @property {string} tools         What names of compilers for it begin with.
  * @property {string[]} qemu        The program that emulates it, with what depends on the architecture.
  * @property {string} console       The kernel's name of the first serial line.
- * @property {boolean} resends      The kernel can be asked to hand requests again (Linux 6.9).
+ * @property {boolean} resends      The kernel can be asked to resend requests (Linux 6.9).
  * @property {boolean} [needsNode]  The release's Node.js is too old: vprocfs-node is installed with us.
  */
 

@@ -1,5 +1,5 @@
-// Runs in the virtual machine: kills workers under readers on a kernel that cannot hand requests
-// again. Prints what the readers found, and the last status, as JSON.
+// Runs in the virtual machine: kills workers under readers on a kernel that cannot resend requests.
+// Prints what the readers found, and the last status, as JSON.
 //
 //   node never-down-guest.mjs PROJECT STORM KILLS
 

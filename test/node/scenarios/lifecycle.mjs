@@ -24,7 +24,7 @@ async function underReaders(bed, done, { lossless = true } = {}) {
   await bed.sh("own 30 $(everyone)");
 }
 
-/** Only a kernel that hands requests again saves those in flight. */
+/** Only a kernel that resends requests saves those in flight. */
 const kill = (which) => (bed) =>
   underReaders(
     bed,

@@ -1,4 +1,4 @@
-// Has the kernel hand the requests again that a process has taken from /dev/fuse and not answered.
+// Makes the kernel resend the requests that a process has taken from /dev/fuse and not answered.
 //
 //   resend PID
 //
