@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Draws docs/speed.svg and writes the table of README.md beside it, from results of the benchmark that
-// hold the scenarios latency and cost.
+// Draws docs/speed.svg and writes the tables of README.md and docs/design/consistency.md, from results of the
+// benchmark that hold the scenarios latency and cost.
 //
 //   npm run bench -- --case latency --case cost --out results.json
 //   node docs/speed.mjs results.json
@@ -48,6 +48,18 @@ function table(latency, cost) {
   ].join("\n");
 }
 
+/** The times of meminfo in both contracts. */
+function contracts(latency) {
+  const rows = [
+    ["the kernel's own", "host"],
+    ["`exact`", "exact"],
+    ["`tick`", "tick"],
+  ].map(([title, peer]) => {
+    return `| ${title} | ${micros(measured(latency, peer, "meminfo", "p50", 1000))} |`;
+  });
+  return ["| open, read, close of `/proc/meminfo` | µs |", "|---|---|", ...rows].join("\n");
+}
+
 const WIDTH = 700;
 const LABEL = 80;
 const BAR = 13;
@@ -92,6 +104,17 @@ ${bars.join("\n")}
 `;
 }
 
+/** Writes a table into a page, between the two marks. */
+function insert(page, text) {
+  const path = join(project, page);
+  const [before, rest = ""] = readFileSync(path, "utf8").split(BEGIN);
+  const after = rest.split(END)[1];
+  if (after === undefined) {
+    throw new Error(`${page} has no place for its table: ${BEGIN} … ${END}`);
+  }
+  writeFileSync(path, `${before}${BEGIN}\n${text}\n${END}${after}`);
+}
+
 function main(path) {
   const results = loadResults(path);
   const latency = new CaseFigures(results, "latency");
@@ -99,14 +122,8 @@ function main(path) {
   const day = results.started.slice(0, 10);
   const caption = `µs to open, read to the end and close a file in a container: median, ${day}`;
   writeFileSync(join(project, "docs/speed.svg"), chart(latency, caption));
-  const readme = join(project, "README.md");
-  const text = readFileSync(readme, "utf8");
-  const [before, rest = ""] = text.split(BEGIN);
-  const after = rest.split(END)[1];
-  if (after === undefined) {
-    throw new Error(`README.md has no place for the table: ${BEGIN} … ${END}`);
-  }
-  writeFileSync(readme, `${before}${BEGIN}\n${table(latency, cost)}\n${END}${after}`);
+  insert("README.md", table(latency, cost));
+  insert("docs/design/consistency.md", contracts(latency));
 }
 
 main(process.argv[2] ?? "");
