@@ -102,7 +102,7 @@ async function warnOfLogs(
   for (const reason of missing) {
     log.warn(
       { reason },
-      "a source for containers' kernel logs is missing, so they lack some records of processes that have ended",
+      "containers' kernel logs lack some records of processes that have ended, because a source is missing",
     );
   }
 }

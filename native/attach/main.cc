@@ -82,12 +82,12 @@ int work(Options options) {
     return status_of(options, true);
   }
   if (!wanted.value()) {
-    if (options.hook == Hook::kNone) say("left alone, as the patterns of containers say");
+    if (options.hook == Hook::kNone) say("left alone: the patterns exclude this container");
     return 0;
   }
   // As root of a user namespace (rootless podman): whom to leave alone is for the watcher to say.
   if (options.settings_denied) {
-    if (options.strict) say("its settings must not be read");
+    if (options.strict) say("no permission to read the settings");
     return status_of(options, true);
   }
   if (options.hook == Hook::kLxc) leave_lxc_profile();

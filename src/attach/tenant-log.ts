@@ -51,7 +51,7 @@ export class TenantLog {
     } else if (lines[level] === MAX_LINES[level] + 1) {
       this.#log.warn(
         { container: about.container, lines: MAX_LINES[level] },
-        `too many ${WHAT[level]} about this container and what is in it: leaving out more for an hour`,
+        `too many ${WHAT[level]} about this container and those in it: leaving out more for an hour`,
       );
     }
   }

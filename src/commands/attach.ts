@@ -262,7 +262,7 @@ function add(program: Command, context: Context, action: Action, summary: string
     .option("--json", "print an array of containers and what was done in each")
     .option(
       "--no-figures",
-      "with --json: without limits and CPUs, for which a slow cgroup is waited for",
+      "with --json: leave out limits and CPUs, so that a slow cgroup delays nothing",
     );
   if (action === "attach") {
     command.option(

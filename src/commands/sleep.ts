@@ -46,11 +46,11 @@ async function before(context: Context, command: Command): Promise<Prepared> {
 export function addSleep(program: Command, context: Context): void {
   const command = program
     .command("sleep")
-    .summary("freeze containers before the node suspends, and thaw them after it")
+    .summary("freeze containers before the node suspends, thaw them afterwards")
     .description(
       "Run it with pre before the node suspends and with post afterwards; systemd does this " +
         "automatically. Containers that have the files are frozen in between, because programs " +
-        "in them that poll could keep the node from suspending. Without post they stay frozen " +
+        "in them that poll files could keep the node from suspending. Without post they stay frozen " +
         "until the node has been awake for two minutes.",
     )
     .argument("<WHEN>", "pre or post");

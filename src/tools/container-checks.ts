@@ -43,7 +43,7 @@ export function readExclusion(read: () => ExclusionReason): {
   try {
     return { exclusionReason: read(), unread: [] };
   } catch (error) {
-    const what = `which containers the watcher leaves alone cannot be read (${messageOf(error)}): one without the files may be meant to have none`;
+    const what = `cannot read which containers are left alone (${messageOf(error)}): one without files may be left alone on purpose`;
     const unread = [{ level: "warning", about: "vprocfs", what }] as const;
     return { exclusionReason: () => undefined, unread };
   }
@@ -61,7 +61,7 @@ function mountsOf(
     if (error instanceof RangeError) {
       findings.add(
         "warning",
-        "not checked what is mounted in it: reading its mount table, or those of the outermost container around it, takes too long",
+        "mounts not checked: reading its mount table, or those of other containers in its outermost one, takes too long",
       );
     }
     return undefined;

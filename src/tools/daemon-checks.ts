@@ -174,7 +174,7 @@ function checkKernelLogs(findings: Findings, daemon: DaemonFigures): void {
   for (const reason of daemon.kernelLogMissing ?? []) {
     findings.add(
       "info",
-      `a source for kernel logs is missing, so they lack some records of processes that have ended: ${reason}`,
+      `containers' kernel logs lack some records of processes that have ended, because a source is missing: ${reason}`,
     );
   }
 }
@@ -247,7 +247,7 @@ export async function checkDaemon(
   const status = await ask().catch((error: Error) => error);
   // A keeper that is only slow needs no restart, which would be felt in all containers.
   const slow = status instanceof NoAnswer && {
-    what: `${messageOf(status)}, so that it is not known whether it serves in other namespaces than those of this command`,
+    what: `${messageOf(status)}; it may be serving in other namespaces than those of this command`,
     todo: `it may only be slow: see ${log}, and run this again`,
   };
   if (state !== "live") {

@@ -24,7 +24,7 @@ function checkMemory(findings: Findings, figures: Figures): void {
     const total = figures.get("memoryTotal") ?? 0;
     const sees =
       limit < total + 1024
-        ? "the limit of a cgroup above it, and what all below that use"
+        ? "the limit of an ancestor cgroup, and the usage of everything in it"
         : "the host's";
     findings.add(
       "warning",
@@ -86,11 +86,10 @@ function checkThrottling(findings: Findings, figures: Figures, later: Figures | 
     return;
   }
   const now = later === undefined ? undefined : throttledShare(later, figures, 5);
-  const usedUp = (of: number): string =>
-    `its CPU quota was used up in ${Math.round(100 * of)} % of`;
+  const usedUp = (of: number): string => `it used up its CPU quota in ${Math.round(100 * of)} % of`;
   if (isMuch(now)) {
     const todo = "give it more CPUs; it sees this as steal time";
-    findings.add("warning", `${usedUp(now)} the periods while this ran`, todo);
+    findings.add("warning", `${usedUp(now)} the periods during this check`, todo);
   } else {
     const isOver = now === undefined ? "" : ", but not now";
     findings.add("info", `${usedUp(share)} all periods since it started${isOver}`);

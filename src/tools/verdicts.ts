@@ -94,7 +94,7 @@ export function gapsOf(survey: Omit<Containers, "containers"> | undefined): stri
   return [
     ...(leftOut > 0
       ? [
-          `${counted(leftOut, "container")} left out: too many for one survey, or something was short`,
+          `${counted(leftOut, "container")} left out: too many for one survey, or not enough descriptors or memory`,
         ]
       : []),
     ...(failed > 0 ? [`${counted(failed, "container")} cannot be read`] : []),

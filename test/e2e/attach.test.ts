@@ -161,7 +161,7 @@ describeLive("attach", ["unshare"], () => {
       ["--name", "web1", "--only", "db*"],
     ]) {
       const { status, stderr } = await attach(daemon, container.init, ["--strict", ...patterns]);
-      expect(stderr).toBe("vprocfs-attach: left alone, as the patterns of containers say\n");
+      expect(stderr).toBe("vprocfs-attach: left alone: the patterns exclude this container\n");
       expect(status).toBe(0);
       expect(filesOf(container.init)).toEqual([]);
     }

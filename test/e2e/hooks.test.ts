@@ -621,7 +621,7 @@ print(done.returncode, done.stderr, log.accept()[0].recv(4096).decode() if "${do
       chownSync(directory, 65_534, 65_534);
       chmodSync(directory, 0o700);
       const { status, stderr } = runSync(denied, { input });
-      expect([status, stderr]).toEqual([1, "vprocfs-attach: its settings must not be read\n"]);
+      expect([status, stderr]).toEqual([1, "vprocfs-attach: no permission to read the settings\n"]);
       expect(runSync(denied.slice(0, -1), { input })).toMatchObject({ status: 0, stderr: "" });
       expect(filesOf(container.init)).toEqual([]);
       expect(runSync(argv, { input })).toMatchObject({ status: 0, stderr: "" });

@@ -146,7 +146,7 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
       expect(await linesOf(other)).toHaveLength(BANNER);
       const said = daemon.logs
         .split("\n")
-        .filter((line) => line.includes("a source for containers' kernel logs is missing"));
+        .filter((line) => line.includes("because a source is missing"));
       expect(said).toHaveLength(missing.length);
       const doctor = `${(await vprocfs("doctor", "--mountpoint", daemon.mountpoint)).stdout}`;
       for (const reason of missing) {

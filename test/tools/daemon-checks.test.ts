@@ -25,7 +25,7 @@ it.each([
   const [late, ...others] = await found(state, new NoAnswer("its keeper is late"));
   expect(others).toEqual([]);
   expect(late?.level).toBe(level);
-  expect(late?.what).toMatch(/not known whether it serves in other namespaces/);
+  expect(late?.what).toMatch(/may be serving in other namespaces/);
   expect(late?.todo).toMatch(/^it may only be slow: see .*, and run this again$/);
 });
 

@@ -35,7 +35,7 @@ it("memory is short near the limit", () => {
 });
 
 it.each([
-  [16 * GIB, /: it sees the limit of a cgroup above it, and what all below that use$/],
+  [16 * GIB, /: it sees the limit of an ancestor cgroup, and the usage of everything in it$/],
   [32 * GIB, /: it sees the host's$/],
   [Number.NaN, /: it sees the host's$/],
 ])("memory that is not accounted is below a limit, or is the host's: %d", (memoryLimit, text) => {
@@ -70,7 +70,7 @@ it.each([
     "still",
     { periods: 1020, throttledPeriods: 920 },
     "warning",
-    "100 % of the periods while this ran",
+    "100 % of the periods during this check",
   ],
   [
     "no more",
@@ -82,6 +82,6 @@ it.each([
 ])("throttling is a warning if it lasts: %s", (_, later, level, share) => {
   const throttled = found({ periods: 1000, throttledPeriods: 900 }, later);
   expect(throttled.map(([of, what]) => [of, what])).toEqual([
-    [level, `its CPU quota was used up in ${share}`],
+    [level, `it used up its CPU quota in ${share}`],
   ]);
 });

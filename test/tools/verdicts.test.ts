@@ -63,7 +63,7 @@ it("what was not seen is unknown, unless what was seen is not ok", () => {
   const verdict = (level: "ok" | "warning" | "critical") => ({ level, text: "", values: [] });
   const gaps = gapsOf({ ...containersOf([]), leftOut: 472, failed: 1 });
   expect(gaps).toEqual([
-    "472 containers left out: too many for one survey, or something was short",
+    "472 containers left out: too many for one survey, or not enough descriptors or memory",
     "1 container cannot be read",
   ]);
   expect(gapsOf(containersOf([]))).toEqual([]);
@@ -95,7 +95,7 @@ it.runIf(process.getuid?.() === 0).each([
   [
     [],
     { leftOut: 472 },
-    "472 containers left out: too many for one survey, or something was short",
+    "472 containers left out: too many for one survey, or not enough descriptors or memory",
   ],
   [[], { readsLog: false }, "the kernel's log cannot be read: OOM kills are not dated"],
 ] as const)("check says what it has not seen: %j, %j", async (words, change, text) => {
