@@ -3,7 +3,7 @@
 import { z } from "zod";
 
 /** How a figure is written and read. */
-export interface MetricNotes {
+interface MetricNotes {
   readonly label: string;
   readonly unit: "ns" | "us" | "ms" | "perSecond" | "count" | "percent" | "MiB" | "KiB";
   readonly better: "lower" | "higher";

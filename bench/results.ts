@@ -20,7 +20,7 @@ const trialRecordSchema = z.object({
   seconds: z.number(),
   samples: z.array(sampleSchema),
 });
-export type TrialRecord = z.infer<typeof trialRecordSchema>;
+type TrialRecord = z.infer<typeof trialRecordSchema>;
 
 const skipSchema = z.object({
   case: z.string(),
@@ -29,11 +29,10 @@ const skipSchema = z.object({
   /** Whether it failed, rather than being left out. */
   failed: z.boolean(),
 });
-export type Skip = z.infer<typeof skipSchema>;
 
 const FORMAT = 1;
 
-export const resultsSchema = z.object({
+const resultsSchema = z.object({
   format: z.literal(FORMAT),
   started: z.string(),
   seconds: z.number(),
@@ -74,7 +73,7 @@ export interface Figure {
   readonly trials: number;
 }
 
-export function figureOf(values: readonly number[]): Figure | undefined {
+function figureOf(values: readonly number[]): Figure | undefined {
   if (values.length === 0) {
     return undefined;
   }

@@ -13,7 +13,7 @@ import type { PeerName } from "./support/peers/peer.js";
 import type { Programs } from "./support/programs.js";
 import { type TrialRequest, type TrialResult, trialResultSchema } from "./trial-protocol.js";
 
-export interface RunOptions {
+interface RunOptions {
   readonly cases: readonly BenchCase[];
   readonly peers: readonly PeerName[];
   readonly scale: Scale;

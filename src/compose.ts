@@ -45,7 +45,7 @@ export function makeCallsDirectory({ calls, callsDirectory }: Config): void {
 }
 
 /** Where and how a process serves. */
-export interface Place {
+interface Place {
   readonly mountpoint: string;
   /** Whether a keeper holds the mount. */
   readonly hasKeeper: boolean;

@@ -5,7 +5,7 @@ import { parseAddress } from "./metrics/address.js";
 import { hasControls } from "./text.js";
 
 /** What help texts, error messages and documentation say about a key. */
-export interface KeyNotes {
+interface KeyNotes {
   readonly description: string;
   /** "expected ..." in error messages. */
   readonly expects: string;

@@ -24,7 +24,7 @@ const COUNTERS_SIGNAL = "SIGUSR2";
 const MORE_CPUS_MS = 1000;
 
 /** The part of `process` that a daemon listens to. */
-export interface SignalSource {
+interface SignalSource {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
@@ -41,7 +41,7 @@ export interface Companion {
   unmounted?(): Promise<void>;
 }
 
-export interface ServeOptions {
+interface ServeOptions {
   readonly engine: EngineFactory;
   readonly options: Omit<EngineOptions, "onEnd" | "onServing" | "onFeatures" | "onMoreCpus">;
   readonly log: Logger;

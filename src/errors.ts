@@ -8,7 +8,7 @@ export const ExitStatus = {
 } as const;
 
 /** The kind of an error; stable, for tests. */
-export type ErrorCode =
+type ErrorCode =
   | "ADDON"
   | "CONFIG"
   | "CONTAINER"

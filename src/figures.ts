@@ -85,7 +85,6 @@ const Answer = z.object({
 });
 
 export type DaemonFigures = z.infer<typeof Answer>;
-export type SharedResource = z.infer<typeof Resource>;
 
 /** The socket on which the worker of a mount point answers, for root only. */
 export function figuresSocketOf(mountpoint: string): string {

@@ -46,7 +46,7 @@ export function inheritsMount(env: NodeJS.ProcessEnv, pid: number): boolean {
 }
 
 /** What a keeper tells its worker: what it inherits, and the mount point. */
-export interface Workplace {
+interface Workplace {
   readonly inherit: Inheritance;
   readonly mountpoint: string;
 }
@@ -143,14 +143,14 @@ export function keeperProgram(): string {
 }
 
 /** How the keeper starts workers. */
-export interface WorkerCommand {
+interface WorkerCommand {
   readonly command: readonly string[];
   /** stampOf() of all files that the keeper's own options depend on. */
   readonly stamps: readonly string[];
 }
 
 /** What the keeper is told besides the configuration. */
-export interface KeeperPlace {
+interface KeeperPlace {
   /** The second mount point; without it files are polled on the main mount. */
   readonly polled: string | undefined;
   readonly json: boolean;

@@ -5,8 +5,9 @@ import { printable } from "./text.js";
 export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
 export const LOG_FORMATS = ["auto", "json", "text"] as const;
 
-export type LogLevel = (typeof LOG_LEVELS)[number];
-export type LogFormat = (typeof LOG_FORMATS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
+type LogFormat = (typeof LOG_FORMATS)[number];
+
 export type { Logger };
 
 function formatValue(value: unknown): string {
@@ -27,7 +28,7 @@ export function textLine(record: string): string {
 }
 
 /** The kind of file that the log is written to. */
-export interface LogPlace {
+interface LogPlace {
   readonly isTerminal: boolean;
   /** systemd's journal, which adds the time itself and takes the level from a prefix. */
   readonly isJournal: boolean;

@@ -132,7 +132,7 @@ export function canonicalPath(path: string): string {
 }
 
 /** Throws unless this process can mount FUSE at all. */
-export function checkPrivileges(system: MountpointSystem): void {
+function checkPrivileges(system: MountpointSystem): void {
   if (system.uid() !== 0) {
     throw new VprocfsError("NOT_ROOT", "must be run as root");
   }
@@ -240,7 +240,7 @@ async function checkDirectory(system: MountpointSystem, path: string): Promise<v
 }
 
 /** The result of prepareMountpoint(). */
-export interface Prepared {
+interface Prepared {
   /** Where to mount, as mount tables will show it. */
   readonly path: string;
   /** The number of dead mounts of ours that were unmounted. */

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 
-export interface NewFile {
+interface NewFile {
   readonly content: string;
   readonly encoding?: "utf8" | "latin1";
   readonly mode: number;

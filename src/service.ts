@@ -15,7 +15,7 @@ const RUNIT_PLACES = ["/etc/service", "/service", "/var/service"];
 const IN_PLACE_OF_LXCFS = "/usr/lib/vprocfs/in-place-of-lxcfs";
 
 /** How an operator starts the vprocfs of a mount point, and where it logs. */
-export interface Service {
+interface Service {
   readonly start: string;
   /** How to restart it, as an imperative. */
   readonly restart: string;

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { ConfigKey } from "./config.js";
 
 /** Options of `run` that are not values of configuration keys. */
-export interface ServingOptions {
+interface ServingOptions {
   readonly json?: boolean;
   readonly logFormat?: string;
   readonly watch?: boolean;

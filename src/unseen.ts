@@ -6,7 +6,7 @@ import { type Mount, mountAt, readMounts } from "./mountinfo.js";
 import { type Identity, isOurs } from "./mountpoint.js";
 
 /** Why the mount of a running vprocfs is not visible, and what to do. Starting it again would not help. */
-export interface Unseen {
+interface Unseen {
   readonly what: string;
   readonly todo: string;
 }

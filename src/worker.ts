@@ -18,7 +18,7 @@ import { polledMountpointOf } from "./polled.js";
 import { servingFlags } from "./serving-flags.js";
 
 /** Everything that a worker uses of the system, for tests. */
-export interface WorkerContext {
+interface WorkerContext {
   addon(): NativeBinding;
   readonly env: NodeJS.ProcessEnv;
   readonly configFile?: string;

@@ -6,7 +6,7 @@ import type { CaseFigures, Figure, Results } from "../results.js";
 import { peerNamed } from "../support/peers/index.js";
 import type { PeerName } from "../support/peers/peer.js";
 
-export interface Row {
+interface Row {
   readonly series: string;
   /** The first row of its series. */
   readonly first: boolean;
@@ -34,7 +34,7 @@ function ratioText(figure: Figure | undefined): string {
 }
 
 /** Median and quartiles. */
-export function figureText(metric: Metric, figure: Figure | undefined): string {
+function figureText(metric: Metric, figure: Figure | undefined): string {
   if (figure === undefined) {
     return "";
   }

@@ -30,7 +30,7 @@ function caseTable(scenario: BenchCase, figures: CaseFigures): string {
   return table.toString();
 }
 
-export function marksTable(outcomes: readonly MarkOutcome[]): string {
+function marksTable(outcomes: readonly MarkOutcome[]): string {
   const table = new Table({ ...PLAIN, head: ["mark", "at most", "measured", ""] });
   for (const { mark, value, verdict } of outcomes) {
     const measured = value === undefined ? "–" : formatMark(mark, value);

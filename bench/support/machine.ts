@@ -19,7 +19,7 @@ export const machineSchema = z.object({
   node: z.string(),
   lxcfs: z.string(),
 });
-export type Machine = z.infer<typeof machineSchema>;
+type Machine = z.infer<typeof machineSchema>;
 
 function textOf(path: string): string | undefined {
   return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;

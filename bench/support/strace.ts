@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { processTree, taskDirectories } from "./daemon.js";
 
 /** System calls by name, with how often each was made. */
-export type SyscallCounts = Readonly<Record<string, number>>;
+type SyscallCounts = Readonly<Record<string, number>>;
 
 const ATTACH_TRIES = 200;
 const ATTACH_EVERY_MS = 20;
@@ -29,7 +29,7 @@ function isTraced(task: string): boolean {
 }
 
 /** Reads the table that `strace -c` writes. */
-export function parseSummary(summary: string): SyscallCounts {
+function parseSummary(summary: string): SyscallCounts {
   const counts: Record<string, number> = {};
   for (const line of summary.split("\n")) {
     // % time, seconds, usecs/call, calls, errors (blank when none), name

@@ -57,7 +57,7 @@ export class Bucket {
 }
 
 /** Resolves to what the job has cost, in ms of CPU time; undefined: not known, and not charged. */
-export type Job = () => Promise<number | undefined>;
+type Job = () => Promise<number | undefined>;
 
 export interface FairQueueOptions {
   /** Jobs at a time. */

@@ -7,7 +7,7 @@ import { listNamespaces, runInside } from "./namespaces.js";
 /** How long one helper may take, and all together. The keeper kills a worker that has not stopped after 20 s. */
 const STOP = { detachMs: 5000, detachAllMs: 10_000 } as const;
 
-export interface DetachAllOptions {
+interface DetachAllOptions {
   readonly binding: Pick<NativeBinding, "identityOf">;
   readonly settings: HelperSettings;
   readonly log: Logger;

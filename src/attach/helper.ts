@@ -41,7 +41,7 @@ const ReportSchema = z.object({
 
 /** What the helper did in one mount namespace. */
 export type HelperReport = z.infer<typeof ReportSchema>;
-export type FileState = HelperReport["files"][number]["state"];
+type FileState = HelperReport["files"][number]["state"];
 
 /** The path of the native helper. */
 export function helperPath(): string {

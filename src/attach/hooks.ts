@@ -15,7 +15,7 @@ function isForeign({ path }: Pick<HookFile, "path">, present: string): boolean {
 /** Exists if an operator wants no hooks: the package then installs none. */
 const NO_HOOKS = "/etc/vprocfs/no-hooks";
 
-export type HookState =
+type HookState =
   | "written"
   | "updated"
   | "unchanged"

@@ -14,7 +14,7 @@ const SPARING = { atOnce: 5, perSecond: 0.05 } as const;
 /** Processes that are read before other events of Node have a turn. */
 const SCAN_BATCH = 250;
 
-export interface ProcessScanOptions {
+interface ProcessScanOptions {
   /**
    * Called for each mount namespace, with one process in it. False: it has ended; another one of the namespace
    * follows.

@@ -9,7 +9,7 @@ import { mountNamespaceOf } from "./namespaces.js";
 const VPSADMINOS = "/proc/vpsadminos";
 
 /** The properties by which a container is chosen. */
-export interface Candidate {
+interface Candidate {
   readonly id: string;
   readonly name: string;
   readonly runtime: string;

@@ -60,7 +60,7 @@ export interface AttachingOptions {
   readonly log: Logger;
 }
 
-export interface VisitsOptions extends AttachingOptions {
+interface VisitsOptions extends AttachingOptions {
   readonly binding: Pick<NativeBinding, "identityOf" | "fnmatch">;
   readonly run: RunHelper;
   readonly watch: NativeWatch;

@@ -23,7 +23,7 @@ const ATTACHING_MS = 1000;
 const LISTEN_AGAIN_MS = { first: 1000, max: 30_000 } as const;
 const FORGET_ENDED_MS = 60_000;
 
-export interface WatcherOptions extends AttachingOptions {
+interface WatcherOptions extends AttachingOptions {
   readonly binding: Pick<NativeBinding, "identityOf" | "fnmatch" | "run" | "Watch">;
   readonly now?: () => number;
   readonly run?: RunHelper;

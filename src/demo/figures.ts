@@ -39,7 +39,7 @@ function uptime(text: string): string {
 }
 
 /** A label and one figure for each column. */
-export type Row = readonly [label: string, ...figures: string[]];
+type Row = readonly [label: string, ...figures: string[]];
 
 /** Rows of figures from the same files as several readers see them. */
 export function figures(...views: readonly ReadonlyMap<string, string>[]): Row[] {

@@ -20,7 +20,7 @@ export class TreeError extends Error {
   }
 }
 
-export interface TreeOptions {
+interface TreeOptions {
   readonly tickMs: number;
   readonly maxOpenPerContainer: number;
   /** Milliseconds that never go back. */
@@ -28,7 +28,7 @@ export interface TreeOptions {
 }
 
 /** A file, directory or link of the mount. */
-export interface TreeEntry extends TreeNode {
+interface TreeEntry extends TreeNode {
   /** The container's id; "" for directories above the containers. */
   readonly container: string;
   /** Below the container's directory. */

@@ -25,7 +25,7 @@ const NOBODY = "$2b$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 const MAX_REMEMBERED = 100;
 
 /** "no": a password is needed. "too many": the password was not checked. */
-export type Admission = "yes" | "no" | "too many";
+type Admission = "yes" | "no" | "too many";
 
 /** Checks passwords. bcrypt is slow on purpose, so it runs on another thread, and right passwords are remembered. */
 export class BasicAuth {

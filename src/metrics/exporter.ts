@@ -13,7 +13,7 @@ const MAX_RETRY_MS = 10_000;
 /** An address that is in use for longer belongs to another program. */
 const PATIENCE_MS = 3000;
 
-export interface ExporterOptions {
+interface ExporterOptions {
   readonly address: Address;
   readonly web: WebConfig;
   readonly pages: Pages;

@@ -71,7 +71,7 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-export interface MetricsServer {
+interface MetricsServer {
   readonly server: Server;
   /** Ends all connections. */
   readonly cutOff: () => void;

@@ -14,7 +14,7 @@ import { Readiness } from "./readiness.js";
 import { KEEPER_WITHIN_MS, Scrapes } from "./scrape.js";
 import { Surveys } from "./survey.js";
 
-export interface MetricsOptions {
+interface MetricsOptions {
   readonly binding: NativeBinding;
   readonly config: Config;
   /** Undefined: neither TLS nor passwords. */

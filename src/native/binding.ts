@@ -30,7 +30,7 @@ export interface Survey {
   readonly readsLog: boolean;
 }
 
-export type ControllerName = "cpu" | "cpuacct" | "cpuset" | "memory" | "io" | "pids";
+type ControllerName = "cpu" | "cpuacct" | "cpuset" | "memory" | "io" | "pids";
 
 /** A cgroup in one hierarchy. */
 export interface CgroupPlace {
@@ -79,7 +79,7 @@ export interface ContainerInfo extends LocatedContainer {
 }
 
 /** A container as found on the host, whose figures could not be read. */
-export interface UnreadContainer extends LocatedContainer {
+interface UnreadContainer extends LocatedContainer {
   /** Why: "/sys/fs/cgroup/web1: Too many open files". */
   readonly problem: string;
 }
@@ -94,7 +94,7 @@ export interface NodeMemory {
 }
 
 /** A file that every container has. */
-export interface ViewInfo {
+interface ViewInfo {
   readonly index: number;
   /** E.g. "proc/meminfo". */
   readonly path: string;
@@ -153,7 +153,7 @@ export interface WatchEvent {
 }
 
 /** The state of a watch. */
-export interface WatchState {
+interface WatchState {
   /** Gauges: namespaces that are followed, and how many can be. */
   readonly known: number;
   readonly limit: number;

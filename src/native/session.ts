@@ -1,7 +1,7 @@
 /** The types of a session of the native addon. `binding.ts` has the rest of its types. */
 
 /** Counters of the agent that answers system calls. They only grow, except those marked as gauges. */
-export interface CallCounters {
+interface CallCounters {
   /** Calls answered with the container's figures. */
   readonly answered: number;
   /** Calls passed to the kernel, for any reason. */
@@ -29,7 +29,7 @@ export interface CallCounters {
 }
 
 /** Counters of containers' kernel logs. They only grow, except those marked as gauges. */
-export interface KernelLogCounters {
+interface KernelLogCounters {
   /** Records added to logs, by kind: oom, forks, fault, seccomp, hung, caller. */
   readonly records: Readonly<Record<string, number>>;
   /** Events in the host's log that could not be attributed to a container. */
@@ -57,7 +57,7 @@ export interface KernelLogRecord {
 }
 
 /** Successive records of a container's kernel log. */
-export interface KernelLogPage {
+interface KernelLogPage {
   readonly records: readonly KernelLogRecord[];
   /** The number of the oldest record that the log still has. */
   readonly first: number;
@@ -190,7 +190,7 @@ export interface SessionFeatures {
 }
 
 /** How system calls of containers are answered. */
-export interface CallOptions {
+interface CallOptions {
   /** The directory of the sockets to which runtimes hand calls over; must exist. */
   readonly directory: string;
   /** Calls answered per second for one container (0..10000000); 0: no limit. */

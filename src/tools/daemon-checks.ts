@@ -226,7 +226,7 @@ export function checkCallFiles(
 }
 
 /** A mount, as an operator names it. */
-export interface Place {
+interface Place {
   /** Canonical. */
   readonly mountpoint: string;
   readonly state: MountState;

@@ -54,7 +54,7 @@ export class Inside {
 }
 
 /** What checkFigures() needs to know. */
-export interface InsideInputs {
+interface InsideInputs {
   readonly inside: Inside;
   /** /proc/meminfo of the host itself. */
   readonly hostMeminfo: string;

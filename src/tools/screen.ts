@@ -6,7 +6,7 @@ const ALTERNATE = ansiEscapes.enterAlternativeScreen + ansiEscapes.cursorHide;
 const NORMAL = ansiEscapes.cursorShow + ansiEscapes.exitAlternativeScreen;
 const { eraseEndLine, eraseDown } = ansiEscapes;
 
-export interface Screen {
+interface Screen {
   readonly columns: number;
   readonly rows: number;
   /** Fills the screen with these lines. */

@@ -57,7 +57,7 @@ function nameOf({ container, givenName }: Activity): string {
 }
 
 /** All columns, in their order from left to right. */
-export const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly Column[] = [
   {
     key: "name",
     head: "NAME",

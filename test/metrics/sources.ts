@@ -19,7 +19,7 @@ export function containersOf(containers: readonly Surveyed[]): Containers {
   return { containers, tookSeconds: 0.01, failed: 0, leftOut: 0, readsLog: true };
 }
 
-export const STATUS: Status = {
+const STATUS: Status = {
   state: "serving",
   keeperPid: 1,
   workerPid: 2,

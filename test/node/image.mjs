@@ -28,7 +28,7 @@ const KEPT = 7 * DAYS;
 /** Seconds that the build of an image may take. */
 const BUILD = 1800;
 
-export const cache = process.env.VPROCFS_NODE_CACHE ?? join(homedir(), ".cache/vprocfs/nodes");
+const cache = process.env.VPROCFS_NODE_CACHE ?? join(homedir(), ".cache/vprocfs/nodes");
 
 /** What builds images and runs them. */
 const PROGRAMS = ["mmdebstrap", "mke2fs", "ssh-keygen", "qemu-img", "setpriv"];

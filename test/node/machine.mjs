@@ -333,6 +333,6 @@ export class Machine {
 }
 
 /** A word of the shell. */
-export function quote(text) {
+function quote(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -10,7 +10,7 @@ import { Source } from "../support/testing.js";
 /** Contents by path below the root of the tree; a path that ends with "/" is a directory. */
 export type Files = Readonly<Record<string, string>>;
 
-export const V1_CONTROLLERS = ["cpu", "cpuacct", "cpuset", "memory", "hugetlb"] as const;
+const V1_CONTROLLERS = ["cpu", "cpuacct", "cpuset", "memory", "hugetlb"] as const;
 
 /** An empty v1 tree with the container `path` in every hierarchy. */
 export function v1Container(path: string): Files {
@@ -23,7 +23,7 @@ export function v2Container(path: string): Files {
 }
 
 /** The text of /proc/<pid>/cgroup of a process that is in `path` everywhere. */
-export function cgroupText(path: string): string {
+function cgroupText(path: string): string {
   const v1 = V1_CONTROLLERS.map((controller, index) => `${index + 2}:${controller}:${path}\n`);
   return `${v1.join("")}1:name=systemd:${path}\n0::${path}\n`;
 }

@@ -35,7 +35,7 @@ export async function startCallNode(scope: Scope, ...args: string[]): Promise<Ca
   return { daemon: await startIn(scope, sockets, ...args), sockets };
 }
 
-export interface CallKind {
+interface CallKind {
   readonly kind: Kind;
   readonly mapped: boolean;
   /** Programs of the host. */

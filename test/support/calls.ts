@@ -29,7 +29,7 @@ const Sysinfo = z.object({
   tasks: z.number(),
   unit: z.number(),
 });
-export type Sysinfo = z.infer<typeof Sysinfo>;
+type Sysinfo = z.infer<typeof Sysinfo>;
 
 /** What /bin/calls watch prints. */
 export const Watched = z.object({
@@ -143,7 +143,7 @@ export async function watched(caller: Inside, until: string, most = 2 ** 53 - 1)
 }
 
 /** The roots of the hierarchies in which service managers keep services. */
-export const SERVICE_ROOTS = ["", "/unified", "/systemd"]
+const SERVICE_ROOTS = ["", "/unified", "/systemd"]
   .map((path) => `/sys/fs/cgroup${path}`)
   .filter((path) => existsSync(join(path, "cgroup.procs")));
 

@@ -15,7 +15,7 @@ import { readMounts } from "../../src/mountinfo.js";
 import type { Scope } from "./scope.js";
 import { until } from "./wait.js";
 
-export type Controller = "blkio" | "cpu" | "cpuacct" | "cpuset" | "memory" | "pids";
+type Controller = "blkio" | "cpu" | "cpuacct" | "cpuset" | "memory" | "pids";
 
 const CONTROLLERS: readonly Controller[] = ["blkio", "cpu", "cpuacct", "cpuset", "memory", "pids"];
 

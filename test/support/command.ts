@@ -84,13 +84,13 @@ export async function output(argv: readonly string[], options: RunOptions = {}):
 }
 
 /** What a program left behind for which everything waited. */
-export interface SyncOutcome {
+interface SyncOutcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-export interface SyncOptions extends RunOptions {
+interface SyncOptions extends RunOptions {
   readonly input?: string;
 }
 

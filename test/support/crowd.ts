@@ -10,7 +10,7 @@ import { until } from "./wait.js";
 const ENTER =
   'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 99; shift; done; shift; exec "$@"';
 
-export interface Crowd {
+interface Crowd {
   /** Threads of one process. */
   readonly sleeping?: number;
   /** Processes that never stop. */

@@ -11,7 +11,7 @@ for _ in sys.stdin:
     print(f.read().decode().split("\\n")[0], flush=True)
 `;
 
-export interface Uptime {
+interface Uptime {
   readonly uptime: number;
   readonly idle: number;
 }

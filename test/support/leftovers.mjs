@@ -46,7 +46,7 @@ function mentionsLeftover(text) {
 }
 
 /** True when `name` was made by testName() in a process that is gone. */
-export function isLeftover(name) {
+function isLeftover(name) {
   return /^vprocfs-(?:test|demo)-\d+(?:-|$)/.test(name) && mentionsLeftover(name);
 }
 
@@ -236,7 +236,7 @@ function removeFiles() {
 }
 
 /** Removes all that runs which are over have left, and returns what there was. */
-export async function removeLeftovers() {
+async function removeLeftovers() {
   return [
     ...(await endProcesses()),
     ...removeSwap(),

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 /** Where one runs. */
-export interface LoggerPlace {
+interface LoggerPlace {
   /** Its package's files, as the host sees them. */
   readonly files: string;
   /** The same, as the daemon sees them; the host's unless told. */

@@ -24,7 +24,7 @@ import { project } from "./project.js";
 import type { Scope } from "./scope.js";
 import type { Inside } from "./shows.js";
 
-export interface LxcOptions {
+interface LxcOptions {
   readonly memory: number;
   readonly swap: number;
   readonly quota: number;

@@ -13,7 +13,7 @@ import { project } from "./project.js";
 import type { Scope } from "./scope.js";
 import { until } from "./wait.js";
 
-export interface ManagedOptions {
+interface ManagedOptions {
   /** How many descriptors the manager's store takes: more than any test needs, unless told. */
   readonly limit?: number;
   /** What starts `vprocfs run`, whose words follow. */

@@ -11,7 +11,7 @@ import { project } from "./project.js";
 import type { Scope } from "./scope.js";
 import type { Inside } from "./shows.js";
 
-export interface OciLimits {
+interface OciLimits {
   readonly memory: number;
   readonly swap: number;
   readonly quota: number;
@@ -58,7 +58,7 @@ export function documentedVolumes(daemon: Daemon): string[] {
 }
 
 /** A root file system that has the host's programs: /usr is to be mounted. */
-export function makeRootfs(scope: Scope): string {
+function makeRootfs(scope: Scope): string {
   const rootfs = temporaryDirectory(scope, "rootfs");
   fillRootfs(rootfs);
   return rootfs;
@@ -131,7 +131,7 @@ function shared(type: string, { pidsOf }: OciVariant): { path?: string } {
   return type === "pid" && pidsOf !== undefined ? { path: `/proc/${pidsOf}/ns/pid` } : {};
 }
 
-export function specOf(
+function specOf(
   rootfs: string,
   daemon: Daemon,
   runtime: string,

@@ -115,7 +115,7 @@ export function checkGrowth(before: Stat, after: Stat): void {
   }
 }
 
-export interface SwapLine {
+interface SwapLine {
   readonly name: string;
   readonly type: string;
   readonly size: number;

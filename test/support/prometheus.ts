@@ -53,7 +53,7 @@ export function figureOf(text: string, metric: string, id: string, more = ""): n
 }
 
 /** One element of an instant vector. */
-export interface Element {
+interface Element {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }

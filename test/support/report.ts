@@ -6,7 +6,7 @@ import { relative } from "node:path";
 import type { Reporter, TestCase, TestModule, TestSpecification, Vitest } from "vitest/node";
 
 /** A test that has ended. */
-export interface TestLine {
+interface TestLine {
   readonly file: string;
   readonly name: string;
   readonly state: "passed" | "failed" | "skipped";
@@ -19,13 +19,13 @@ export interface TestLine {
 }
 
 /** A file that is to be run, one that is run now, and one whose tests have all ended. */
-export type FileLine =
+type FileLine =
   | { readonly planned: string }
   | { readonly begun: string }
   | { readonly done: string; readonly isBroken: boolean };
 
 /** The last line. */
-export interface EndLine {
+interface EndLine {
   readonly ended: true;
   /** Failures outside of any test: files that cannot be loaded, hooks, unhandled errors. */
   readonly errors: number;

@@ -27,7 +27,7 @@ export interface Inside {
   output(argv: readonly string[]): Promise<string>;
 }
 
-export interface Expected {
+interface Expected {
   readonly memoryMiB: number;
   readonly swapMiB: number;
   readonly cpus: readonly number[];
@@ -46,7 +46,7 @@ function row(table: string, name: string): number[] {
 }
 
 /** meminfo, swaps, free and swapon tell of the same memory and swap. */
-export async function checkMemory(inside: Inside, expected: Expected): Promise<void> {
+async function checkMemory(inside: Inside, expected: Expected): Promise<void> {
   const free = await inside.output(["free", "-m"]);
   assert.equal(row(free, "Mem")[0], expected.memoryMiB, free);
   assert.equal(row(free, "Swap")[0], expected.swapMiB, free);
@@ -70,7 +70,7 @@ export async function checkMemory(inside: Inside, expected: Expected): Promise<v
 }
 
 /** cpuinfo, stat and sysfs tell of the same CPUs. */
-export async function checkCpus(inside: Inside, expected: Expected): Promise<void> {
+async function checkCpus(inside: Inside, expected: Expected): Promise<void> {
   assert.deepEqual(cpuinfoIds(await inside.output(["cat", "/proc/cpuinfo"])), expected.cpus);
   const stat = checkStat(await inside.output(["cat", "/proc/stat"]));
   assert.deepEqual(statIds(stat), expected.cpus);
@@ -93,7 +93,7 @@ export async function checkCpus(inside: Inside, expected: Expected): Promise<voi
 }
 
 /** Its own mounts: one for each file or directory, of the type that others look for. */
-export async function checkMounts(inside: Inside, binds: readonly string[] = BINDS): Promise<void> {
+async function checkMounts(inside: Inside, binds: readonly string[] = BINDS): Promise<void> {
   const mounts = (await inside.output(["cat", "/proc/mounts"])).split("\n");
   for (const path of binds) {
     const ours = mounts.filter((line) => line.startsWith(`vprocfs /${path} fuse.lxcfs `));
@@ -102,7 +102,7 @@ export async function checkMounts(inside: Inside, binds: readonly string[] = BIN
 }
 
 /** Its uptime is the time since its init started, in the file and in what procps makes of it. */
-export async function checkUptime(inside: Inside): Promise<void> {
+async function checkUptime(inside: Inside): Promise<void> {
   const [up = ""] = (await inside.output(["cat", "/proc/uptime"])).split(" ");
   const [host = ""] = readFileSync("/proc/uptime", "utf8").split(" ");
   const stat = readFileSync(`/proc/${inside.init}/stat`, "utf8");

@@ -124,7 +124,7 @@ interface Timed extends Reading {
   readonly end: number;
 }
 
-export interface Tally {
+interface Tally {
   rounds: number;
   readings: number;
   readonly wrong: string[];

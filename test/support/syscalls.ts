@@ -16,7 +16,7 @@ export interface Answer {
   readonly data: Buffer;
 }
 
-export interface Attributes {
+interface Attributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -26,7 +26,7 @@ export interface Attributes {
   readonly links: number;
 }
 
-export interface Entry {
+interface Entry {
   readonly type: number;
   readonly ino: bigint;
   readonly name: string;

@@ -12,7 +12,7 @@ import { testName } from "./names.js";
 import { project } from "./project.js";
 
 /** CPU time since the cgroup was made, µs. */
-export interface CpuUsage {
+interface CpuUsage {
   readonly userUs: bigint;
   readonly niceUs: bigint;
   readonly systemUs: bigint;
@@ -30,14 +30,14 @@ export interface CpuUsage {
 }
 
 /** Mount points of a process below /proc and /sys. */
-export interface MountedFiles {
+interface MountedFiles {
   readonly ours: number;
   readonly lxcfs: number;
   readonly dead: number;
 }
 
 /** What LXC's monitor asks (native/seccomp/message.h). */
-export interface LxcRequest {
+interface LxcRequest {
   readonly id: bigint;
   readonly pid: number;
   /** Where in the packet the response stands. */
@@ -54,7 +54,7 @@ export type BudgetStep = readonly [
 ];
 
 /** What was used up to a moment (native/tenant/cpu_contention.h); µs. */
-export type CpuUse = readonly [
+type CpuUse = readonly [
   at: number,
   cpus: number,
   idle: number,
@@ -64,7 +64,7 @@ export type CpuUse = readonly [
 ];
 
 /** What sysinfo(2) says (native/view/sysinfo_model.h); bytes. */
-export interface SysinfoFigures {
+interface SysinfoFigures {
   readonly uptimeS: bigint;
   readonly loads: readonly bigint[];
   readonly total: bigint;
@@ -86,7 +86,7 @@ export interface CpuSample {
 }
 
 /** A counter of a cgroup's memory.stat or memory.events. */
-export interface MemoryEvent {
+interface MemoryEvent {
   readonly key: string;
   readonly count: bigint;
 }
@@ -98,7 +98,7 @@ export interface EventReading {
 }
 
 /** One reading of what a container of v1 has read from devices, which are known by their major numbers. */
-export interface DiskReading {
+interface DiskReading {
   /** The cgroup. */
   readonly place: bigint;
   /** The host's devices. */
@@ -124,12 +124,12 @@ export interface CpuReport {
   readonly hidden: readonly Omit<CpuCounters, "id">[];
 }
 
-export interface CpuLimits {
+interface CpuLimits {
   readonly cpuset: readonly number[] | null;
   readonly bandwidth: { readonly quotaUs: bigint; readonly periodUs: bigint } | null;
 }
 
-export interface Memory {
+interface Memory {
   readonly limitBytes: bigint | null;
   readonly usageBytes: bigint | null;
   readonly swapLimitBytes: bigint | null;
@@ -147,7 +147,7 @@ export interface Memory {
   readonly stat: Readonly<Record<string, bigint>>;
 }
 
-export interface ViewRow {
+interface ViewRow {
   readonly index: number;
   readonly path: string;
   /** Permission bits. */
@@ -164,19 +164,19 @@ export interface Cpuinfo {
   readonly packageCpus: readonly bigint[];
 }
 
-export interface MeminfoLine {
+interface MeminfoLine {
   readonly label: string;
   readonly value: bigint;
   readonly inKb: boolean;
 }
 
-export interface HostStat {
+interface HostStat {
   readonly cpuColumns: number;
   readonly btimeS: bigint;
   readonly lines: readonly { readonly key: string; readonly columns: number }[];
 }
 
-export interface ProcessFacts {
+interface ProcessFacts {
   readonly startTicks: bigint;
   readonly innerPid: number;
   readonly v2: string;
@@ -185,7 +185,7 @@ export interface ProcessFacts {
 }
 
 /** null, or empty: it is not there, or says something else. */
-export interface StatusField {
+interface StatusField {
   readonly field: string | null;
   readonly mask: bigint | null;
   readonly numbers: readonly bigint[];
@@ -266,7 +266,7 @@ export interface Census {
 }
 
 /** A record of a state file. */
-export interface HistoryRecord {
+interface HistoryRecord {
   readonly key: bigint;
   readonly record: number;
   readonly bytes: number;
@@ -346,7 +346,7 @@ export interface LoadSample {
 }
 
 /** What a line of the kernel's log tells of a process killed for want of memory. */
-export interface OomKill {
+interface OomKill {
   readonly cgroup: string;
   readonly task: string;
   readonly pid: bigint;
@@ -354,7 +354,7 @@ export interface OomKill {
 }
 
 /** native/klog/record.h */
-export interface LogRecord {
+interface LogRecord {
   readonly level: number;
   readonly facility: number;
   readonly sequence: bigint;
@@ -404,7 +404,7 @@ export interface LogGroup {
 }
 
 /** native/klog/logs.h, in a state file of their own. */
-export interface KernelLogs {
+interface KernelLogs {
   add(
     id: bigint,
     tenant: bigint,

@@ -7,13 +7,13 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { memoryKeys } from "../support/testing.ts";
 
-export interface Bandwidth {
+interface Bandwidth {
   readonly quotaUs: bigint;
   readonly periodUs: bigint;
 }
 
 /** What one cgroup may use; null is no limit. Bytes. */
-export interface Limits {
+interface Limits {
   readonly memory: bigint | null;
   /** v2: memory.swap.max. v1: memory.memsw.limit_in_bytes. */
   readonly swap: bigint | null;
@@ -70,7 +70,7 @@ export interface Host {
   readonly packages: number;
 }
 
-export const parent = "outer";
+const parent = "outer";
 const own = `${parent}/box`;
 const init = 4711;
 const startTicks = 100_000;
@@ -173,12 +173,11 @@ function diskFiles(): Files {
   };
 }
 
-export const nodeKeys =
-  `nr_inactive_anon nr_active_anon nr_inactive_file nr_active_file nr_unevictable
+const nodeKeys = `nr_inactive_anon nr_active_anon nr_inactive_file nr_active_file nr_unevictable
   nr_slab_reclaimable nr_slab_unreclaimable workingset_refault_file nr_anon_pages nr_mapped
   nr_file_pages nr_dirty nr_writeback nr_shmem nr_dirtied nr_kernel_stack nr_page_table_pages
   nr_swapcached nr_in_some_kernel`.split(/\s+/);
-export const zoneKeys = `nr_free_pages nr_zone_inactive_anon nr_zone_active_anon
+const zoneKeys = `nr_free_pages nr_zone_inactive_anon nr_zone_active_anon
   nr_zone_inactive_file nr_zone_active_file nr_zone_unevictable nr_zone_write_pending nr_mlock
   numa_hit`.split(/\s+/);
 export const vmstatKeys = [

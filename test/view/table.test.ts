@@ -119,7 +119,7 @@ describe("controllers.def", () => {
       /^VPROCFS_CONTROLLER\(\w+, "\w+", "\w*", "(\w+)"\)$/gm,
     );
     const binding = readFileSync(join(native, "../src/native/binding.ts"), "utf8");
-    const [, names = ""] = /^export type ControllerName =([^;]+);/m.exec(binding) ?? [];
+    const [, names = ""] = /^(?:export )?type ControllerName =([^;]+);/m.exec(binding) ?? [];
     expect([...names.matchAll(/"(\w+)"/g)].map(([, name]) => name)).toEqual(
       [...told].map(([, name]) => name),
     );
@@ -131,7 +131,7 @@ describe("the addon", () => {
   function membersOf(name: string): string[] {
     const binding = readFileSync(join(native, "../src/native/session.ts"), "utf8");
     const [, body = ""] =
-      new RegExp(`^export interface ${name} \\{\n([^}]*)^\\}`, "m").exec(binding) ?? [];
+      new RegExp(`^(?:export )?interface ${name} \\{\n([^}]*)^\\}`, "m").exec(binding) ?? [];
     return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member = ""]) => member);
   }
 

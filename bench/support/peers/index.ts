@@ -5,7 +5,7 @@ import type { Peer, PeerName } from "./peer.js";
 import { exact, fuseNative, tick } from "./vprocfs.js";
 
 /** All who can be measured, in the order in which they stand in reports. */
-export const PEERS: readonly Peer[] = [
+const PEERS: readonly Peer[] = [
   host,
   tmpfs,
   floor,

@@ -18,14 +18,14 @@ const QUIET_LOOKS = 3;
 const SETTLE_LOOK_MS = 200;
 const SETTLE_TIMEOUT_MS = 10_000;
 
-export interface Launched {
+interface Launched {
   readonly pid: number;
   readonly mountpoint: string;
   readonly start: StartTimes;
 }
 
 /** How to start a FUSE daemon. */
-export interface Launch {
+interface Launch {
   readonly command: (mountpoint: string) => readonly string[];
   /** A file or directory below the mount point that can be opened once the daemon serves. */
   readonly probe: string;

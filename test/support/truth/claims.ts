@@ -5,7 +5,7 @@ import { outputSync } from "../command.js";
 import { MIB, type Range, type Truth } from "./moments.js";
 
 /** "not by files": untrue, but the kernel answers the tool itself. */
-export type Verdict = "true" | "WRONG" | "not by files" | "not checked";
+type Verdict = "true" | "WRONG" | "not by files" | "not checked";
 
 /** One figure of one tool. */
 export interface Row {

@@ -8,7 +8,7 @@ import { PROBES } from "./probes.js";
 import { putPrograms } from "./programs.js";
 
 /** A container that programs can be run in. */
-export interface Place {
+interface Place {
   readonly init: number;
   run(argv: readonly string[]): Promise<Outcome>;
 }

@@ -10,7 +10,7 @@ import { temporaryDirectory } from "../daemon.js";
 import type { Scope } from "../scope.js";
 import { until } from "../wait.js";
 
-export interface VmOptions {
+interface VmOptions {
   /** CPUs; 2 unless told. */
   readonly cpus?: number;
   /** Memory in MiB; 3072 unless told. */
@@ -79,10 +79,7 @@ function bootArguments(command: readonly string[], options: VmOptions): string[]
 }
 
 /** Boots a machine, runs the command in it as root in the project's directory, and ends it. */
-export async function runInVm(
-  command: readonly string[],
-  options: VmOptions = {},
-): Promise<VmResult> {
+async function runInVm(command: readonly string[], options: VmOptions = {}): Promise<VmResult> {
   // It ends its machine when it is told to, also by our own end.
   const argv = ["--pdeathsig", "TERM", bootScript(), ...bootArguments(command, options)];
   const child = spawn("setpriv", argv, { stdio: ["ignore", "pipe", "pipe"] });
