@@ -129,7 +129,7 @@ async function examine(context: Context, command: Command, word: string | undefi
   }
   const skipped = inputs.inside?.skipped ?? 0;
   if (skipped > 0) {
-    const what = `not checked: the figures inside ${counted(skipped, "container")}, because those of others do not answer`;
+    const what = `figures inside ${counted(skipped, "container")} not checked, because those of other containers do not answer`;
     findings.push({ level: "warning", about: "vprocfs", what });
   }
   return { findings, given: new GivenNames().of(surveyed) };

@@ -220,14 +220,14 @@ function install(context: Context, command: Command, flags: Flags): void {
   const users = mode === "all" ? usersLeftOut(root) : undefined;
   if (users !== undefined) {
     context.warn?.(
-      `rootless podman and LXC of these users start no containers while system calls of all are handed over: ${printable(users)}; ` +
-        "docs/reference/sysinfo.md tells what they can do",
+      `with --sysinfo all, rootless podman and LXC of these users start no containers: ${printable(users)}; ` +
+        "see docs/reference/sysinfo.md for what they can do",
     );
   }
   if (mode === "all" && hasProxmox(root)) {
     context.warn?.(
       "unprivileged containers of Proxmox hand no system calls over, because Proxmox writes a policy for each; " +
-        "docs/reference/sysinfo.md tells what their configuration needs",
+        "see docs/reference/sysinfo.md for what their configuration needs",
     );
   }
 }

@@ -157,7 +157,7 @@ function checkMounts(
   if (shadowed.length > 0) {
     findings.add(
       "warning",
-      `something is mounted over: ${few(shadowed)}`,
+      `something is mounted over ${few(shadowed)}`,
       "see /proc/self/mountinfo inside; systemd's sandboxing does this",
     );
   }

@@ -179,7 +179,7 @@ export function checkLxcfs(
   } else if (mount !== undefined) {
     findings.add(
       "warning",
-      `LXCFS is mounted on ${mount.mountpoint}: vprocfs leaves containers alone that have its files`,
+      `LXCFS is mounted on ${mount.mountpoint}: vprocfs leaves alone the containers that have its files`,
       `set replace-lxcfs = "on" and run 'vprocfs reload${flags}', or stop one of the two`,
     );
   } else if (isRunning("lxcfs")) {
@@ -207,7 +207,7 @@ export function checkSurvey(survey: Containers | undefined): Finding[] {
       survey === undefined ? "problem" : "warning",
       `not checked: ${gap}`,
       survey !== undefined && survey.leftOut > 0
-        ? "see 'ulimit -Hn' (with more open files more containers are checked), fs.file-nr and free memory"
+        ? "raise 'ulimit -Hn' to check more containers; see fs.file-nr and free memory"
         : undefined,
     );
   }

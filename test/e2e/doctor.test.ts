@@ -87,7 +87,7 @@ describeLive("vprocfs doctor", [], () => {
       binds: [...bindsOf(daemon), ["/dev/null", "/proc/uptime"]],
     });
     const shadowed = await findingsOf(daemon, address, await covered.id(daemon));
-    expect(shadowed.map(({ what }) => what)).toContain("something is mounted over: /proc/uptime");
+    expect(shadowed.map(({ what }) => what)).toContain("something is mounted over /proc/uptime");
   });
 
   it.each([
@@ -122,7 +122,7 @@ describeLive("vprocfs doctor", [], () => {
       return about.map(({ what }) => what.replace(/^.*: /, ""));
     };
     expect(await told("on")).toEqual(["vprocfs replaces its files in containers"]);
-    expect(await told("off")).toEqual(["vprocfs leaves containers alone that have its files"]);
+    expect(await told("off")).toEqual(["vprocfs leaves alone the containers that have its files"]);
   });
 
   it("finds mounts of a vprocfs that has ended", async () => {

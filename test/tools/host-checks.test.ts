@@ -10,7 +10,7 @@ const LXCFS = "1 0 0:31 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw";
 const OURS = "2 0 0:30 / /var/lib/vprocfs rw - fuse.lxcfs vprocfs rw";
 
 it.each([
-  [false, /leaves containers alone that have its files$/, /replace-lxcfs/],
+  [false, /leaves alone the containers that have its files$/, /replace-lxcfs/],
   [true, /replaces its files in containers$/, /^stop LXCFS/],
 ] as const)(
   "says what becomes of LXCFS's files with replace-lxcfs: %s",
