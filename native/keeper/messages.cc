@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
-#include "base/pidfd.h"
 #include "keeper/log.h"
 #include "keeper/proc.h"
 #include "keeper/supervisor.h"
@@ -60,9 +59,7 @@ void Supervisor::on_packet(Worker& worker) {
       if (!fd_store_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
       return;
     case KeeperMessage::kReady:
-      if (packet.requests != 0) {
-        worker.thread = open_thread_pidfd(static_cast<pid_t>(packet.requests));
-      }
+      worker.watch_threads(static_cast<pid_t>(packet.requests));
       return on_ready(worker, now);
     case KeeperMessage::kServing:
       lose_descriptors(packet.lost, "did not reach the next worker");

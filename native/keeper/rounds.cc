@@ -268,7 +268,8 @@ int Supervisor::run() {
                     {client_until_ms_ != 0 ? -1 : listener_.get(), POLLIN, 0},
                     {client_.get(), POLLIN, 0},
                     {asks_polled ? polled_.refusal.get() : -1, POLLIN, 0},
-                    {current_.look_at_ms != 0 ? -1 : current_.thread.get(), POLLIN, 0}};
+                    {current_.look_at_ms != 0 ? -1 : current_.thread.get(), POLLIN, 0},
+                    {current_.look_at_ms != 0 ? -1 : current_.main_thread.get(), POLLIN, 0}};
     const pid_t asked = current_.pid;
     const uint64_t begin = monotonic_ms();
     if (woken_ms != 0) adjust_for_pause(woken_ms, begin);
@@ -290,7 +291,8 @@ int Supervisor::run() {
     // Before the end of a worker is told, upon which the standby must not count as silent.
     come_to();
     const bool looks = current_.look_at_ms != 0 && woken_ms >= current_.look_at_ms;
-    if (current_.pid == asked && (fds[7].revents != 0 || looks)) on_thread_end(woken_ms);
+    const bool thread_ended = fds[7].revents != 0 || fds[8].revents != 0;
+    if (current_.pid == asked && (thread_ended || looks)) on_thread_end(woken_ms);
     if (fds[1].revents != 0) on_signal();
     if (fds[4].revents != 0) on_connect(monotonic_ms());
     if (fds[5].revents != 0) on_client();

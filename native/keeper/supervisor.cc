@@ -47,6 +47,7 @@ void Supervisor::resume(const Resume& from) {
   born_ms_ = from.born_ms;
   current_.pid = from.worker_pid;
   current_.control = Fd(from.control_fd);
+  current_.watch_threads(0);
   listener_ = Fd(from.listener_fd);
   current_.state = WorkerState::kServing;
   current_.generation = from.generation;

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/descriptors.h"
+#include "base/pidfd.h"
 #include "base/write_text.h"
 #include "keeper/proc.h"
 
@@ -71,6 +72,10 @@ bool set_oom_score_adj(pid_t pid, int value) {
 void nice_threads(pid_t pid, int nice) {
   if (::getpgid(pid) == pid) ::setpriority(PRIO_PGRP, static_cast<id_t>(pid), nice);
 }
+
+/// What is left of a process that a signal has ended is the kernel's work, some milliseconds of it:
+/// it must not keep the next worker, nor readers, from a CPU.
+constexpr int kNiceEnding = 19;
 
 /// Of the calling process, a worker to be. Does nothing without the privilege to undo it.
 void put_last() {
@@ -262,6 +267,11 @@ void Worker::put_first() {
   set_oom_score_adj(pid, kUsual);
 }
 
+void Worker::watch_threads(pid_t reported) {
+  if (reported != 0) thread = open_thread_pidfd(reported);
+  main_thread = open_thread_pidfd(pid);
+}
+
 std::optional<int> Worker::look_at_end(uint64_t now_ms) {
   std::optional<int> status = ending_by_threads(pid);
   // A signal to all reaches them within a fraction of a millisecond.
@@ -271,10 +281,14 @@ std::optional<int> Worker::look_at_end(uint64_t now_ms) {
     status = ending_by_threads(pid);
   }
   look_at_ms = now_ms + 1;
-  // Of one that drains the thread ends and the process does not: `control` tells the rest.
+  // Of one that drains a thread ends and the process does not: `control` tells the rest.
   if (!status && ++looks < kMaxLooks) return status;
   look_at_ms = 0;
-  thread.reset();
+  looks = 0;
+  for (Fd* one : {&thread, &main_thread}) {
+    if (*one && has_ended(*one)) one->reset();
+  }
+  if (status) nice_threads(pid, kNiceEnding);
   // A thread may be in a system call that only the next worker ends: the kernel waits for the
   // answer to a request that this one had taken.
   if (!status && ending(pid)) ending_ms = now_ms;

@@ -34,9 +34,10 @@ struct Worker {
   pid_t pid = 0;
   Fd control;
   /// Ready when a thread of it has ended, which is long before the kernel has taken its memory
-  /// apart and closes `control`. Not open before Linux 6.9.
-  Fd thread;
-  uint64_t look_at_ms = 0;  ///< since that thread ended: when to look at the others; else 0
+  /// apart and closes `control`. Two threads, because whichever is the last of all ends only after
+  /// that. Not open before Linux 6.9.
+  Fd thread, main_thread;
+  uint64_t look_at_ms = 0;  ///< since one of them ended: when to look at the others; else 0
   uint32_t looks = 0;       ///< how often we have
   WorkerState state = WorkerState::kNone;
   bool behind = false;  ///< starts behind others, so that it takes longer than if readers waited
@@ -91,8 +92,11 @@ struct Worker {
   /// Readers wait for it from now on. Not once it has been told to serve, when some of its threads
   /// have a priority of their own. When memory is short it counts as any process.
   void put_first();
-  /// Is told of the end of `thread`: the wait status once all others are as far, nullopt as long as
-  /// that is to be looked for again, or if the process has not ended after all.
+  /// Takes note of which threads tell of its end from now on: `thread`, 0 if it did not say, and
+  /// the first one.
+  void watch_threads(pid_t thread);
+  /// Is told of the end of one of these threads: the wait status once all others are as far,
+  /// nullopt as long as that is to be looked for again, or if the process has not ended after all.
   std::optional<int> look_at_end(uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);
