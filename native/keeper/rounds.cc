@@ -284,7 +284,6 @@ int Supervisor::run() {
     }
     // The worker may have taken it already, or have stopped.
     if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_idle_beat(current_, false);
-    look_after_mount(woken_ms);
     look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);
@@ -298,6 +297,8 @@ int Supervisor::run() {
     if (fds[5].revents != 0) on_client();
     come_to();
     on_timers(woken_ms);
+    // Last: that reads the whole mount table, and readers may wait for what we were woken for.
+    look_after_mount(woken_ms);
     note();
   }
   reap();
