@@ -52,7 +52,6 @@ void Triggers::stop() {
   }
   wake_.ring();
   thread_.join();
-  closers_.stop();
 }
 
 void Triggers::forget_locked(const Trigger& trigger) {

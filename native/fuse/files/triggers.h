@@ -96,13 +96,14 @@ class Triggers {
   Notifier& notifier_;
   Epoll epoll_;
   Wake wake_;
-  DelayedWork closers_;
   mutable std::mutex mutex_;
   std::condition_variable given_back_;
   std::unordered_map<uint64_t, TriggerPtr> triggers_;  ///< by handle
   std::vector<TriggerPtr> adopted_;                    ///< to be set again
   bool stopping_ = false;
   Thread thread_;
+  /// Last: its work uses the rest.
+  DelayedWork closers_;
 };
 
 }  // namespace vprocfs
