@@ -120,6 +120,8 @@ struct HostSource::Impl {
   Cached<std::vector<HostNode>> nodes;
   Cached<std::vector<NodeMeminfo>> node_meminfos;
   Cached<std::vector<HostHugePool>> huge_pools;
+  std::mutex hugepage_mutex;
+  std::vector<uint64_t> hugepage_kb;  ///< empty: not known yet
 };
 
 HostSource::Machine HostSource::own_machine() {
@@ -242,16 +244,31 @@ Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(
 }
 
 Result<std::vector<uint64_t>> HostSource::hugepage_kb(uint64_t now_us) {
+  {
+    const std::lock_guard lock(impl_->hugepage_mutex);
+    if (!impl_->hugepage_kb.empty()) return impl_->hugepage_kb;
+  }
   const auto pools = huge_pools(now_us);
   if (!pools) return pools.error();
   std::vector<uint64_t> sizes;
   for (const HostHugePool& pool : *pools.value()) sizes.push_back(pool.page_kb);
-  if (!sizes.empty()) return sizes;
+  if (!sizes.empty()) {
+    const std::lock_guard lock(impl_->hugepage_mutex);
+    impl_->hugepage_kb = sizes;
+    return sizes;
+  }
   const auto info = meminfo(now_us);
   if (!info && !is_absent(info.error().code)) return info.error();
   const auto usual = info ? info.value()->value("Hugepagesize") : std::nullopt;
   if (usual) sizes.push_back(*usual);
   return sizes;
+}
+
+void HostSource::warm_up(uint64_t now_us) {
+  static_cast<void>(meminfo(now_us));
+  static_cast<void>(stat(now_us));
+  static_cast<void>(cpuinfo(now_us));
+  static_cast<void>(hugepage_kb(now_us));
 }
 
 int HostSource::sysfs_fd() const { return impl_->sysfs_fd; }

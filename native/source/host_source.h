@@ -68,8 +68,13 @@ class HostSource {
 
   /// Every size of huge pages, ascending. Empty where the kernel has none.
   Result<std::shared_ptr<const std::vector<HostHugePool>>> huge_pools(uint64_t now_us);
-  /// The sizes that there are, kB. An error: they cannot be told now.
+  /// The sizes that there are, kB, which no kernel changes once it runs. An error: they cannot be
+  /// told now.
   Result<std::vector<uint64_t>> hugepage_kb(uint64_t now_us);
+
+  /// Opens and parses what every container is shown something of, so that its first reader does not
+  /// wait for that. What cannot be read is found out when it is asked for.
+  void warm_up(uint64_t now_us);
 
   /// The root of sysfs.
   int sysfs_fd() const;
