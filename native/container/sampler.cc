@@ -9,6 +9,10 @@
 #include "container/container.h"
 
 namespace vprocfs {
+void Sampler::prepare() {
+  if (!counter_) choose();
+}
+
 Result<bool> Sampler::start() {
   return thread_.start([this] { run(); });
 }
