@@ -24,6 +24,8 @@ constexpr uint64_t kMaxStandbyBackoffMs = 60000;
 /// One that has been there for so long does not fail again and again.
 constexpr uint64_t kProvenStandbyMs = 60000;
 constexpr uint64_t kHedgeMs = 3000;
+/// How long after a takeover the next standby starts: readers who have waited for it come first.
+constexpr uint64_t kStandbyRestMs = 100;
 
 uint64_t backoff_ms(uint32_t failures) {
   // The first death is answered at once; a loop of them is slowed down.
@@ -216,6 +218,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   refusing_ = polled_remade_ = false;
   slow_starts_ = 0;
   next_extension_ms_ = 0;
+  standby_at_ms_ = std::max(standby_at_ms_, now + kStandbyRestMs);
   launch_.confirm();
   keeper_log(options_.log, LogLevel::kInfo, "worker %d serves, generation %u", worker.pid,
              worker.generation);
