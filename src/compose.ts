@@ -220,7 +220,7 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
   // The settings first: hooks go by them as soon as the keeper knows that the worker serves, which does not wait for
   // ever (KeeperLink::tell_serving).
   return [
-    { start: settings.start, stop: async () => {} },
+    { isAwaited: true, start: settings.start, stop: async () => {} },
     sleepGuard(place.log),
     ...logs,
     ...(metrics ? [metrics] : []),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine, EngineFactory, EngineOptions } from "./engine/engine.js";
 import { ExitStatus, messageOf } from "./errors.js";
 import { findHolders } from "./holders.js";
@@ -23,6 +24,13 @@ const COUNTERS_SIGNAL = "SIGUSR2";
 /** How long containers that show more CPUs are gathered before anything is done about them. */
 const MORE_CPUS_MS = 1000;
 
+/**
+ * How long after a takeover the new worker's companions rest, and before that the old one: readers who have
+ * waited for the takeover come first. The old one ends first, because both listen on the same ports.
+ */
+const STARTS_AFTER_MS = 60;
+const ENDS_AFTER_MS = 30;
+
 /** The part of `process` that a daemon listens to. */
 interface SignalSource {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
@@ -31,6 +39,8 @@ interface SignalSource {
 
 /** Something that runs beside an engine while it serves. Its failure does not stop the engine. */
 export interface Companion {
+  /** Whether others rely on it as soon as the engine serves. The rest of a worker's start a little later. */
+  readonly isAwaited?: boolean;
   /** Must not throw. */
   start(engine: Engine): void;
   /** Called before the engine stops. `forGood`: the mount will be removed. What this throws is logged. */
@@ -62,6 +72,40 @@ interface ServeOptions {
 type End =
   | { readonly kind: "signal"; readonly signal: NodeJS.Signals }
   | { readonly kind: "ended"; readonly reason: string };
+
+/** Starts the companions of an engine, each once. */
+class Starts {
+  #waiting: readonly Companion[];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(companions: readonly Companion[]) {
+    this.#waiting = companions;
+  }
+
+  /** Starts those that others rely on now, and the rest `after` so many ms. */
+  begin(engine: Engine, after: number): void {
+    const awaited = this.#waiting.filter(({ isAwaited }) => isAwaited);
+    this.#waiting = this.#waiting.filter(({ isAwaited }) => !isAwaited);
+    for (const companion of awaited) {
+      companion.start(engine);
+    }
+    if (after === 0) {
+      this.finish(engine);
+    } else {
+      this.#timer = setTimeout(() => this.finish(engine), after).unref();
+    }
+  }
+
+  /** Starts the rest now: what has not started cannot be stopped. */
+  finish(engine: Engine): void {
+    clearTimeout(this.#timer);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const companion of waiting) {
+      companion.start(engine);
+    }
+  }
+}
 
 /** Runs what a companion does at the end: if one fails, the others still detach, and the engine stops. */
 async function tidy(log: Logger, action: () => Promise<void> | undefined): Promise<void> {
@@ -139,6 +183,8 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const onSignal = (signal: NodeJS.Signals): void => finish({ kind: "signal", signal });
   const report = featuresReporter(serving);
   let serves = false;
+  const isWorker = options.inherit !== undefined;
+  const starts = new Starts(companions);
   const engine = serving.engine({
     ...options,
     onServing: () => {
@@ -156,9 +202,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
         log.warn({ reason: polledProblem }, NO_SECOND_MOUNT);
       }
       report(features);
-      for (const companion of companions) {
-        companion.start(engine);
-      }
+      starts.begin(engine, isWorker ? STARTS_AFTER_MS : 0);
     },
     onFeatures: () => {
       // Before that, the features are not known.
@@ -207,7 +251,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
     if (starting !== undefined) {
       await starting;
     }
-    if (options.inherit !== undefined && !serves) {
+    if (isWorker && !serves) {
       log.info(
         { mountpoint: options.mountpoint },
         "ready, serves as soon as the keeper tells it to",
@@ -217,8 +261,14 @@ export async function serve(serving: ServeOptions): Promise<number> {
     const ended = await end;
     const byKeeper = ended.kind === "ended" && ended.reason === STOPPED_BY_KEEPER;
     // A signal to a worker ends that worker only: the keeper keeps the mount.
-    const forGood = options.inherit === undefined || byKeeper;
+    const forGood = !isWorker || byKeeper;
     const isStop = ended.kind === "signal" || byKeeper;
+    if (serves) {
+      starts.finish(engine);
+    }
+    if (ended.kind === "ended" && ended.reason === HANDED_OVER) {
+      await sleep(ENDS_AFTER_MS);
+    }
     for (const companion of companions.toReversed()) {
       await tidy(log, () => companion.stop(forGood && isStop));
     }

@@ -5,13 +5,18 @@
 namespace vprocfs {
 namespace {
 
-constexpr int kNice = -10;
+constexpr int kNice = -10, kNiceLast = 19;
 
 }  // namespace
 
 void go_first() {
   // On Linux 0 means the calling thread, not its process.
   if (::getpriority(PRIO_PROCESS, 0) > kNice) ::setpriority(PRIO_PROCESS, 0, kNice);
+}
+
+void go_last() {
+  // Without the privilege to undo it, it would be for ever.
+  if (::setpriority(PRIO_PROCESS, 0, kNice) == 0) ::setpriority(PRIO_PROCESS, 0, kNiceLast);
 }
 
 }  // namespace vprocfs

@@ -8,4 +8,8 @@ namespace vprocfs {
 /// containers' budgets bound what it can take from others. Does nothing without the privilege.
 void go_first();
 
+/// Puts the calling thread behind all others until it goes first: for work that takes much CPU time
+/// and that nobody waits for. Does nothing without the privilege to undo it.
+void go_last();
+
 }  // namespace vprocfs

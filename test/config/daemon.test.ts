@@ -78,6 +78,31 @@ describe("serve", () => {
     await status;
   });
 
+  it("starts what others rely on when a worker serves, the rest a little later, and each once", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const calls: string[] = [];
+    const companion = (name: string): Companion => ({
+      start: () => calls.push(`start ${name}`),
+      stop: async () => void calls.push(`stop ${name}`),
+    });
+    const companions = [companion("first"), { ...companion("awaited"), isAwaited: true }];
+    const inherit = { controlFd: 3, fuseFd: 4, stateFd: 5 };
+    const options = { ...OPTIONS, inherit };
+    const rested = daemon(() => {}, true, { options, companions });
+    expect(calls).toEqual(["start awaited"]);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(calls).toEqual(["start awaited", "start first"]);
+    rested.signals.emit("SIGTERM", "SIGTERM");
+    await rested.status;
+    expect(calls.slice(2)).toEqual(["stop awaited", "stop first"]);
+    calls.length = 0;
+    const hurried = daemon(() => {}, true, { options, companions });
+    hurried.signals.emit("SIGTERM", "SIGTERM");
+    await hurried.status;
+    expect(calls).toEqual(["start awaited", "start first", "stop awaited", "stop first"]);
+  });
+
   it("asks once a second which containers show more CPUs, however often it is told of some", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
