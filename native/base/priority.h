@@ -8,6 +8,10 @@ namespace vprocfs {
 /// containers' budgets bound what it can take from others. Does nothing without the privilege.
 void go_first();
 
+/// Gives the calling thread, and those that it starts from now on, the priority of the process's
+/// first thread.
+void go_along();
+
 /// Puts the calling thread behind all others until it goes first: for work that takes much CPU time
 /// and that nobody waits for. Does nothing without the privilege to undo it.
 void go_last();

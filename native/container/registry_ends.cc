@@ -5,6 +5,7 @@
 
 #include "base/clock_tick.h"
 #include "base/pidfd.h"
+#include "base/priority.h"
 #include "container/registry.h"
 
 namespace vprocfs {
@@ -239,6 +240,7 @@ bool Registry::look_at_limits() {
 }
 
 void Registry::watch() {
+  go_along();
   // Once more for those that are told of again.
   constexpr int kAtOnce = 64, kRoom = 2 * kAtOnce;
   epoll_event events[kRoom];

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/priority.h"
 #include "container/container.h"
 
 namespace vprocfs {
@@ -84,6 +85,7 @@ Sampler::Loads Sampler::drop_unread(uint64_t boottime_us) {
 }
 
 void Sampler::run() {
+  go_along();
   uint64_t next_us = 0, rested_us = 0;
   std::unique_lock lock(mutex_);
   for (;;) {

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/priority.h"
 #include "node/tree_lines.h"
 
 namespace vprocfs {
@@ -214,6 +215,8 @@ Result<bool> Engine::begin(FdStore* fd_store) {
   // First: links of the plain one lead there.
   if (begun && polled_) begun = polled_->start([this](const auto&) { on_end_(kPolledGone); });
   if (begun) begun = plain_->start(on_end_);
+  // The caller may have gone first for all that readers wait for.
+  go_along();
   // Callers wait for the agent, and nobody for the log.
   if (begun) begun = start_agent(fd_store);
   if (begun) begun = start_log();

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/priority.h"
 
 namespace vprocfs {
 namespace {
@@ -115,6 +116,8 @@ void KeeperLink::tell_serving() const {
 }
 
 bool KeeperLink::obey(KeeperMessage message) {
+  // From here to the answer readers wait.
+  if (message == KeeperMessage::kActivate || message == KeeperMessage::kDrain) go_first();
   if (message == KeeperMessage::kActivate) {
     auto active = engine_.activate(this);
     if (active) {
