@@ -18,7 +18,7 @@ const DISTURBANCES = {
 } as const;
 const DISTURBED = Object.keys(DISTURBANCES) as readonly (keyof typeof DISTURBANCES)[];
 
-const LOOK_MS = 5;
+const LOOK_MS = 20;
 const DEADLINE_MS = 30_000;
 
 /** Waits until a worker later than `generation` serves, and another one stands by. */
