@@ -82,6 +82,7 @@
       "sources": [
         "native/writer/main.cc",
         "native/base/priority.cc",
+        "native/base/program_pages.cc",
         "native/seccomp/pending_calls.cc",
         "native/source/cgroup_mounts.cc",
         "native/source/mount_table.cc",

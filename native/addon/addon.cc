@@ -20,6 +20,7 @@
 #include "addon/survey_tool.h"
 #include "addon/watch_object.h"
 #include "base/fd.h"
+#include "base/program_pages.h"
 #include "container/container.h"
 #include "container/name.h"
 #include "fuse/mount.h"
@@ -245,11 +246,13 @@ int openat2_error() {
   return fd ? 0 : errno;
 }
 
-/// Gives free memory back that the allocator holds; musl's does so by itself.
+/// Gives free memory back that the allocator holds; musl's does so by itself. And what of Node's
+/// program is not needed any more.
 void trim_memory() {
 #ifdef __GLIBC__
   ::malloc_trim(0);
 #endif
+  release_program_pages();
 }
 
 void exit_now(std::optional<int> status) { ::_exit(status.value_or(0)); }
