@@ -17,6 +17,13 @@ uint64_t modified_of(const std::string& text, const CachedTextPtr& before) {
   return before ? std::max(now_ns, before->modified_ns + 1) : now_ns;
 }
 
+/// A text that stays for long takes no more memory than it has bytes: it was made where there is
+/// room for most texts.
+std::string kept(std::string text) {
+  text.shrink_to_fit();
+  return text;
+}
+
 /// How long a reader counts as being in the middle of a file after it was opened. One that keeps it
 /// open longer must not hold it for all others, who would be told the size of its text.
 constexpr uint64_t kReaderUs = 5000000;
@@ -69,7 +76,7 @@ CachedTextPtr ContainerFiles::set_tick_text(const View& view, Container::RecentT
     lengths_->set(view.index, length);
   }
   made->modified_ns = modified_of(text, present);
-  made->text = std::move(text);
+  made->text = kept(std::move(text));
   present = made;
   return made;
 }
@@ -93,7 +100,7 @@ CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
   }
   made->taken_us = now_us;
   made->modified_ns = modified_of(text, present);
-  made->text = std::move(text);
+  made->text = kept(std::move(text));
   if (present) mirrored_bytes_ -= room_of(present);
   present = made;
   mirrored_bytes_ += room_of(present);
@@ -149,7 +156,7 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
   made->taken_us = now_us;
   made->made_of = std::move(rendered.value().made_of);
   made->modified_ns = modified_of(text, present);
-  made->text = std::move(text);
+  made->text = kept(std::move(text));
   const std::lock_guard lock(mutex_);
   cached_[view.index] = made;
   return CachedTextPtr(made);
@@ -253,12 +260,13 @@ bool ContainerFiles::kernel_has_other(uint16_t view_index, const std::string& te
 
 ContainerFiles::LastOpen ContainerFiles::last_open(size_t connection, uint16_t view_index) {
   const std::lock_guard lock(mutex_);
-  return last_open_[connection][view_index];
+  return last_open_ ? (*last_open_)[connection][view_index] : LastOpen{};
 }
 
 void ContainerFiles::set_last_open(size_t connection, uint16_t view_index, LastOpen last) {
   const std::lock_guard lock(mutex_);
-  last_open_[connection][view_index] = last;
+  if (!last_open_) last_open_ = std::make_unique<LastOpens>();
+  (*last_open_)[connection][view_index] = last;
 }
 
 }  // namespace vprocfs

@@ -160,7 +160,8 @@ class ContainerFiles : public Container::Attached {
   const uint64_t since_us_;  ///< CLOCK_BOOTTIME at construction
   std::map<uint32_t, CachedTextPtr> mirrored_;
   size_t mirrored_bytes_ = 0;
-  std::array<std::array<LastOpen, kViewSlots>, kConnections> last_open_{};
+  using LastOpens = std::array<std::array<LastOpen, kViewSlots>, kConnections>;
+  std::unique_ptr<LastOpens> last_open_;  ///< none in contract `tick`, where no open is told of
 };
 
 }  // namespace vprocfs
