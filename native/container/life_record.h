@@ -13,7 +13,7 @@
 
 namespace vprocfs {
 
-/// By which starts of an init records are known to be of one life of a container. CLOCK_BOOTTIME.
+/// The init start times that identify one life of a container. CLOCK_BOOTTIME.
 struct LifeStarts {
   uint64_t first_us = 0;  ///< of the life: what is kept from now on begins with it
   /// Of its other PID namespaces: versions that knew no lives kept records under these.
@@ -25,7 +25,7 @@ struct LifeStarts {
 };
 
 struct ContainerDescription;
-/// The starts of the life that a container is in, whoever of its PID namespaces was found.
+/// Start times of a container's current life, whichever of its PID namespaces was found first.
 using StartsOf = std::function<LifeStarts(const ContainerDescription&)>;
 
 /// The types under which a container's lives are kept.

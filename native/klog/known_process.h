@@ -14,12 +14,12 @@ namespace vprocfs {
 /// may have the PID of one that had just ended.
 inline constexpr uint64_t kYoungUs = 100'000;
 
-/// A record may be printed so much later than the kernel reports the crash that it is about,
-/// because kauditd prints it; and the log may seem to be at its end so long while a record is being
-/// added.
+/// Longest delay between the kernel's crash report and the record about it (kauditd prints late).
+/// Also how long the log may seem to be at its end while a record is being added.
 inline constexpr uint64_t kPrintedLateUs = 400'000;
-/// So long after its process has ended a record is at most logged, by a time of this precision. Of
-/// tasks of the host is not known when they end, so a later one may have had the PID since.
+/// Longest time between the end of a process and the last record about it, as far as the log's
+/// clock can tell. When tasks of the host end is not known, so a later one may have had the PID
+/// since.
 inline constexpr uint64_t kEndedUs = kYoungUs + kPrintedLateUs;
 
 /// A process, or one of its threads, as it was found.
