@@ -32,7 +32,7 @@ struct CachedText {
 };
 using CachedTextPtr = std::shared_ptr<const CachedText>;
 
-/// What is known of a text that the kernel caches when the text itself is not.
+/// Hash and size of a text that the kernel caches and we no longer hold.
 struct TextMark {
   uint64_t bytes = 0;
   uint64_t hash = 0;  ///< see StateFile::checksum()
@@ -151,10 +151,10 @@ class ContainerFiles : public Container::Attached {
   std::mutex mutex_;  ///< guards what follows
   std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
-  /// Of what was cached in contract `tick`: otherwise a reader that has read a whole file would
+  /// Lengths of texts cached under `tick`; without them a reader that has read a whole file would
   /// find more of it after a takeover.
   std::optional<AnnouncedValues<StableLength>> lengths_;
-  /// Of the kernel's copies in contract `exact`. Not of one that is being replaced.
+  /// Marks of the kernel's copies under `exact`, except of those that are being replaced.
   std::optional<AnnouncedValues<TextMark>> copy_marks_;
   std::optional<ReaderCounts> readers_;
   const uint64_t since_us_;  ///< CLOCK_BOOTTIME at construction

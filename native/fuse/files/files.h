@@ -74,7 +74,7 @@ class Files {
   static NodeId node_of(const Request& r) { return NodeId(r.header().nodeid); }
   /// The name that a LOOKUP asks for.
   static std::string name_of(const Request& r);
-  /// What poll(2) is told of every file, and `events`.
+  /// Answers POLL with `events` plus the flags that every file reports.
   Answer answer_poll(uint32_t events) const;
   /// What an OPEN that was given `handle` is answered with. `flags`: what the kernel is to do.
   Answer opened(uint64_t handle, NodeId node, uint32_t flags = FOPEN_DIRECT_IO);
@@ -89,7 +89,7 @@ class Files {
     return std::move(answer).or_undo(
         [this, handle, node = node_of(r)] { parts_.open_files.erase(handle, node); });
   }
-  /// What a READ has of a text, which `owner` keeps.
+  /// Answers a READ with its slice of `text`; `owner` keeps the text alive.
   static Answer slice(const Request& r, std::string_view text, std::shared_ptr<const void> owner);
   static Answer slice(const Request& r, const std::shared_ptr<Snapshot>& snapshot) {
     return slice(r, snapshot->text(), snapshot);

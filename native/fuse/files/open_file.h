@@ -58,9 +58,9 @@ class OpenFile {
 
   const NodeId node;
   const View* const view;
-  /// Whose figures; nullptr: the host's.
+  /// Container whose figures are shown; nullptr for the host.
   const std::shared_ptr<Container> container;
-  /// Of whoever opened it, where that is not the container's; not known of an adopted one.
+  /// Clock of the opener, if it differs from the container's; not known if the file was adopted.
   const std::optional<PidNamespaceClock> clock;
 
   std::shared_ptr<Snapshot> snapshot() const;

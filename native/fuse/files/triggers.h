@@ -54,7 +54,7 @@ class Triggers {
   void release(uint64_t handle, NodeId node);
 
   /// Sets again what a worker before us left; `find` finds the open files that have been adopted.
-  /// One that cannot be set again fails: whoever polls for it gets POLLERR.
+  /// If a trigger cannot be set again, its pollers get POLLERR.
   using Find = std::function<std::shared_ptr<OpenFile>(uint64_t handle)>;
   void adopt(const Find& find);
 
