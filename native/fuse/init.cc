@@ -23,8 +23,8 @@ void set_timeout(fuse_init_out& out, uint16_t seconds) {
 
 }  // namespace
 
-InitAnswer negotiate(const uint8_t* payload, size_t size, InitWishes wishes, fuse_init_out& out,
-                     ConnectionState& agreed) {
+InitAnswer negotiate(const uint8_t* payload, size_t size, InitRequest request, fuse_init_out& out,
+                     ConnectionState& negotiated) {
   // Kernels before 7.36 send a shorter request, without flags2.
   fuse_init_in in{};
   if (size < 4 * sizeof(uint32_t)) return InitAnswer::kRefused;
@@ -33,16 +33,16 @@ InitAnswer negotiate(const uint8_t* payload, size_t size, InitWishes wishes, fus
   out.major = FUSE_KERNEL_VERSION;
   out.minor = FUSE_KERNEL_MINOR_VERSION;
   if (in.major < FUSE_KERNEL_VERSION) return InitAnswer::kRefused;
-  if (in.major > FUSE_KERNEL_VERSION) return InitAnswer::kAskAgain;
+  if (in.major > FUSE_KERNEL_VERSION) return InitAnswer::kDowngrade;
 
   uint64_t offered = in.flags;
   if ((offered & FUSE_INIT_EXT) != 0) offered |= uint64_t{in.flags2} << 32;
   constexpr uint64_t kWanted =
       FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_MAX_PAGES | FUSE_INIT_EXT | kFuseHasResend;
   constexpr uint64_t kForTick = FUSE_NO_OPEN_SUPPORT | FUSE_AUTO_INVAL_DATA;
-  const bool can_tick = wishes.tick && (offered & kForTick) == kForTick;
+  const bool can_tick = request.tick && (offered & kForTick) == kForTick;
   const uint64_t flags = offered & (kWanted | (can_tick ? kForTick : 0) |
-                                    (wishes.longest_requests ? kFuseRequestTimeout : 0));
+                                    (request.longest_requests ? kFuseRequestTimeout : 0));
   out.max_readahead = in.max_readahead;
   out.flags = static_cast<uint32_t>(flags);
   out.flags2 = static_cast<uint32_t>(flags >> 32);
@@ -56,14 +56,14 @@ InitAnswer negotiate(const uint8_t* payload, size_t size, InitWishes wishes, fus
   // The kernel makes max_request_timeout of it, where there is one.
   if ((flags & kFuseRequestTimeout) != 0) set_timeout(out, UINT16_MAX);
 
-  agreed = ConnectionState{};
-  agreed.initialised = 1;
-  agreed.kernel_major = in.major;
-  agreed.kernel_minor = in.minor;
-  agreed.max_readahead = in.max_readahead;
-  agreed.kernel_flags = offered;
-  agreed.flags = flags;
-  agreed.tick = can_tick ? 1 : 0;
+  negotiated = ConnectionState{};
+  negotiated.initialised = 1;
+  negotiated.kernel_major = in.major;
+  negotiated.kernel_minor = in.minor;
+  negotiated.max_readahead = in.max_readahead;
+  negotiated.kernel_flags = offered;
+  negotiated.flags = flags;
+  negotiated.tick = can_tick ? 1 : 0;
   return InitAnswer::kAgreed;
 }
 

@@ -9,15 +9,15 @@
 
 namespace vprocfs {
 
-/// What becomes of the kernel's first request.
+/// How to answer INIT.
 enum class InitAnswer {
-  kAgreed,    ///< send `out`: the connection is up
-  kAskAgain,  ///< send `out`: the kernel is of a newer major version and asks again in ours
-  kRefused,   ///< answer EPROTO: a kernel too old, or no INIT at all
+  kAgreed,     ///< send `out`: the connection is up
+  kDowngrade,  ///< send `out`: the kernel is of a newer major version and asks again in ours
+  kRefused,    ///< answer EPROTO: a kernel too old, or no INIT at all
 };
 
-/// What whoever owns the connection wants of it.
-struct InitWishes {
+/// Features requested by the owner of the connection.
+struct InitRequest {
   /// Files come out of the page cache, which takes a kernel that can do without OPEN and notices
   /// changes by attributes; ConnectionState::tick tells whether it can.
   bool tick = false;
@@ -27,9 +27,10 @@ struct InitWishes {
 };
 
 /// Decides the features of a connection. `payload` is the INIT request without its header. Used by
-/// whoever owns the connection: the keeper, or a worker that mounts by itself.
-InitAnswer negotiate(const uint8_t* payload, size_t size, InitWishes wishes, fuse_init_out& out,
-                     ConnectionState& agreed);
+/// the owner of the connection: the keeper, or a worker that mounts by itself. `negotiated` is set
+/// with kAgreed only.
+InitAnswer negotiate(const uint8_t* payload, size_t size, InitRequest request, fuse_init_out& out,
+                     ConnectionState& negotiated);
 
 /// Whether this host aborts connections that ask for no limit of their own when a request is not
 /// answered in time (fs.fuse.default_request_timeout, Linux 6.15). Readers of kernel logs wait for

@@ -56,8 +56,8 @@ class Request {
     paid.payer_ = &payer;
     return paid;
   }
-  /// The same request, handled on a thread that all tenants share, or in the turn of another
-  /// tenant: after it, that thread must not continue with other requests of its tenant.
+  /// A copy marked as handled on a thread that all tenants share, or in the turn of another tenant:
+  /// that thread must then leave the queue of the request's own tenant alone.
   Request on_shared_thread() const {
     Request request = *this;
     request.on_shared_thread_ = true;
