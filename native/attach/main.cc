@@ -166,10 +166,10 @@ void pass_on(const Fd& kept, int to) {
 void pass_on_said(const Options& options, const Fd& kept) {
   if (!uses_system_log(options)) return pass_on(kept, STDERR_FILENO);
   if (!kept) return;
-  std::string room;
+  std::string buffer;
   // Each line that nobody takes costs time.
   bool taken = true;
-  for_each_line_of(kept.get(), room, [&](std::string_view line) {
+  for_each_line_of(kept.get(), buffer, [&](std::string_view line) {
     if (!taken) return;
     if (starts_with(line, kSays)) line.remove_prefix(sizeof kSays - 1);
     taken = explain(options, std::string(line));

@@ -36,14 +36,14 @@ void Container::load_histories() {
   io_losses_record_.load([this](const void* data, size_t bytes) {
     IoLosses candidate;
     if (!IoLosses::unpack(data, bytes, candidate)) return false;
-    if (candidate.told() < histories_.io_losses.told()) return false;
+    if (candidate.reported() < histories_.io_losses.reported()) return false;
     histories_.io_losses = std::move(candidate);
     return true;
   });
   events_record_.load([this](const void* data, size_t bytes) {
     EventHistory candidate;
     if (!unpack_events(data, bytes, candidate)) return false;
-    if (candidate.told() < histories_.events.told()) return false;
+    if (candidate.reported() < histories_.events.reported()) return false;
     histories_.events = candidate;
     return true;
   });

@@ -16,9 +16,9 @@ constexpr uint64_t kElsewhere = UINT64_MAX;
 
 }  // namespace
 
-uint64_t EventHistory::told() const {
+uint64_t EventHistory::reported() const {
   uint64_t sum = 0;
-  for (const Counter& counter : counters) sum = saturating_add(sum, counter.told);
+  for (const Counter& counter : counters) sum = saturating_add(sum, counter.reported);
   return sum;
 }
 
@@ -34,15 +34,15 @@ bool advance(EventHistory& history, uint64_t place, std::vector<MemoryEvent>& ev
       return one.key == EventHistory::kKeys[i];
     });
     if (event == events.end()) {
-      if (counter.told != 0) events.push_back({EventHistory::kKeys[i], counter.told});
+      if (counter.reported != 0) events.push_back({EventHistory::kKeys[i], counter.reported});
       continue;
     }
     changed = changed || counter.seen != event->count;
     if (event->count > counter.seen) {
-      counter.told = saturating_add(counter.told, event->count - counter.seen);
+      counter.reported = saturating_add(counter.reported, event->count - counter.seen);
     }
     counter.seen = event->count;
-    event->count = counter.told;
+    event->count = counter.reported;
   }
   return changed;
 }

@@ -17,16 +17,16 @@ struct EventHistory {
 
   struct Counter {
     uint64_t seen = 0;  ///< what the cgroup had counted at the last reading
-    uint64_t told = 0;
+    uint64_t reported = 0;
   };
   uint64_t place = 0;  ///< the inode number of the cgroup of the last reading; 0: none yet
   std::array<Counter, kKeys.size()> counters;  ///< as kKeys
 
-  /// The sum of what was told: of two of one life, the lower one is older.
-  uint64_t told() const;
+  /// The sum of what was reported: of two of one life, the lower one is older.
+  uint64_t reported() const;
 };
 
-/// Takes a new reading into `history`, and replaces what it says by what is told: no less than
+/// Takes a new reading into `history`, and replaces what it says by what is reported: no less than
 /// before, and nothing of what a cgroup had counted when the container was first read there. True
 /// when that changed the history.
 bool advance(EventHistory& history, uint64_t place, std::vector<MemoryEvent>& events);

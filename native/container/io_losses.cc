@@ -68,7 +68,7 @@ bool IoLosses::restore(IoFacts& io, bool with_requests, const std::vector<HostDi
       if (field.is_of_requests && !with_requests) continue;
       UnfailingCounter& counter = one.*field.counter;
       if (counter.take(reading.*field.figure)) changed = true;
-      reading.*field.figure = counter.told();
+      reading.*field.figure = counter.reported();
     }
     now.push_back(one);
   }
@@ -76,7 +76,7 @@ bool IoLosses::restore(IoFacts& io, bool with_requests, const std::vector<HostDi
   for (const Device& one : unused) {
     DeviceIo& known = io.devices.emplace_back();
     known.device = one.device;
-    for (const Field& field : kFields) known.*field.figure = (one.*field.counter).told();
+    for (const Field& field : kFields) known.*field.figure = (one.*field.counter).reported();
   }
   return changed;
 }
@@ -109,11 +109,11 @@ void IoLosses::begin_elsewhere(const IoFacts& io) {
   }
 }
 
-uint64_t IoLosses::told() const {
+uint64_t IoLosses::reported() const {
   uint64_t sum = 0;
   for (const std::vector<Device>* list : {&devices, &unused}) {
     for (const Device& one : *list) {
-      for (const Field& field : kFields) sum = saturating_add(sum, (one.*field.counter).told());
+      for (const Field& field : kFields) sum = saturating_add(sum, (one.*field.counter).reported());
     }
   }
   return sum;

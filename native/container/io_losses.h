@@ -29,7 +29,7 @@ struct IoLosses {
   bool restore(IoFacts& io, bool with_requests, const std::vector<HostDisk>* disks);
 
   /// The sum of all figures: of two of one life, the lower one is older.
-  uint64_t told() const;
+  uint64_t reported() const;
 
   /// As plain bytes for the state file.
   std::string pack() const;

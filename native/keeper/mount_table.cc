@@ -20,11 +20,11 @@ template <typename Visit>
 bool for_each_mount(Visit visit) {
   const auto table = open_file(AT_FDCWD, "/proc/self/mountinfo");
   if (!table) return false;
-  std::string room;
+  std::string buffer;
   const auto take = [&](std::string_view line) {
     if (const auto mount = parse_mount(line)) visit(*mount);
   };
-  return for_each_line_of(table.value().get(), room, take) == 0;
+  return for_each_line_of(table.value().get(), buffer, take) == 0;
 }
 
 /// Whether the topmost mount at `place` is of our type and source; nothing where there is none, or

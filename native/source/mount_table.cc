@@ -84,8 +84,8 @@ Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const F
   MountTable table;
   bool too_many = false;
   size_t bytes = 0;
-  std::string room;
-  const int code = for_each_line_of(fd.value().get(), room, [&](std::string_view line) {
+  std::string buffer;
+  const int code = for_each_line_of(fd.value().get(), buffer, [&](std::string_view line) {
     const bool keep = is_of_kernel_tree(line) ||
                       std::any_of(filter.paths.begin(), filter.paths.end(),
                                   [&](const std::string& path) { return is_at(line, path); }) ||

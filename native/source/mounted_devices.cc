@@ -59,16 +59,16 @@ bool MountedDevices::add_with_disk(DeviceNumber device) {
 
 bool MountedDevices::add_of(const MountEntry& mount, const std::vector<HostDisk>& disks) {
   constexpr std::string_view kDevices = "/dev/";
-  bool told = true;
+  bool complete = true;
   const auto device = parse_device(mount.device);
-  if (device && device->major != 0) told = add_with_disk(*device);
-  if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) return told;
+  if (device && device->major != 0) complete = add_with_disk(*device);
+  if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) return complete;
   for (const HostDisk& disk : disks) {
     if (mount.source.compare(kDevices.size(), std::string::npos, disk.name) == 0) {
-      told = add_with_disk(disk.device) && told;
+      complete = add_with_disk(disk.device) && complete;
     }
   }
-  return told;
+  return complete;
 }
 
 Result<Fd> MountedDevices::open_table() const {
@@ -89,15 +89,15 @@ const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
   const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
   const auto file = open_table();
   int error = file ? 0 : file.error().code;
-  bool told = true;
+  bool complete = true;
   if (file) {
-    std::string room;
+    std::string buffer;
     const auto take = [&](std::string_view line) {
-      if (const auto mount = parse_mount(line)) told = add_of(*mount, disks) && told;
+      if (const auto mount = parse_mount(line)) complete = add_of(*mount, disks) && complete;
     };
-    error = for_each_line_of(file.value().get(), room, take, {kMaxTableBytes, kCpuUs});
+    error = for_each_line_of(file.value().get(), buffer, take, {kMaxTableBytes, kCpuUs});
   }
-  const bool failed = !told || !is_end(error);
+  const bool failed = !complete || !is_end(error);
   // What was found before may be in the part that was not read.
   if (failed || error == ETIME) {
     for (const DeviceNumber device : before) add(device);

@@ -18,7 +18,7 @@ namespace vprocfs {
 ///
 /// The table is the container's to fill: no more than its first 256 KiB are read, with a few
 /// ms of CPU time, and not more often than every ten seconds, or less often if that takes long. It
-/// is read sooner where not all could be told: what was found before counts meanwhile.
+/// is read sooner if the list is not complete: what was found before counts meanwhile.
 class MountedDevices {
  public:
   /// Borrows both descriptors, of a procfs and a sysfs. `start_us` tells the process from a later
@@ -32,7 +32,7 @@ class MountedDevices {
 
  private:
   void add(DeviceNumber device);
-  // False if it could not be told now what is to be added.
+  // False if a file could not be read that says what is to be added: the list is not complete.
   bool add_with_disk(DeviceNumber device);
   bool add_of(const MountEntry& mount, const std::vector<HostDisk>& disks);
   Result<Fd> open_table() const;

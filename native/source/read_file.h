@@ -86,10 +86,10 @@ struct ReadBounds {
 inline constexpr size_t kTablePiece = 4096;
 
 /// Reads a text from its start to its end piece by piece, however long it is, and calls
-/// `line(std::string_view)` for every line; one without a newline at the end is none. `room` is for
-/// the pieces. Returns 0, the errno of pread(2), or where the bounds end it EFBIG or ETIME.
+/// `line(std::string_view)` for every line; one without a newline at the end is none. `buffer` is
+/// for the pieces. Returns 0, the errno of pread(2), or where the bounds end it EFBIG or ETIME.
 template <typename F>
-int for_each_line_of(int fd, std::string& room, F line, const ReadBounds& bounds = {});
+int for_each_line_of(int fd, std::string& buffer, F line, const ReadBounds& bounds = {});
 
 /// The whole content of a file. Any errno of openat(2) or pread(2), or EFBIG.
 Result<std::string> read_file(int dir_fd, const std::string& path);
@@ -112,18 +112,18 @@ int read_stream(int fd, size_t max_bytes, std::string& text);
 Result<std::string> read_link(int dir_fd, const std::string& path);
 
 template <typename F>
-int for_each_line_of(int fd, std::string& room, F line, const ReadBounds& bounds) {
-  if (room.size() < kTablePiece) room.resize(kTablePiece);
+int for_each_line_of(int fd, std::string& buffer, F line, const ReadBounds& bounds) {
+  if (buffer.size() < kTablePiece) buffer.resize(kTablePiece);
   LineCutter cutter;
   const uint64_t begin = clock_us(CLOCK_THREAD_CPUTIME_ID);
   const uint64_t begin_us = monotonic_us();
   for (size_t offset = 0; offset < bounds.bytes;) {
     if (clock_us(CLOCK_THREAD_CPUTIME_ID) - begin >= bounds.cpu_us) return ETIME;
     if (monotonic_us() - begin_us >= bounds.us) return ETIME;
-    const ssize_t n = read_piece(fd, room.data(), room.size(), offset);
+    const ssize_t n = read_piece(fd, buffer.data(), buffer.size(), offset);
     if (n < 0) return errno;
     if (n == 0) return 0;
-    cutter.feed(std::string_view(room.data(), static_cast<size_t>(n)), line);
+    cutter.feed(std::string_view(buffer.data(), static_cast<size_t>(n)), line);
     offset += static_cast<size_t>(n);
   }
   return EFBIG;

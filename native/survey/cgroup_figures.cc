@@ -149,16 +149,16 @@ double CgroupFigures::tell(CgroupCount which, const CgroupPlace& place, uint64_t
   Counted& counted = counted_[static_cast<size_t>(which)];
   MovedCounter& counter = kept.counts[static_cast<size_t>(which)];
   if (!counted.at) counter.begin(reading);
-  if (is_elsewhere(which, place)) counter = {counted.told, reading};
+  if (is_elsewhere(which, place)) counter = {counted.reported, reading};
   counted = {place.dir, counter.take(reading)};
-  return static_cast<double>(counted.told);
+  return static_cast<double>(counted.reported);
 }
 
 double CgroupFigures::tell_io(CgroupCount which, uint64_t reading, UnfailingCounter& counter,
                               KeptCounters& kept) {
   if (is_elsewhere(which, io_)) counter = {reading, 0};
   counter.take(reading);
-  return tell(which, io_, counter.told(), kept);
+  return tell(which, io_, counter.reported(), kept);
 }
 
 void CgroupFigures::read_events(Figures& out, KeptCounters& kept) {

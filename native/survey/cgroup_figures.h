@@ -40,10 +40,10 @@ class CgroupFigures {
 
   bool has_quota(const CgroupPlace& place);
 
-  /// Where a counter was last read, and what was told of it then.
+  /// Where a counter was last read, and what was reported of it then.
   struct Counted {
     DirPtr at;
-    uint64_t told = 0;
+    uint64_t reported = 0;
   };
   bool is_elsewhere(CgroupCount which, const CgroupPlace& place) const;
   double tell(CgroupCount which, const CgroupPlace& place, uint64_t reading, KeptCounters& kept);

@@ -33,8 +33,8 @@ void CpuTotals::take(CpuUsageFacts usage, const CpuPlaces& places, size_t cpus, 
     const bool is_own = (is_quota ? throttled : used) <= most;
     const uint64_t known = is_quota ? throttled_known : readings_of(time_known)[i];
     if (!places_) kept.cpu[i].begin(readings[i]);
-    if (is_moved) kept.cpu[i] = {told_[i], is_own ? known : readings[i]};
-    told_[i] = kept.cpu[i].take(readings[i]);
+    if (is_moved) kept.cpu[i] = {reported_[i], is_own ? known : readings[i]};
+    reported_[i] = kept.cpu[i].take(readings[i]);
   }
   if (places.quota != before.quota) above_ = QuotasAbove();
   kept.above_us = saturating_add(kept.above_us, above_.take(usage.quotas_above));
@@ -46,7 +46,7 @@ void CpuTotals::take(CpuUsageFacts usage, const CpuPlaces& places, size_t cpus, 
 void CpuTotals::take_last(CpuUsageFacts usage, const KeptCounters& kept) {
   const auto readings = readings_of(usage);
   for (size_t i = 0; i < kCpuKinds; ++i) {
-    told_[i] = std::max(told_[i], kept.cpu[i].told(readings[i]));
+    reported_[i] = std::max(reported_[i], kept.cpu[i].reported(readings[i]));
   }
   note(std::move(usage));
 }
@@ -58,11 +58,11 @@ void CpuTotals::note(CpuUsageFacts usage) {
 }
 
 void CpuTotals::tell(const KeptCounters& kept, Figures& out) const {
-  const auto told = [this](CpuKind kind) { return told_[static_cast<size_t>(kind)]; };
-  out.set_micro(Figure::kCpuUser, told(CpuKind::kUser));
-  out.set_micro(Figure::kCpuNice, told(CpuKind::kNice));
-  out.set_micro(Figure::kCpuSystem, told(CpuKind::kSystem));
-  out.set_micro(Figure::kThrottled, saturating_add(told(CpuKind::kThrottled), kept.above_us));
+  const auto reported = [this](CpuKind kind) { return reported_[static_cast<size_t>(kind)]; };
+  out.set_micro(Figure::kCpuUser, reported(CpuKind::kUser));
+  out.set_micro(Figure::kCpuNice, reported(CpuKind::kNice));
+  out.set_micro(Figure::kCpuSystem, reported(CpuKind::kSystem));
+  out.set_micro(Figure::kThrottled, saturating_add(reported(CpuKind::kThrottled), kept.above_us));
 }
 
 }  // namespace vprocfs

@@ -14,7 +14,7 @@
 
 namespace vprocfs {
 
-/// CPU time of a container, told so that it only grows, whatever cgroups it is moved to.
+/// CPU time of a container, reported so that it only grows, whatever cgroups it is moved to.
 class CpuTotals {
  public:
   /// Takes a reading of the source that has these places. `cpus`: how many the node has.
@@ -27,7 +27,7 @@ class CpuTotals {
  private:
   void note(CpuUsageFacts usage);
 
-  std::array<uint64_t, kCpuKinds> told_{};
+  std::array<uint64_t, kCpuKinds> reported_{};
   CpuUsageFacts last_;  ///< the last reading, without single CPUs
   LeftPlaces time_, quota_;
   std::optional<CpuPlaces> places_;  ///< of the last reading

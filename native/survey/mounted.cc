@@ -106,9 +106,9 @@ std::optional<Devices> live_devices(int procfs_fd, const MountIdentity& identity
   const auto file = open_file(procfs_fd, "self/mountinfo");
   if (!file) return std::nullopt;
   Devices out;
-  std::string room;
+  std::string buffer;
   const auto take = [&](auto line) { take_live(line, identity, out); };
-  if (for_each_line_of(file.value().get(), room, take) != 0) return std::nullopt;
+  if (for_each_line_of(file.value().get(), buffer, take) != 0) return std::nullopt;
   return out;
 }
 
@@ -117,12 +117,12 @@ std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity
   const auto file = open_file(procfs_fd, std::to_string(pid) + "/mountinfo");
   if (!file) return std::nullopt;
   Count count(identity, live);
-  std::string room;
+  std::string buffer;
   const auto take = [&](auto line) { count.take(line); };
   // It waits on a busy machine, too.
   constexpr uint64_t kWaits = 10;
   const ReadBounds bounds{SIZE_MAX, cpu_us, kWaits * cpu_us};
-  if (for_each_line_of(file.value().get(), room, take, bounds) != 0) return std::nullopt;
+  if (for_each_line_of(file.value().get(), buffer, take, bounds) != 0) return std::nullopt;
   return count.result();
 }
 

@@ -22,16 +22,16 @@ struct CountedKills {
 
 /// A counter of a container that begins again in each cgroup that it is moved to.
 struct MovedCounter {
-  uint64_t before = 0;  ///< told until it was moved, or later
+  uint64_t before = 0;  ///< reported until it was moved, or later
   uint64_t first = 0;   ///< what the cgroup had counted by then
 
   bool is_moved() const { return before != 0 || first != 0; }
-  uint64_t told(uint64_t reading) const {
+  uint64_t reported(uint64_t reading) const {
     return saturating_add(before, saturating_sub(reading, first));
   }
-  /// The same as told(). Goes on from there, so that the next worker knows what was told.
+  /// The same as reported(). Goes on from there, so that the next worker knows what was reported.
   uint64_t take(uint64_t reading) {
-    const uint64_t now = told(reading);
+    const uint64_t now = reported(reading);
     if (is_moved()) *this = {now, std::max(first, reading)};
     return now;
   }
@@ -40,11 +40,11 @@ struct MovedCounter {
   void begin(uint64_t reading) { first = std::min(first, reading); }
 };
 
-/// What is told of CPU time.
+/// What is reported of CPU time.
 enum class CpuKind : uint8_t { kUser, kNice, kSystem, kThrottled };
 inline constexpr size_t kCpuKinds = 4;
 
-/// What else is told of cgroups, in the order of the file.
+/// What else is reported of cgroups, in the order of the file.
 enum class CgroupCount : uint8_t {
   kPeriods,
   kThrottledPeriods,
@@ -79,9 +79,10 @@ struct KeptCounters {
   /// when a device goes or is made part of another one, and on v1 when a cgroup within the
   /// container ends.
   bool are_needed() const {
-    return above_us != 0 || read_bytes.told() != 0 || written_bytes.told() != 0 || is_moved();
+    return above_us != 0 || read_bytes.reported() != 0 || written_bytes.reported() != 0 ||
+           is_moved();
   }
-  /// Whether what is told is not only of the cgroups that it is in.
+  /// Whether what is reported is not only of the cgroups that it is in.
   bool is_moved() const {
     const auto is = [](const MovedCounter& one) { return one.is_moved(); };
     return std::any_of(cpu.begin(), cpu.end(), is) || std::any_of(counts.begin(), counts.end(), is);

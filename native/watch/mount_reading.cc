@@ -206,14 +206,15 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
 /// A container may have any number of mounts: they are read piece by piece, and those of others in
 /// between.
 void NamespaceWatch::read_loop() {
-  std::string room(kTablePiece, '\0');
+  std::string buffer(kTablePiece, '\0');
   std::vector<std::unique_ptr<Reading>> readings;
   while (wait_for_due(readings)) {
     const size_t at = choose(readings);
     Reading& reading = *readings[at];
     const uint64_t begun = clock_us(CLOCK_THREAD_CPUTIME_ID);
-    const ssize_t n = read_piece(reading.mounts.get(), room.data(), room.size(), reading.offset);
-    if (n > 0) reading.feed(std::string_view(room.data(), static_cast<size_t>(n)));
+    const ssize_t n =
+        read_piece(reading.mounts.get(), buffer.data(), buffer.size(), reading.offset);
+    if (n > 0) reading.feed(std::string_view(buffer.data(), static_cast<size_t>(n)));
     const uint64_t took = clock_us(CLOCK_THREAD_CPUTIME_ID) - begun;
     reading.took_us += took;
     reading.owed_us += took;
