@@ -27,13 +27,13 @@ std::string text_of(const View& view, const Facts& facts) {
   return text;
 }
 
-/// The value of `kept`, to be overwritten: it reuses the memory of the value before.
-template <typename Kept>
-auto& renew(std::optional<Kept>& kept, uint64_t taken_us, uint64_t writes) {
-  if (!kept) kept.emplace();
-  kept->taken_us = taken_us;
-  kept->writes = writes;
-  return kept->value;
+/// The value of `cached`, to be overwritten: it reuses the memory of the value before.
+template <typename Cached>
+auto& renew(std::optional<Cached>& cached, uint64_t taken_us, uint64_t writes) {
+  if (!cached) cached.emplace();
+  cached->taken_us = taken_us;
+  cached->writes = writes;
+  return cached->value;
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ Result<Fd> Container::open_trigger(const View& view) {
   return source_->open_trigger(*resource);
 }
 
-const Facts* Container::recent_locked(const std::optional<Kept<Facts>>& recent, uint32_t needs,
+const Facts* Container::recent_locked(const std::optional<Cached<Facts>>& recent, uint32_t needs,
                                       uint64_t now_us, uint64_t tick_us) {
   if (!recent || !is_current_locked(needs, *recent, now_us, tick_us)) return nullptr;
   taken_us_ = std::min(taken_us_, recent->taken_us);
@@ -222,18 +222,18 @@ bool Container::is_current_locked(uint32_t needs, const CacheStamp& stamp, uint6
 }
 
 template <typename T, typename Make>
-Result<T> Container::kept_locked(std::optional<Kept<T>>& kept, uint32_t needs, uint64_t now_us,
-                                 uint64_t tick_us, Make make) {
-  if (kept && is_current_locked(needs, *kept, now_us, tick_us)) return kept->value;
+Result<T> Container::cached_locked(std::optional<Cached<T>>& cached, uint32_t needs,
+                                   uint64_t now_us, uint64_t tick_us, Make make) {
+  if (cached && is_current_locked(needs, *cached, now_us, tick_us)) return cached->value;
   // Counted before the limits are read: what is written meanwhile is not in this.
   const auto writes = limit_writes_locked(needs);
   const uint64_t opened = sources_opened_;
   Result<T> made = make();
   if (!made || !writes || opened != sources_opened_) {
-    kept.reset();
+    cached.reset();
     return made;
   }
-  renew(kept, taken_us_, *writes) = made.value();
+  renew(cached, taken_us_, *writes) = made.value();
   return made;
 }
 
@@ -241,7 +241,7 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
                                              bool& made) {
   const std::lock_guard lock(mutex_);
   made = false;
-  return kept_locked(shared_[view.index], view.needs, now_us, tick_us, [&] {
+  return cached_locked(shared_[view.index], view.needs, now_us, tick_us, [&] {
     made = true;
     return render_locked(view, now_us, tick_us);
   });
@@ -249,7 +249,7 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
 
 Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
   const std::lock_guard lock(mutex_);
-  return kept_locked(shown_, kNeedCpus, now_us, tick_us, [&]() -> Result<CpuSet> {
+  return cached_locked(shown_, kNeedCpus, now_us, tick_us, [&]() -> Result<CpuSet> {
     auto facts = gather_locked(kNeedCpus, now_us, tick_us);
     if (!facts) return facts.error();
     return std::move(facts.value().shown_cpus);
@@ -275,7 +275,7 @@ Result<Container::RecentText> Container::render_recent(const View& view, uint64_
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {
   constexpr uint32_t kNeeds = kSysinfoNeeds | kNeedCpus;
   const std::lock_guard lock(mutex_);
-  return kept_locked(call_facts_, kNeeds, now_us, tick_us, [&]() -> Result<CallFacts> {
+  return cached_locked(call_facts_, kNeeds, now_us, tick_us, [&]() -> Result<CallFacts> {
     auto facts = gather_locked(kNeeds, now_us, tick_us);
     if (!facts) return facts.error();
     return CallFacts{sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};

@@ -184,7 +184,7 @@ class Container {
   /// Goes on with CPU time from where it was, if the source has it from other cgroups than before.
   std::optional<Error> begin_cpu_time_locked(uint64_t now_us);
   void drop_source_locked();
-  void drop_kept_locked();
+  void drop_cached_locked();
   /// Takes note of cgroups that it has been moved to: the source is to be opened again.
   void take_moves_locked(uint64_t now_us);
   void note_shown_locked(const CpuSet& shown);
@@ -203,16 +203,16 @@ class Container {
   bool is_current_locked(uint32_t needs, const CacheStamp& stamp, uint64_t now_us,
                          uint64_t tick_us) const;
   template <typename T>
-  struct Kept : CacheStamp {
+  struct Cached : CacheStamp {
     T value;
   };
-  /// What is kept, where that is still current; else what `make` gathers and makes of it, which is
-  /// kept from then on.
+  /// The cached value if it is still current; else what `make` gathers and makes of it, which is
+  /// cached from then on.
   template <typename T, typename Make>
-  Result<T> kept_locked(std::optional<Kept<T>>& kept, uint32_t needs, uint64_t now_us,
-                        uint64_t tick_us, Make make);
+  Result<T> cached_locked(std::optional<Cached<T>>& cached, uint32_t needs, uint64_t now_us,
+                          uint64_t tick_us, Make make);
   /// What it has, where that is still current; taken_us_ is then its moment.
-  const Facts* recent_locked(const std::optional<Kept<Facts>>& recent, uint32_t needs,
+  const Facts* recent_locked(const std::optional<Cached<Facts>>& recent, uint32_t needs,
                              uint64_t now_us, uint64_t tick_us);
   void load_histories();
   /// Whether nobody goes on with what is kept of it.
@@ -225,23 +225,23 @@ class Container {
   Life life_;
   std::atomic<bool> dead_{false}, leaves_kept_{false};
   std::atomic<uint64_t> used_us_{0};
-  std::mutex mutex_;        ///< guards what follows to cpu_limit_writes_
-  CgroupPaths paths_;       ///< those of the description, and of where it was moved to since
-  MoveLook moves_;          ///< open as long as the source is
-  uint64_t looked_us_ = 0;  ///< when that was last looked at
-  uint64_t there_us_ = 0;   ///< when it was last known to be in the cgroups of cpu_places_
+  std::mutex mutex_;          ///< guards what follows to cpu_limit_writes_
+  CgroupPaths paths_;         ///< those of the description, and of where it was moved to since
+  CgroupMoveDetector moves_;  ///< open as long as the source is
+  uint64_t looked_us_ = 0;    ///< when that was last looked at
+  uint64_t there_us_ = 0;     ///< when it was last known to be in the cgroups of cpu_places_
   std::unique_ptr<ContainerSource> source_;
   uint64_t sources_opened_ = 0;
   std::optional<CpuPlaces> cpu_places_;  ///< that the history of CPU time goes on from
   CpuMoves cpu_moves_;
   MountedDevices mounted_;
   Histories histories_;
-  std::optional<Kept<Facts>> recent_cpus_, recent_memory_;  ///< see Gathered
+  std::optional<Cached<Facts>> recent_cpus_, recent_memory_;  ///< see Gathered
   uint64_t taken_us_ = 0;  ///< the earliest moment of what was gathered last
   LifeRecord cpu_record_, io_record_, io_losses_record_, events_record_;
-  std::map<uint16_t, std::optional<Kept<std::string>>> shared_;  ///< by View::index
-  std::optional<Kept<CallFacts>> call_facts_;
-  std::optional<Kept<CpuSet>> shown_;
+  std::map<uint16_t, std::optional<Cached<std::string>>> shared_;  ///< by View::index
+  std::optional<Cached<CallFacts>> call_facts_;
+  std::optional<Cached<CpuSet>> shown_;
   std::optional<CpuSet> last_shown_;          ///< the CPUs of the last facts
   std::optional<uint64_t> cpu_limit_writes_;  ///< that limits_changed() has looked at
   std::mutex task_load_mutex_;

@@ -16,12 +16,12 @@ constexpr uint64_t kLookEveryUs = 1'000'000;
 
 }  // namespace
 
-void Container::drop_kept_locked() {
+void Container::drop_cached_locked() {
   moves_.close();
   recent_cpus_.reset();
   recent_memory_.reset();
   // Whoever gathers for one of these goes on with it.
-  for (auto& [index, kept] : shared_) kept.reset();
+  for (auto& [index, cached] : shared_) cached.reset();
   call_facts_.reset();
   shown_.reset();
   cpu_limit_writes_.reset();
@@ -30,13 +30,13 @@ void Container::drop_kept_locked() {
 std::unique_ptr<ContainerSource> Container::take_idle_source() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return nullptr;
-  drop_kept_locked();
+  drop_cached_locked();
   if (is_attached_.load(std::memory_order_acquire)) attached_->drop_texts();
   return std::move(source_);
 }
 
 void Container::drop_source_locked() {
-  drop_kept_locked();
+  drop_cached_locked();
   if (!source_) return;
   if (const auto usage = source_->cpu_usage()) note_last(histories_.cpu, usage.value());
   source_.reset();

@@ -42,11 +42,11 @@ struct ContainerDescription {
 std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription& container,
                                        const CgroupPaths& known);
 
-/// The same for one that is looked at again and again: keeps the file that tells open, and does not
-/// think again about what it said before. Not thread-safe.
-class MoveLook {
+/// The same for a container that is asked about again and again: keeps the file open, and parses it
+/// only if its text has changed. Not thread-safe.
+class CgroupMoveDetector {
  public:
-  explicit MoveLook(int procfs_fd) : procfs_fd_(procfs_fd) {}
+  explicit CgroupMoveDetector(int procfs_fd) : procfs_fd_(procfs_fd) {}
 
   /// As moved_paths(), always of the same container. After a move, close().
   std::optional<CgroupPaths> find(const ContainerDescription& container, const CgroupPaths& known);

@@ -86,16 +86,16 @@ std::string without_scope(const std::string& path) {
 
 std::optional<CgroupPaths> moved_paths(int procfs_fd, const ContainerDescription& container,
                                        const CgroupPaths& known) {
-  return MoveLook(procfs_fd).find(container, known);
+  return CgroupMoveDetector(procfs_fd).find(container, known);
 }
 
-void MoveLook::close() {
+void CgroupMoveDetector::close() {
   file_.reset();
   said_.clear();
 }
 
-std::optional<CgroupPaths> MoveLook::find(const ContainerDescription& container,
-                                          const CgroupPaths& known) {
+std::optional<CgroupPaths> CgroupMoveDetector::find(const ContainerDescription& container,
+                                                    const CgroupPaths& known) {
   if (!known.has_v1()) return std::nullopt;
   if (!file_) {
     auto file = open_file(procfs_fd_, std::to_string(container.init) + "/cgroup");

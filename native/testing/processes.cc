@@ -55,7 +55,7 @@ Result<std::vector<std::optional<std::string>>> find_moves(const std::string& di
   container.init = pid;
   container.init_start_us = start_ticks * kClockTickUs;
   for (auto& known : container.paths.v1) known = cgroup;
-  MoveLook moves(proc.value().get());
+  CgroupMoveDetector moves(proc.value().get());
   std::vector<std::optional<std::string>> out;
   for (const std::string& text : texts) {
     // In place: it stays open.
