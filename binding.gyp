@@ -53,6 +53,7 @@
         "native/seccomp/pending_calls.cc",
         "native/source/mount_table.cc",
         "native/source/parse.cc",
+        "native/source/process_stat.cc",
         "native/source/read_file.cc"
       ],
       "ldflags": ["-static"]
@@ -71,6 +72,7 @@
         "native/source/mount_table.cc",
         "native/source/parse.cc",
         "native/source/process.cc",
+        "native/source/process_stat.cc",
         "native/source/process_status.cc",
         "native/source/read_file.cc"
       ],
@@ -88,6 +90,7 @@
         "native/source/mount_table.cc",
         "native/source/parse.cc",
         "native/source/process.cc",
+        "native/source/process_stat.cc",
         "native/source/process_status.cc",
         "native/source/read_file.cc"
       ],

@@ -8,17 +8,12 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/fd.h"
+#include "source/process_stat.h"
 
 namespace vprocfs {
 namespace {
-
-/// In a task's flags: it is on its way out (PF_EXITING, the same in all kernels).
-constexpr unsigned long kExiting = 0x4;
-// Numbers of fields in proc(5).
-constexpr int kState = 3, kFlags = 9, kThreads = 20, kExitCode = 52;
 
 /// Reads a file below /proc. False: there is nothing to be read.
 template <size_t N>
@@ -52,18 +47,10 @@ struct TaskStat {
 std::optional<TaskStat> read_stat(const char* stat) {
   char text[1024];
   if (!read_proc(stat, text)) return std::nullopt;
-  // The command may hold blanks and parentheses.
-  const char* at = std::strrchr(text, ')');
-  if (at == nullptr) return std::nullopt;
-  unsigned long flags = 0;
-  TaskStat out;
-  for (int field = kState - 1; at != nullptr; at = std::strchr(at + 1, ' '), ++field) {
-    if (field == kFlags) flags = std::strtoul(at, nullptr, 10);
-    if (field == kThreads) out.threads = std::strtol(at, nullptr, 10);
-    if (field == kExitCode) out.status = static_cast<int>(std::strtol(at, nullptr, 10));
-  }
-  out.leaves = (flags & kExiting) != 0;
-  return out;
+  const auto number = [&text](StatField field) { return stat_number(text, field).value_or(0); };
+  return TaskStat{(number(StatField::kFlags) & kExiting) != 0,
+                  static_cast<int>(number(StatField::kExitCode)),
+                  static_cast<long>(number(StatField::kThreads))};
 }
 
 std::optional<TaskStat> stat_of(pid_t pid) {

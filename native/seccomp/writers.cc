@@ -212,7 +212,7 @@ void Writers::leave(size_t index) {
 bool Writers::is_runnable(size_t index) const {
   const auto text =
       read_file(procfs_fd_, std::to_string(pending_.writer_slot(index).pid) + "/stat");
-  return text && starts_with(after_command(text.value()), "R");
+  return text && stat_field(text.value(), StatField::kState) == "R";
 }
 
 bool Writers::check(size_t index, uint64_t now_us) {

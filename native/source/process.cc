@@ -1,10 +1,8 @@
 #include "source/process.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <optional>
 #include <string_view>
 
 #include "source/parse.h"
@@ -60,26 +58,15 @@ int64_t read_boottime_offset(int procfs_fd, pid_t pid) {
   return boottime_offset(procfs_fd, std::to_string(pid)) - boottime_offset(procfs_fd, "self");
 }
 
-std::string_view after_command(std::string_view stat) {
-  const size_t end = stat.rfind(')');
-  return end == stat.npos ? std::string_view() : stat.substr(std::min(end + 2, stat.size()));
-}
-
 Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid) {
   const auto text = read_process_file(procfs_fd, pid, "stat");
   if (!text) return text.error();
-  const Error malformed{EINVAL, std::to_string(pid) + "/stat"};
-  std::string_view rest = after_command(text.value());
-  constexpr int kFirstField = 3, kFlags = 9, kStartTime = 22, kPending = 31, kBlocked = 32;
-  std::optional<uint64_t> flags, ticks, pending, blocked;
-  for (int field = kFirstField; field <= kBlocked; ++field) {
-    const std::string_view word = take_word(rest);
-    if (field == kFlags) flags = parse_u64(word);
-    if (field == kStartTime) ticks = parse_u64(word);
-    if (field == kPending) pending = parse_u64(word);
-    if (field == kBlocked) blocked = parse_u64(word);
+  const auto number = [&](StatField field) { return stat_number(text.value(), field); };
+  const auto flags = number(StatField::kFlags), ticks = number(StatField::kStartTime);
+  const auto pending = number(StatField::kPending), blocked = number(StatField::kBlocked);
+  if (!flags || !ticks || !pending || !blocked) {
+    return Error{EINVAL, std::to_string(pid) + "/stat"};
   }
-  if (!flags || !ticks || !pending || !blocked) return malformed;
   // What a fault sends is neither blocked nor handled (force_sig()).
   uint64_t faults = 0;
   for (const int signal : {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV}) {

@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "base/directory.h"
 #include "base/result.h"
 #include "source/cgroup_mounts.h"
+#include "source/process_stat.h"
 
 namespace vprocfs {
 
@@ -37,15 +37,6 @@ struct ProcessStat {
   bool is_killed = false;
   bool is_ending = false;  ///< it tells nothing of its cgroups of v1 any more
 };
-
-/// In a task's flags: a signal ends it (PF_SIGNALED, the same in all kernels).
-inline constexpr uint64_t kSignaled = 0x400;
-/// In the same: it is in do_exit() (PF_EXITING).
-inline constexpr uint64_t kExiting = 0x4;
-
-/// What stands after the command in the text of a task's stat, from the letter of its state on;
-/// empty if it is not whole. The command may hold blanks and parentheses.
-std::string_view after_command(std::string_view stat);
 
 /// ESRCH when gone.
 Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid);

@@ -12,6 +12,7 @@
 #include "container/census.h"
 #include "container/resolve.h"
 #include "source/process.h"
+#include "source/process_stat.h"
 #include "source/process_status.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
@@ -69,6 +70,14 @@ Result<std::vector<std::optional<std::string>>> find_moves(const std::string& di
   return out;
 }
 
+/// (text) -> fields of a process's stat: { state, threads, exitCode }, null where it has none.
+Napi::Value read_stat(Napi::Env env, std::string_view text) {
+  return JsObject(env)
+      .set("state", stat_field(text, StatField::kState))
+      .set("threads", stat_number(text, StatField::kThreads))
+      .set("exitCode", stat_number(text, StatField::kExitCode));
+}
+
 /// (text, name) -> a field of a process's status: { field, mask, numbers }, null what it is not.
 Napi::Value read_status(Napi::Env env, std::string_view text, std::string_view name) {
   return JsObject(env)
@@ -124,6 +133,7 @@ Result<Napi::Value> take_census(Napi::Env env, const std::string& proc, const st
 
 void add_processes(Napi::Object& exports) {
   add<read_process>(exports, "readProcess");
+  add<read_stat>(exports, "readStat");
   add<read_status>(exports, "readStatus");
   add<take_census>(exports, "takeCensus");
   add<find_moves>(exports, "findMoves");

@@ -13,6 +13,7 @@ import {
   parseStat,
   parseU64,
   readProcess,
+  readStat,
   readStatus,
   takeCensus,
 } from "../support/testing.js";
@@ -228,6 +229,14 @@ describe("processes", () => {
       expect(codeOr(() => readProcess(processIn(stat), 7))).toBe("EINVAL");
     },
   );
+
+  it("fields of its stat are found behind any command, the last one with its newline", () => {
+    const rest = Array.from({ length: 49 }, (_, at) => `${at + 4}`).join(" ");
+    const found = { state: "S", threads: 20n, exitCode: 52n };
+    expect(readStat(`7 () R 1 ) S ${rest}\n`)).toEqual(found);
+    expect(readStat("7 (x) S\n")).toEqual({ state: "S", threads: null, exitCode: null });
+    expect(readStat("7 x S 4 5")).toEqual({ state: "", threads: null, exitCode: null });
+  });
 
   it.each(["", "NSpid:\n", "NSpid:\tx\n", "NSpid:\t99999999999\n"])(
     "malformed status %j",

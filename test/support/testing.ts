@@ -708,6 +708,12 @@ interface Testing {
     cgroupDir: string,
     spare?: number,
   ): { readonly found: bigint; readonly leftOut: bigint };
+  /** Fields of the text of /proc/<pid>/stat. */
+  readStat(text: string): {
+    readonly state: string;
+    readonly threads: bigint | null;
+    readonly exitCode: bigint | null;
+  };
   /** A field of the text of /proc/<pid>/status, without its colon, and what can be made of it. */
   readStatus(text: string, name: string): StatusField;
   /**
@@ -824,6 +830,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   nameContainer: "function",
   countMounted: "function",
   readProcess: "function",
+  readStat: "function",
   readStatus: "function",
   takeCensus: "function",
   findMoves: "function",
@@ -1000,6 +1007,7 @@ export const {
   parseOomKill,
   nameContainer,
   readProcess,
+  readStat,
   readStatus,
   takeCensus,
   findMoves,

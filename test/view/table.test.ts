@@ -182,8 +182,8 @@ const mayInclude: Record<string, string[]> = {
   keeper: [
     ...["base", "fuse", "state"],
     ...["abi", "message", "pending_calls", "verdict"].map((name) => `seccomp/${name}.h`),
-    // What is mounted at its places.
-    ...["source/mount_table.h", "source/read_file.h"],
+    // What is mounted at its places, and what its processes do.
+    ...["mount_table", "process_stat", "read_file"].map((name) => `source/${name}.h`),
   ],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
   seccomp: ["base", "facts", "container", "klog", "source", "state", "tenant", "view"],

@@ -143,9 +143,9 @@ class ScanTaskCounter : public TaskCounter {
     const auto file = open_file(procfs_fd_, name + "/task/" + name + "/stat");
     if (!file || buffer_.read_record(file.value().get()) != 0) return Class::kOther;
     // fs/proc/array.c: what is idle on purpose (TASK_NOLOAD) is "I".
-    const std::string_view state = after_command(buffer_.text());
-    if (starts_with(state, "R")) return Class::kRunning;
-    return starts_with(state, "D") ? Class::kBlocked : Class::kOther;
+    const std::string_view state = stat_field(buffer_.text(), StatField::kState);
+    if (state == "R") return Class::kRunning;
+    return state == "D" ? Class::kBlocked : Class::kOther;
   }
 
   TaskCount count_one(const CountedCgroup& cgroup, uint64_t until_us,
