@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "base/json.h"
+#include "base/json_writer.h"
 
 namespace vprocfs {
 namespace {
@@ -44,24 +44,21 @@ std::string Report::line() const {
 }
 
 std::string Report::json() const {
-  std::string out = "{\"pid\":" + std::to_string(pid) + ",\"id\":" + json_string(id);
-  out += ",\"files\":[";
-  const char* separator = "";
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("pid").number(pid).key("id").text(id);
+  json.key("files").begin_array();
   for (const auto& file : files) {
-    out += separator;
-    out += "{\"path\":" + json_string(file.path) + ",\"state\":\"" + to_text(file.state) + "\"";
-    if (!file.reason.empty()) out += ",\"reason\":" + json_string(file.reason);
-    out += "}";
-    separator = ",";
+    json.begin_object().key("path").text(file.path).key("state").text(to_text(file.state));
+    if (!file.reason.empty()) json.key("reason").text(file.reason);
+    json.end_object();
   }
-  out += "],\"problems\":[";
-  separator = "";
-  for (const auto& problem : problems) {
-    out += separator + json_string(problem);
-    separator = ",";
-  }
-  out += std::string("],\"busy\":") + (busy ? "true" : "false");
-  return out + ",\"cpuUs\":" + std::to_string(cpu_us) + "}";
+  json.end_array();
+  json.key("problems").begin_array();
+  for (const auto& problem : problems) json.text(problem);
+  json.end_array();
+  json.key("busy").boolean(busy).key("cpuUs").number(cpu_us).end_object();
+  return out;
 }
 
 }  // namespace vprocfs

@@ -1,7 +1,6 @@
 #include "base/json.h"
 
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 
 #include "base/words.h"
@@ -185,24 +184,6 @@ class Reader {
 
 bool read_json(std::string_view text, const std::function<void(const JsonLeaf&)>& leaf) {
   return Reader(text, leaf).document();
-}
-
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20 || byte > 0x7e) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", byte);
-      out += escaped;
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + "\"";
 }
 
 }  // namespace vprocfs

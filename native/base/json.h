@@ -18,8 +18,4 @@ struct JsonLeaf {
 /// then to be ignored. Lone surrogates become "?".
 bool read_json(std::string_view text, const std::function<void(const JsonLeaf&)>& leaf);
 
-/// `text` as a JSON string with its quotes. Bytes above 0x7e become "\u00XX", because names in
-/// containers may be any bytes.
-std::string json_string(std::string_view text);
-
 }  // namespace vprocfs

@@ -2,13 +2,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/fixed_text.h"
+#include "base/json_writer.h"
 #include "base/unix_socket.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
@@ -71,39 +73,46 @@ void Supervisor::on_client() {
 void Supervisor::answer_status(int client) const {
   const uint64_t now = monotonic_ms();
   const char* state = stopping_ ? "stopping" : refusing_ ? "refusing" : to_text(current_.state);
-  char reasons[kReasons * (kReasonBytes + 4)] = "";
-  size_t at = 0;
-  for (const auto& reason : reasons_) {
-    if (reason[0] == '\0') break;
-    at += static_cast<size_t>(
-        std::snprintf(reasons + at, sizeof(reasons) - at, "%s\"%s\"", at == 0 ? "" : ",", reason));
-  }
-  const ConnectionState& c = connection_.agreed;
   const char* standby = !options_.standby ? "off" : reloading_ ? "none" : to_text(next_.state);
+  const ConnectionState& c = connection_.agreed;
+  char protocol[32];
+  std::snprintf(protocol, sizeof(protocol), "%u.%u", c.kernel_major, c.kernel_minor);
   size_t undying = 0;
   for (const Worker& worker : retired_) undying += worker.undying(now) ? 1 : 0;
-  char text[2048];
-  const int length = std::snprintf(
-      text, sizeof(text),
-      "{\"state\":\"%s\",\"keeperPid\":%d,\"workerPid\":%d,\"generation\":%u,"
-      "\"uptimeMs\":%llu,\"workerUptimeMs\":%llu,\"restarts\":%u,\"failuresInARow\":%u,"
-      "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
-      "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"descriptors\":%zu,\"stored\":%zu,"
-      "\"descriptorsLost\":%llu,\"undying\":%zu,"
-      "\"mounted\":%s,\"covered\":%s,\"polled\":%s,\"watchdogMs\":%u,"
-      "\"patienceMs\":%u}",
-      state, ::getpid(), current_.pid, generation_, static_cast<unsigned long long>(now - born_ms_),
-      static_cast<unsigned long long>(current_.alive() ? now - current_.started_ms : 0), restarts_,
-      failures_, reasons, static_cast<unsigned long long>(resent_before_ + current_.resent),
-      static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
-      c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
-      fd_store_.size(), store_.size(), static_cast<unsigned long long>(descriptors_lost_), undying,
-      lies_ == Lies::kThere ? "true" : "false", lies_ == Lies::kCovered ? "true" : "false",
-      polled_.made() ? "true" : "false", options_.watchdog_ms, options_.patience_ms);
-  if (length > 0) {
-    const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);
-    ::send(client, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  FixedText<kReasons * kReasonBytes * kJsonEscapeBytes + 2048> answer;
+  JsonWriter json(answer);
+  json.begin_object();
+  json.key("state").text(state);
+  json.key("keeperPid").number(::getpid());
+  json.key("workerPid").number(current_.pid);
+  json.key("generation").number(generation_);
+  json.key("uptimeMs").number(now - born_ms_);
+  json.key("workerUptimeMs").number(current_.alive() ? now - current_.started_ms : 0);
+  json.key("restarts").number(restarts_);
+  json.key("failuresInARow").number(failures_);
+  json.key("reasons").begin_array();
+  for (const auto& reason : reasons_) {
+    if (reason[0] != '\0') json.text(reason);
   }
+  json.end_array();
+  json.key("resent").number(resent_before_ + current_.resent);
+  json.key("requests").number(requests_before_ + current_.requests);
+  json.key("protocol").text(protocol);
+  json.key("resend").boolean(connection_.resend());
+  json.key("statesIgnored").number(states_ignored_);
+  json.key("standby").text(standby);
+  json.key("descriptors").number(fd_store_.size());
+  json.key("stored").number(store_.size());
+  json.key("descriptorsLost").number(descriptors_lost_);
+  json.key("undying").number(undying);
+  json.key("mounted").boolean(lies_ == Lies::kThere);
+  json.key("covered").boolean(lies_ == Lies::kCovered);
+  json.key("polled").boolean(polled_.made());
+  json.key("watchdogMs").number(options_.watchdog_ms);
+  json.key("patienceMs").number(options_.patience_ms);
+  json.end_object();
+  const std::string_view text = answer.text();
+  ::send(client, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 }  // namespace vprocfs

@@ -13,8 +13,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <string_view>
 
 #include "base/fd.h"
+#include "base/fixed_text.h"
+#include "base/json_writer.h"
 
 namespace vprocfs {
 namespace {
@@ -28,6 +31,9 @@ static_assert(std::size(kLevels) == static_cast<size_t>(LogLevel::kDebug) + 1);
 
 const LevelRow& row_of(LogLevel level) { return kLevels[static_cast<size_t>(level)]; }
 
+/// The longest message, and the longest note about dropped lines.
+constexpr size_t kMessageBytes = 512, kLostBytes = 48;
+
 /// Whether something can be written to stderr at once.
 bool has_room() {
   pollfd p{STDERR_FILENO, POLLOUT, 0};
@@ -38,12 +44,12 @@ bool has_room() {
 /// poll(2) says is not enough: workers may write first, and a terminal may have room for a part.
 /// The description is shared with others, who are to wait as they like, so it is another one that
 /// does not block, but for sockets, which cannot be opened. False: it was not written.
-bool write_if_room(const char* line, size_t size) {
+bool write_if_room(std::string_view line) {
   if (!has_room()) return false;
   struct stat st {};
   if (::fstat(STDERR_FILENO, &st) != 0) return false;
   if (S_ISSOCK(st.st_mode)) {
-    return ::send(STDERR_FILENO, line, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    return ::send(STDERR_FILENO, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
   }
   const bool may_block = S_ISFIFO(st.st_mode) || ::isatty(STDERR_FILENO) == 1;
   constexpr int kFlags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -51,7 +57,7 @@ bool write_if_room(const char* line, size_t size) {
   // Nobody reads it; or there is no descriptor to be had, for the moment.
   const bool later = errno == ENXIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
   if (may_block && !own && later) return false;
-  return ::write(own ? own.get() : STDERR_FILENO, line, size) >= 0;
+  return ::write(own ? own.get() : STDERR_FILENO, line.data(), line.size()) >= 0;
 }
 
 }  // namespace
@@ -70,31 +76,36 @@ const char* to_text(LogLevel level) { return row_of(level).text; }
 
 void keeper_log(const LogOptions& options, LogLevel level, const char* format, ...) {
   if (level > options.level) return;
-  char message[512];
+  char message[kMessageBytes + kLostBytes];
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(message, sizeof(message), format, arguments);
+  std::vsnprintf(message, kMessageBytes, format, arguments);
   va_end(arguments);
-  for (char* c = message; *c != '\0'; ++c) {
-    if (*c == '"' || *c == '\\' || static_cast<unsigned char>(*c) < 0x20) *c = '?';
-  }
-  // sd-daemon(3); the journal takes it off again, and has the level and the time from elsewhere.
-  char prefix[8] = "";
-  if (options.journal) std::snprintf(prefix, sizeof(prefix), "<%d>", row_of(level).priority);
-  char lost[48] = "";
+  const size_t length = std::strlen(message);
   if (options.dropped != 0) {
-    std::snprintf(lost, sizeof(lost), " (lines dropped before: %" PRIu64 ")", options.dropped);
+    std::snprintf(message + length, sizeof(message) - length,
+                  " (lines dropped before: %" PRIu64 ")", options.dropped);
   }
-  char line[704];
-  const int size =
-      options.json ? std::snprintf(line, sizeof(line),
-                                   "%s{\"level\":\"%s\",\"name\":\"keeper\",\"msg\":\"%s%s\"}\n",
-                                   prefix, to_text(level), message, lost)
-      : options.journal
-          ? std::snprintf(line, sizeof(line), "%skeeper: %s%s\n", prefix, message, lost)
-          : std::snprintf(line, sizeof(line), "%s keeper: %s%s\n", to_text(level), message, lost);
-  const bool written = size > 0 && write_if_room(line, static_cast<size_t>(size));
-  options.dropped = written ? 0 : options.dropped + 1;
+  FixedText<sizeof(message) * kJsonEscapeBytes + 128> line;
+  // sd-daemon(3); the journal takes it off again, and has the level and the time from elsewhere.
+  char prefix[8];
+  std::snprintf(prefix, sizeof(prefix), "<%d>", row_of(level).priority);
+  if (options.journal) line.append(prefix);
+  if (options.json) {
+    JsonWriter json(line);
+    json.begin_object().key("level").text(to_text(level)).key("name").text("keeper");
+    json.key("msg").text(message).end_object();
+  } else {
+    if (!options.journal) line.append(to_text(level));
+    line.append(options.journal ? "keeper: " : " keeper: ");
+    // Nothing in it may look like another line.
+    for (char* c = message; *c != '\0'; ++c) {
+      if (static_cast<unsigned char>(*c) < 0x20 || *c == 0x7f) *c = '?';
+    }
+    line.append(message);
+  }
+  line.append("\n");
+  options.dropped = write_if_room(line.text()) ? 0 : options.dropped + 1;
 }
 
 }  // namespace vprocfs

@@ -1,4 +1,6 @@
 #include "base/directory.h"
+#include "base/fixed_text.h"
+#include "base/json_writer.h"
 #include "container/name.h"
 #include "klog/oom_kill.h"
 #include "klog/record.h"
@@ -87,6 +89,22 @@ Result<Mounted> mounted_of(const std::string& dir, const std::string& type,
       .value_or(Mounted());
 }
 
+/// (Buffer) -> { whole, cut }: a JSON document with that text in it, and its first 16 bytes as a
+/// FixedText has them.
+Napi::Value write_json(Napi::Env env, const Bytes& bytes) {
+  const auto write = [&bytes](auto& out) {
+    JsonWriter json(out);
+    json.begin_object().key("list").begin_array().text(bytes.text).text("").end_array();
+    json.key("number").number(int64_t{-5}).key("largest").number(UINT64_MAX);
+    json.key("empty").begin_array().end_array().key("true").boolean(true).end_object();
+  };
+  std::string whole;
+  FixedText<16> cut;
+  write(whole);
+  write(cut);
+  return JsObject(env).set("whole", Bytes(whole)).set("cut", Bytes(cut.text()));
+}
+
 }  // namespace
 
 void add_parsers(Napi::Object& exports) {
@@ -98,6 +116,7 @@ void add_parsers(Napi::Object& exports) {
   add<stat_or_none>(exports, "parseStat");
   add<escaped_oom_kill>(exports, "parseOomKill");
   add<mounted_of>(exports, "countMounted");
+  add<write_json>(exports, "writeJson");
   // (cgroup, cgroup of its tenant) -> {name, runtime}
   add<container_name>(exports, "nameContainer");
 }

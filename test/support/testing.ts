@@ -691,6 +691,8 @@ interface Testing {
   ) => KernelLogs;
   /** null: the line tells of no kill. */
   parseOomKill(line: string): OomKill | null;
+  /** A JSON document with `text` at the start of its "list", and its first 16 bytes. */
+  writeJson(text: Buffer): { readonly whole: Buffer; readonly cut: Buffer };
   /** By the paths of a container's cgroup and of that of the outermost one around it. */
   nameContainer(
     cgroup: string,
@@ -827,6 +829,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   needsSyslogCapability: "function",
   KernelLogs: "function",
   parseOomKill: "function",
+  writeJson: "function",
   nameContainer: "function",
   countMounted: "function",
   readProcess: "function",
@@ -1005,6 +1008,7 @@ export const {
   parseStat,
   parsePressure,
   parseOomKill,
+  writeJson,
   nameContainer,
   readProcess,
   readStat,
