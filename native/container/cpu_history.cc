@@ -1,12 +1,11 @@
 #include "container/cpu_history.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
-#include "base/clock_tick.h"
 #include "base/shares.h"
 #include "base/wide.h"
+#include "container/cpu_use.h"
 
 namespace vprocfs {
 namespace {
@@ -21,12 +20,7 @@ constexpr uint64_t kMaxUseUs = uint64_t{1} << 60;
 /// it lost unseen: reported late, it would show a busy machine for hours.
 constexpr uint64_t kMaxPendingPerCpuUs = 2'000'000;
 
-/// What is spread evenly is spread in whole ticks of /proc/stat.
-constexpr uint64_t kTickUs = kClockTickUs;
-
-using Values = std::vector<uint64_t>;
-
-bool all_zero(const Values& values) {
+bool all_zero(const CpuValues& values) {
   return std::all_of(values.begin(), values.end(), [](uint64_t value) { return value == 0; });
 }
 
@@ -38,22 +32,6 @@ uint64_t take_delta(uint64_t reading, uint64_t& highest) {
   highest = std::max(highest, reading);
   return std::min(delta, kMaxUseUs);
 }
-
-/// CPU time by kind.
-struct Use {
-  uint64_t user = 0, nice = 0, system = 0;
-
-  uint64_t sum() const { return user + nice + system; }
-  /// At most `limit` of it, each kind in proportion.
-  Use at_most(uint64_t limit) const {
-    if (sum() <= limit) return *this;
-    const Values parts = split(limit, {user, nice, system});
-    return {parts[0], parts[1], parts[2]};
-  }
-  Use less(const Use& other) const {
-    return {user - other.user, nice - other.nice, system - other.system};
-  }
-};
 
 auto place_of(CpuHistory& history, uint32_t id) {
   return std::lower_bound(history.cpus.begin(), history.cpus.end(), id,
@@ -95,7 +73,7 @@ size_t fold(uint32_t id, const CpuSet& cpus, const CpuSet& host_cpuset) {
 
 /// The proportions in which use falls on CPUs; all 0, or empty, where the kernel does not tell.
 struct Weights {
-  Values user, system;
+  CpuValues user, system;
 
   bool known() const { return !all_zero(user); }
 };
@@ -121,7 +99,7 @@ std::vector<PerCpuUsage> take_per_cpu(CpuHistory& history, const CpuSample& samp
 Weights weights_of_all(const std::vector<PerCpuUsage>& per_cpu, const CpuSet& cpus,
                        const CpuSet& host_cpuset) {
   if (per_cpu.empty()) return {};
-  Weights weights{Values(cpus.size()), Values(cpus.size())};
+  Weights weights{CpuValues(cpus.size()), CpuValues(cpus.size())};
   for (const PerCpuUsage& use : per_cpu) {
     const size_t i = fold(use.cpu, cpus, host_cpuset);
     grow(weights.user[i], use.user_us);
@@ -140,36 +118,15 @@ Weights weights_of_own(std::vector<PerCpuUsage> per_cpu, const CpuSet& cpus) {
   return weights_of_all(per_cpu, cpus, cpus);
 }
 
-/// Splits `amount` evenly, but in whole ticks, first to those who have reached least, and what is
-/// left to the one whose next tick is nearest. Equal shares of a tick would all stay invisible for
-/// long on a machine of many CPUs, and then all show at once.
-Values split_evenly(uint64_t amount, const Values& reached) {
-  const size_t count = reached.size();
-  Values parts(count, amount / kTickUs / count * kTickUs);
-  uint64_t rest = amount - parts[0] * count;
-  if (rest >= kTickUs) {
-    std::vector<size_t> order(count);
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return reached[a] < reached[b]; });
-    for (size_t i = 0; rest >= kTickUs; ++i, rest -= kTickUs) parts[order[i]] += kTickUs;
-  }
-  const auto nearest = std::max_element(reached.begin(), reached.end(), [](uint64_t a, uint64_t b) {
-    return a % kTickUs < b % kTickUs;
-  });
-  parts[static_cast<size_t>(nearest - reached.begin())] += rest;
-  return parts;
-}
-
-Values reached(CpuHistory& history, const CpuSet& cpus, uint64_t CpuCounters::*field) {
-  Values values;
+CpuValues reached(CpuHistory& history, const CpuSet& cpus, uint64_t CpuCounters::*field) {
+  CpuValues values;
   values.reserve(cpus.size());
   for (const uint32_t id : cpus.ids()) values.push_back(cpu_at(history, id).counters.*field);
   return values;
 }
 
 /// All use not yet reported: that of earlier intervals and that since the last sample.
-Use take_use(CpuHistory& history, const CpuUsageFacts& usage) {
+CpuUse take_use(CpuHistory& history, const CpuUsageFacts& usage) {
   const auto take = [](uint64_t pending, uint64_t reading, uint64_t& seen) {
     return std::min(pending, kMaxUseUs) + take_delta(reading, seen);
   };
@@ -178,8 +135,8 @@ Use take_use(CpuHistory& history, const CpuUsageFacts& usage) {
           take(history.pending_system_us, usage.system_us, history.seen.system_us)};
 }
 
-void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
-  const Use kept = rest.at_most(saturating_mul(kMaxPendingPerCpuUs, cpus));
+void keep_pending(CpuHistory& history, const CpuUse& rest, size_t cpus) {
+  const CpuUse kept = rest.at_most(saturating_mul(kMaxPendingPerCpuUs, cpus));
   history.pending_user_us = kept.user;
   history.pending_nice_us = kept.nice;
   history.pending_system_us = kept.system;
@@ -211,68 +168,26 @@ uint64_t take_steal(CpuHistory& history, uint64_t told, uint64_t room_us, size_t
 }
 
 /// What each of `cpus` should be given of `use`, whether it has the time or not.
-std::vector<Use> share_out(const Use& use, CpuHistory& history, const Weights& weights,
-                           const CpuSet& cpus) {
+std::vector<CpuUse> share_out(const CpuUse& use, CpuHistory& history, const Weights& weights,
+                              const CpuSet& cpus) {
   const bool known = weights.known();
-  std::vector<Use> out(cpus.size());
-  const auto share = [&](uint64_t Use::*kind, const Values& by, uint64_t CpuCounters::*field) {
+  std::vector<CpuUse> out(cpus.size());
+  const auto share = [&](uint64_t CpuUse::*kind, const CpuValues& by,
+                         uint64_t CpuCounters::*field) {
     const uint64_t amount = use.*kind;
     if (amount == 0) return;
-    const Values parts =
+    const CpuValues parts =
         known ? split(amount, by) : split_evenly(amount, reached(history, cpus, field));
     for (size_t i = 0; i < out.size(); ++i) out[i].*kind = parts[i];
   };
-  share(&Use::user, weights.user, &CpuCounters::user_us);
-  share(&Use::nice, weights.user, &CpuCounters::nice_us);
-  share(&Use::system, weights.system, &CpuCounters::system_us);
+  share(&CpuUse::user, weights.user, &CpuCounters::user_us);
+  share(&CpuUse::nice, weights.user, &CpuCounters::nice_us);
+  share(&CpuUse::system, weights.system, &CpuCounters::system_us);
   return out;
 }
 
-uint64_t sum_of(const Values& values) {
-  return std::accumulate(values.begin(), values.end(), uint64_t{0});
-}
-
-/// Splits `amount` in proportion to `weights`, as far as there is room, which the parts take.
-Values fill(uint64_t amount, const Values& weights, Values& room) {
-  Values parts = split(amount, weights);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    parts[i] = std::min(parts[i], room[i]);
-    room[i] -= parts[i];
-  }
-  return parts;
-}
-
-/// Moves use from CPUs that would have more than `dt` of it to those that have room. All fits.
-/// Returns the room that each has left.
-Values fit(std::vector<Use>& out, uint64_t dt) {
-  Values room(out.size());
-  Use excess;
-  for (size_t i = 0; i < out.size(); ++i) {
-    const Use wanted = out[i];
-    out[i] = wanted.at_most(dt);
-    const Use over = wanted.less(out[i]);
-    excess = {excess.user + over.user, excess.nice + over.nice, excess.system + over.system};
-    room[i] = dt - out[i].sum();
-  }
-  for (uint64_t Use::*kind : {&Use::user, &Use::nice, &Use::system}) {
-    if (excess.*kind == 0) continue;
-    const Values parts = fill(excess.*kind, room, room);
-    for (size_t i = 0; i < out.size(); ++i) out[i].*kind += parts[i];
-  }
-  return room;
-}
-
-/// Splits evenly what all `room` together is enough for, as far as each has room.
-Values split_into(uint64_t amount, Values room) {
-  if (amount == 0) return Values(room.size());
-  Values parts = fill(amount, Values(room.size(), 1), room);
-  const Values more = fill(amount - sum_of(parts), room, room);
-  for (size_t i = 0; i < parts.size(); ++i) parts[i] += more[i];
-  return parts;
-}
-
 /// What one CPU gains in an interval of `dt`: all of it, one way or another.
-CpuCounters gain_of(const Use& use, uint64_t steal, uint64_t dt) {
+CpuCounters gain_of(const CpuUse& use, uint64_t steal, uint64_t dt) {
   return {use.user, use.nice, use.system, dt - use.sum() - steal, steal};
 }
 
@@ -286,10 +201,10 @@ void add(CpuCounters& to, const CpuCounters& gain) {
 
 /// Gives `added`, the CPUs that are not on the last report, the use that those on it had no time
 /// for in an interval of `dt`, and no idle time. All fits.
-void add_to_new(CpuHistory& history, const Use& use, const std::vector<PerCpuUsage>& per_cpu,
+void add_to_new(CpuHistory& history, const CpuUse& use, const std::vector<PerCpuUsage>& per_cpu,
                 const CpuSet& added, uint64_t dt) {
   if (use.sum() == 0) return;
-  std::vector<Use> by_cpu = share_out(use, history, weights_of_own(per_cpu, added), added);
+  std::vector<CpuUse> by_cpu = share_out(use, history, weights_of_own(per_cpu, added), added);
   fit(by_cpu, dt);
   for (size_t i = 0; i < added.size(); ++i) {
     add(cpu_at(history, added.ids()[i]).counters, gain_of(by_cpu[i], 0, by_cpu[i].sum()));
@@ -322,17 +237,17 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const uint64_t dt = saturating_sub(uptime, history.uptime_us);
   history.uptime_us = std::max(history.uptime_us, uptime);
 
-  const Use use = take_use(history, sample.usage);
-  const Use reported = use.at_most(saturating_mul(dt, std::max(cpus.size(), shown.size())));
+  const CpuUse use = take_use(history, sample.usage);
+  const CpuUse reported = use.at_most(saturating_mul(dt, std::max(cpus.size(), shown.size())));
   keep_pending(history, use.less(reported), shown.size());
-  const Use on_known = reported.at_most(saturating_mul(dt, cpus.size()));
+  const CpuUse on_known = reported.at_most(saturating_mul(dt, cpus.size()));
   const std::vector<PerCpuUsage> per_cpu = take_per_cpu(history, sample);
   const Weights weights = weights_of_all(per_cpu, cpus, sample.host_cpuset);
-  std::vector<Use> by_cpu = share_out(on_known, history, weights, cpus);
-  Values room = fit(by_cpu, dt);
+  std::vector<CpuUse> by_cpu = share_out(on_known, history, weights, cpus);
+  CpuValues room = fit(by_cpu, dt);
   const uint64_t throttled =
       take_steal(history, take_throttled(history, sample.usage), sum_of(room), cpus.size());
-  const Values steal = split_into(throttled, std::move(room));
+  const CpuValues steal = split_into(throttled, std::move(room));
   for (const uint32_t id : shown.ids()) cpu_at(history, id);
   for (size_t i = 0; i < cpus.size(); ++i) {
     add(cpu_at(history, cpus.ids()[i]).counters, gain_of(by_cpu[i], steal[i], dt));
