@@ -2,9 +2,9 @@ import { messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import type { ContainerIdentity, NativeBinding, NativeWatch } from "../native/binding.js";
 import { printable } from "../text.js";
+import { BusyTenants } from "./busy-tenants.js";
 import {
   failureOf,
-  HELPER_MS,
   type HelperReport,
   type HelperSettings,
   helperAbort,
@@ -26,17 +26,6 @@ const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 const NONE: ReadonlySet<string> = new Set();
 /** Delays of retries if the node is short of something, or if another helper works for the tenant: without end. */
 const PATIENT_MS = { first: 1000, max: 30_000 } as const;
-
-/** A helper ends within HELPER_MS, or it hangs. */
-const HANGS_AFTER_MS = HELPER_MS + 1000;
-
-/** Another helper works for a tenant. */
-interface Busy {
-  readonly sinceMs: number;
-  /** How long the tenant's queue rests before the next try. */
-  readonly waitMs: number;
-  readonly hangs: boolean;
-}
 
 /** A namespace to visit, and a process in it. */
 export interface Visit {
@@ -87,8 +76,8 @@ export class Visits {
   readonly #exclusionReason: ExclusionReason;
   readonly #leftAlone: LeftAlone;
   readonly #log: TenantLog;
-  /** Tenants for which another helper works, as long as they have visits pending. */
-  readonly #busy = new Map<number, Busy>();
+  /** As long as they have visits pending. */
+  readonly #busy: BusyTenants;
   readonly #abort = helperAbort();
   #stopped = false;
 
@@ -97,15 +86,12 @@ export class Visits {
     this.#exclusionReason = exclusionByName(options.binding, options.only, options.exclude);
     this.#leftAlone = new LeftAlone(options.binding.identityOf);
     this.#log = new TenantLog(options.log, options.now);
+    this.#busy = new BusyTenants(PATIENT_MS.first / 10, PATIENT_MS.max, options.now);
   }
 
   /** The number of tenants with a helper that hangs. */
   get hung(): number {
-    let count = 0;
-    for (const { hangs } of this.#busy.values()) {
-      count += hangs ? 1 : 0;
-    }
-    return count;
+    return this.#busy.hung;
   }
 
   /** From now on nothing is done about reports. */
@@ -153,7 +139,7 @@ export class Visits {
   /** Forgets that another helper works for a tenant, if no later visit would find out that it has ended. */
   forgetBusy(tenant: number): void {
     if (!this.#options.hasPending(tenant)) {
-      this.#busy.delete(tenant);
+      this.#busy.forget(tenant);
     }
   }
 
@@ -286,7 +272,7 @@ export class Visits {
       this.#waitForOther(next, container, attempt);
       return;
     }
-    this.#busy.delete(tenant);
+    this.#busy.forget(tenant);
     // A process that is in it by now is visited by itself, and a later namespace may have its number.
     if (!this.#options.tracked.owns(tracked, namespace)) {
       return;
@@ -337,27 +323,16 @@ export class Visits {
     }
   }
 
-  /**
-   * Visits again later, because another helper works for this tenant: one of another vprocfs, during a
-   * takeover, or one that was given up and cannot end.
-   */
+  /** Visits again later, because another helper works for this tenant. */
   #waitForOther(visit: Visit, container: string, attempt: number): void {
-    const now = this.#options.now();
-    const before = this.#busy.get(visit.tenant);
-    const waitMs = Math.min(
-      PATIENT_MS.max,
-      before === undefined ? PATIENT_MS.first / 10 : before.waitMs * 2,
-    );
-    const sinceMs = before?.sinceMs ?? now;
-    const hangs = now - sinceMs >= HANGS_AFTER_MS;
-    if (hangs && before?.hangs !== true) {
+    const { waitMs, hangsNow } = this.#busy.note(visit.tenant);
+    if (hangsNow) {
       this.#log.warn(
         visit.tenant,
         { container, pid: visit.pid },
         "a helper hangs in this container: starting no other until it ends",
       );
     }
-    this.#busy.set(visit.tenant, { sinceMs, waitMs, hangs });
     this.#options.rest(visit.tenant, waitMs);
     this.#options.lookLater(waitMs, visit, attempt);
   }
