@@ -60,9 +60,9 @@ class Turns {
   void interrupt(uint64_t unique);
   /// Has the kernel send an INTERRUPT again, whose own `unique` this is.
   void interrupt_again(uint64_t unique);
-  /// Whose request it is that waits; nullptr: it does not.
+  /// The container of a waiting request; nullptr if it is not waiting.
   ContainerPtr container_of(uint64_t unique) const;
-  /// Answers a request that waits with EINTR. False: it does not wait.
+  /// Answers a waiting request with EINTR. False if it is not waiting.
   bool answer_interrupted(uint64_t unique);
   /// Who waits for the answer to a request, and what is asked of which node.
   struct Caller {
@@ -70,9 +70,9 @@ class Turns {
     uint32_t pid = 0;
     uint64_t node = 0;
     uint32_t opcode = 0;
-    bool interrupted = false;  ///< it is being looked whether it has been killed
+    bool interrupted = false;  ///< a check whether it was killed is under way
   };
-  /// Of one that waits, or in whose turn somebody works on it.
+  /// The caller of a request that is waiting or being worked on.
   std::optional<Caller> caller_of(uint64_t unique) const;
 
   /// Requests that wait for their turn, or for their container's budget.
@@ -85,7 +85,7 @@ class Turns {
   static bool may_wait(const ContainerPtr& container);
   /// Whether others want the CPUs, and the tenant has used up its part of them.
   bool is_contended(Tenant& tenant);
-  /// What is lent to a request that waits.
+  /// Budget lent to a waiting request.
   struct Loan {
     Budget* budget = nullptr;
     uint64_t wait_us = 0;
@@ -103,12 +103,12 @@ class Turns {
   /// at_once() after so many `looks`.
   Answer unless_busy(const Request& r, const ContainerPtr& container, const Work& work,
                      uint32_t looks);
-  /// What is done once a request has waited.
+  /// The work to run when the delay is over.
   DelayedWork::Work when_due(std::shared_ptr<WaitingRequest> waiting, const Loan& loan);
-  /// Has one that has waited do so once more if those before it have taken too much.
+  /// Delays a request again if earlier requests used up the budget. False if it is to run now.
   bool wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
-  /// What of `delayed_` a request waits for, and what is lent to it until then.
+  /// The entry in `delayed_` of a waiting request, and the budget lent to it.
   struct Delay {
     DelayedWork::Ticket ticket;
     Budget* budget = nullptr;
@@ -117,7 +117,7 @@ class Turns {
   };
   /// Takes note of what a request waits for. If that was answered meanwhile, it waits no more.
   void note_delay(uint64_t unique, const Delay& delay);
-  /// Frees what waits for nothing any more.
+  /// Cancels the delay of an answered request.
   void cancel(const Delay& delay);
   /// One copy stops waiting, to be answered. False when it was answered meanwhile. `interrupted`:
   /// as of WaitingCopies.
@@ -139,7 +139,7 @@ class Turns {
   /// Does the work of a request whose turn it is, and gives its answer. `interrupted`: as of
   /// Caller.
   void answer_in_turn(const Request& r, const Work& work, bool interrupted = false);
-  /// Notes that it is being looked whether the caller of a request has been killed. False: that is
+  /// Notes that a check whether the caller of a request was killed is under way. False if that is
   /// noted already.
   bool begin_to_look(uint64_t unique);
   /// Answers a request whose caller has been killed. The kernel reports only the first signal, so
@@ -159,7 +159,7 @@ class Turns {
     std::weak_ptr<Container> container;
     RequestInfo info;
     uint32_t copies = 0;
-    bool interrupted = false;  ///< it is being looked whether its caller has been killed
+    bool interrupted = false;  ///< a check whether its caller was killed is under way
     Delay delay;               ///< of the copy that came last
   };
   std::unordered_map<uint64_t, WaitingCopies> waiting_;  ///< by unique
