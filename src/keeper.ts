@@ -98,7 +98,7 @@ export function reportToKeeper(env: NodeJS.ProcessEnv, why: string): void {
   }
   const packet = Buffer.alloc(PACKET.bytes);
   packet.writeUInt32LE(PACKET.failed);
-  // What is cut must still be text, and the keeper writes it into JSON.
+  // What is cut must still be text.
   const text = printable(why).replaceAll(/[^\x20-\x7e]/gu, "?");
   packet.write(text, PACKET.whyAt, PACKET.bytes - PACKET.whyAt - 1, "latin1");
   try {

@@ -43,10 +43,6 @@ uint64_t standby_backoff_ms(uint32_t failures) {
 void Supervisor::remember(const char* what) {
   std::memmove(reasons_[1], reasons_[0], sizeof(reasons_) - sizeof(reasons_[0]));
   std::snprintf(reasons_[0], kReasonBytes, "%s", what);
-  // It becomes part of a JSON document.
-  for (char* c = reasons_[0]; *c != '\0'; ++c) {
-    if (*c == '"' || *c == '\\' || *c < 0x20 || *c > 0x7e) *c = '?';
-  }
 }
 
 /// Until when a worker may take to get ready that was started at `started_ms`. A machine that is
