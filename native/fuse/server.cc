@@ -149,13 +149,14 @@ Answer Server::refuse_removal(const Request& r) {
 
 Answer Server::init(const Request& r) {
   fuse_init_out out{};
-  ConnectionState agreed;
-  const InitAnswer answer = negotiate(r.payload(), r.payload_size(),
-                                      {parts_.options.tick, kernel_limits_requests()}, out, agreed);
+  ConnectionState negotiated;
+  const InitAnswer answer =
+      negotiate(r.payload(), r.payload_size(), {parts_.options.tick, kernel_limits_requests()}, out,
+                negotiated);
   if (answer == InitAnswer::kRefused) return Answer::error(EPROTO);
   if (answer == InitAnswer::kAgreed) {
-    parts_.state.set_connection(agreed);
-    files_.set_tick(agreed.tick != 0);
+    parts_.state.set_connection(negotiated);
+    files_.set_tick(negotiated.tick != 0);
   }
   return Answer::of(out);
 }

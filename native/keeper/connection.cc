@@ -66,7 +66,7 @@ bool answer_init(const KeeperOptions& options, Connection& c) {
     const InitAnswer answer =
         request.header().opcode == FUSE_INIT
             ? negotiate(request.payload(), request.payload_size(),
-                        {options.tick, kernel_limits_requests()}, out, c.agreed)
+                        {options.tick, kernel_limits_requests()}, out, c.negotiated)
             : InitAnswer::kRefused;
     if (answer == InitAnswer::kRefused) {
       reply.error(request.header().unique, EPROTO);
@@ -95,7 +95,7 @@ const Connection::Held Connection::kHeld[3] = {{StoreKind::kFuse, &Connection::f
                                                {StoreKind::kRefusal, &Connection::refusal},
                                                {StoreKind::kState, &Connection::state}};
 
-bool Connection::resend() const { return made() && (agreed.flags & kFuseHasResend) != 0; }
+bool Connection::resend() const { return made() && (negotiated.flags & kFuseHasResend) != 0; }
 
 bool Connection::ended() const {
   pollfd p{refusal.get(), 0, 0};
@@ -149,7 +149,7 @@ bool connect(const KeeperOptions& options, Connection& out) {
   out.state = std::move(memory.value());
   out.fuse = std::move(fuse.value());
   if (answer_init(options, out) && clone(options, out) &&
-      StateFile::repair_connection(out.state.get(), out.agreed)) {
+      StateFile::repair_connection(out.state.get(), out.negotiated)) {
     out.device = device_at(out.mountpoint);
     return true;
   }
@@ -165,13 +165,13 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
   }
   const MemoRecord& known = memo.record();
   const auto& its = known.connections[out.number];
-  if (!out.fuse && its.agreed.initialised == 0) return false;
-  out.agreed = its.agreed;
+  if (!out.fuse && its.negotiated.initialised == 0) return false;
+  out.negotiated = its.negotiated;
   out.device = its.device;
-  const bool whole = out.fuse && out.refusal && out.state && its.agreed.initialised == 1;
+  const bool whole = out.fuse && out.refusal && out.state && its.negotiated.initialised == 1;
   const bool same = out.mountpoint != nullptr && known.mounted_as == mounted_as(options);
   if (whole && same && !out.ended() && out.device != 0 && device_at(out.mountpoint) == out.device) {
-    StateFile::repair_connection(out.state.get(), out.agreed);
+    StateFile::repair_connection(out.state.get(), out.negotiated);
     return true;
   }
   keeper_log(options.log, LogLevel::kWarn, "not continuing with the earlier mount: %s",
@@ -201,7 +201,7 @@ void keep(const Connection& connection, const KeeperOptions& options, Memo& memo
     std::strcpy(place_in(known, connection.number), connection.mountpoint);
   }
   known.mounted_as = mounted_as(options);
-  known.connections[connection.number] = {connection.device, connection.agreed};
+  known.connections[connection.number] = {connection.device, connection.negotiated};
   for (const Connection::Held& held : Connection::kHeld) {
     store.put({held.kind, connection.number, 0}, (connection.*held.fd).get());
   }

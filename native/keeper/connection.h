@@ -21,8 +21,8 @@ struct Connection {
   /// A clone of `fuse` to refuse requests through: reading from it never blocks, whatever workers
   /// take from the same queue meanwhile.
   Fd refusal;
-  ConnectionState agreed;  ///< what INIT negotiated
-  uint64_t device = 0;     ///< of the mounted file system; 0: not known
+  ConnectionState negotiated;  ///< by INIT
+  uint64_t device = 0;         ///< of the mounted file system; 0: not known
 
   /// The descriptors that outlive this keeper too.
   struct Held {

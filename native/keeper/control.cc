@@ -74,7 +74,7 @@ void Supervisor::answer_status(int client) const {
   const uint64_t now = monotonic_ms();
   const char* state = stopping_ ? "stopping" : refusing_ ? "refusing" : to_text(current_.state);
   const char* standby = !options_.standby ? "off" : reloading_ ? "none" : to_text(next_.state);
-  const ConnectionState& c = connection_.agreed;
+  const ConnectionState& c = connection_.negotiated;
   char protocol[32];
   std::snprintf(protocol, sizeof(protocol), "%u.%u", c.kernel_major, c.kernel_minor);
   size_t undying = 0;

@@ -79,7 +79,7 @@ Resume Supervisor::describe() const {
   r.resent = resent_before_;
   r.requests = requests_before_;
   r.device = connection_.device;
-  r.agreed = connection_.agreed;
+  r.negotiated = connection_.negotiated;
   r.fd_store_fd = fd_store_.table_fd();
   r.memo_fd = memo_.fd();
   r.launch_fd = launch_.fd();

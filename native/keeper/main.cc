@@ -108,8 +108,8 @@ int main(int argc, char** argv) {
   bool adopted = false;
   if (resumes) {
     take_over(earlier, plain);
-    plain.agreed.polled_elsewhere =
-        memo.record().connections[Connection::kPlain].agreed.polled_elsewhere;
+    plain.negotiated.polled_elsewhere =
+        memo.record().connections[Connection::kPlain].negotiated.polled_elsewhere;
     take_over_polled(earlier, memo.record(), polled);
   } else {
     adopted = adopt(options, store, memo, plain);
@@ -142,7 +142,7 @@ int main(int argc, char** argv) {
   }
   // A worker that goes on does not serve what it does not have.
   if (!polled.made() && !resumes) make_polled(options, polled);
-  if (polled.made()) plain.agreed.polled_elsewhere = 1;
+  if (polled.made()) plain.negotiated.polled_elsewhere = 1;
   const bool goes_on =
       launched.open(resumes ? Fd(earlier.launch_fd) : store.take({StoreKind::kLaunch}));
   // What another version left is not ours to read.

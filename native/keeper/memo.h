@@ -28,8 +28,9 @@ struct MemoRecord {
   uint64_t mounted_as = 0;     ///< see mounted_as()
   char mountpoint[1024] = {};  ///< empty: too long
   struct {
-    uint64_t device = 0;     ///< of the mounted file system
-    ConnectionState agreed;  ///< what INIT negotiated; initialised 0: there is no such connection
+    uint64_t device = 0;  ///< of the mounted file system
+    /// What INIT negotiated; initialised 0: there is no such connection.
+    ConnectionState negotiated;
   } connections[kMaxConnections];
   uint64_t started_in_ms = 0;  ///< how long the last worker took to get ready; 0: not known
   char polled[1024] = {};      ///< mount point of the second connection; empty: none, or too long

@@ -55,7 +55,7 @@ bool Supervisor::wants_polled() const {
 /// Whether it is to be mounted again, and the worker can be replaced: it and the standby have the
 /// old one. Once there was one the kernel asks for polls nowhere else.
 bool Supervisor::lacks_polled() const {
-  const bool had = polled_.mountpoint != nullptr && connection_.agreed.polled_elsewhere != 0;
+  const bool had = polled_.mountpoint != nullptr && connection_.negotiated.polled_elsewhere != 0;
   return had && (!polled_.made() || polled_.ended()) && is_settled();
 }
 

@@ -28,7 +28,7 @@ int refuse_all(const KeeperOptions& options) {
     held[i].device = record.connections[i].device;
     held[i].fuse = store.take({StoreKind::kFuse, i, 0});
     held[i].refusal = store.take({StoreKind::kRefusal, i, 0});
-    held[i].agreed = record.connections[i].agreed;
+    held[i].negotiated = record.connections[i].negotiated;
     fds[i] = {held[i].refusal.get(), POLLIN, 0};
     if (held[i].fuse) held[i].requeue();
   }

@@ -20,12 +20,13 @@ struct Descriptors {
   int fuse, state, refusal;
 };
 
-void own(const Descriptors& fds, const ConnectionState& agreed, uint64_t device, Connection& out) {
+void own(const Descriptors& fds, const ConnectionState& negotiated, uint64_t device,
+         Connection& out) {
   for (const int fd : {fds.fuse, fds.state, fds.refusal}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   out.fuse = Fd(fds.fuse);
   out.state = Fd(fds.state);
   out.refusal = Fd(fds.refusal);
-  out.agreed = agreed;
+  out.negotiated = negotiated;
   out.device = device;
 }
 
@@ -38,10 +39,10 @@ void write_resume(const Resume& r) {
                 " %u %u %u %" PRIu64 " %" PRIu64 " %d %d %d %d %d %d %u %d",
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
-                r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
-                r.agreed.kernel_flags, r.agreed.flags, r.fd_store_fd, r.memo_fd, r.launch_fd,
-                r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd, r.connections,
-                r.listener_fd);
+                r.negotiated.kernel_major, r.negotiated.kernel_minor, r.negotiated.max_readahead,
+                r.negotiated.kernel_flags, r.negotiated.flags, r.fd_store_fd, r.memo_fd,
+                r.launch_fd, r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd,
+                r.connections, r.listener_fd);
   ::setenv(kVariable, text, 1);
 }
 
@@ -54,11 +55,11 @@ Inherited read_resume(Resume& r) {
       " %u %u %u %" SCNu64 " %" SCNu64 " %d %d %d %d %d %d %u %d",
       &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid, &r.generation,
       &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent, &r.requests, &r.device,
-      &r.agreed.kernel_major, &r.agreed.kernel_minor, &r.agreed.max_readahead,
-      &r.agreed.kernel_flags, &r.agreed.flags, &r.fd_store_fd, &r.memo_fd, &r.launch_fd,
+      &r.negotiated.kernel_major, &r.negotiated.kernel_minor, &r.negotiated.max_readahead,
+      &r.negotiated.kernel_flags, &r.negotiated.flags, &r.fd_store_fd, &r.memo_fd, &r.launch_fd,
       &r.polled_fuse_fd, &r.polled_state_fd, &r.polled_refusal_fd, &r.connections, &r.listener_fd);
-  r.agreed.initialised = 1;
-  r.agreed.tick = (r.agreed.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;
+  r.negotiated.initialised = 1;
+  r.negotiated.tick = (r.negotiated.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;
   return fields >= kFewestFields && fields <= kFields ? Inherited::kAll : Inherited::kUnknown;
 }
 
@@ -66,13 +67,13 @@ void clear_resume() { ::unsetenv(kVariable); }
 
 void take_over(const Resume& r, Connection& out) {
   for (const int fd : {r.control_fd, r.memo_fd, r.launch_fd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  own({r.fuse_fd, r.state_fd, r.refusal_fd}, r.agreed, r.device, out);
+  own({r.fuse_fd, r.state_fd, r.refusal_fd}, r.negotiated, r.device, out);
 }
 
 bool take_over_polled(const Resume& r, const MemoRecord& known, Connection& out) {
   const auto& its = known.connections[out.number];
-  if (r.polled_fuse_fd < 0 || its.agreed.initialised != 1) return false;
-  own({r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd}, its.agreed, its.device, out);
+  if (r.polled_fuse_fd < 0 || its.negotiated.initialised != 1) return false;
+  own({r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd}, its.negotiated, its.device, out);
   return true;
 }
 

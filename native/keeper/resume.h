@@ -11,12 +11,12 @@ struct Resume {
   int fuse_fd = -1, state_fd = -1, refusal_fd = -1, control_fd = -1, worker_pid = 0;
   uint32_t generation = 0, restarts = 0;
   uint64_t born_ms = 0, worker_started_ms = 0, resent = 0, requests = 0, device = 0;
-  ConnectionState agreed;
+  ConnectionState negotiated;
   int fd_store_fd = -1;  ///< -1: the earlier self stored nothing for workers
   int memo_fd = -1;      ///< -1: the earlier self had no memo
   int launch_fd = -1;    ///< -1: the earlier self knew nothing of how it was launched
-  /// Of the connection for files that are polled; -1: there was none. What was agreed on it is in
-  /// the memo.
+  /// Of the connection for files that are polled; -1: there was none. What was negotiated on it is
+  /// in the memo.
   int polled_fuse_fd = -1, polled_state_fd = -1, polled_refusal_fd = -1;
   uint32_t connections = 1;  ///< that the worker serves
   int listener_fd = -1;      ///< the control socket; -1: the earlier self had none, or kept it

@@ -82,7 +82,7 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
   // Whoever served before writes no more: what it damaged is put right unseen.
   for (const Connection* connection : {&connection_, &polled_}) {
     if (!connection->made()) continue;
-    StateFile::repair_connection(connection->state.get(), connection->agreed);
+    StateFile::repair_connection(connection->state.get(), connection->negotiated);
   }
   worker.put_first();
   worker.state = WorkerState::kActivating;

@@ -38,16 +38,16 @@ Kernel start() {
   auto memory = StateFile::make_memfd();
   if (!memory) std::abort();
   kernel.state = std::move(memory.value());
-  ConnectionState agreed;
-  agreed.initialised = 1;
-  agreed.kernel_major = FUSE_KERNEL_VERSION;
-  agreed.kernel_minor = FUSE_KERNEL_MINOR_VERSION;
-  agreed.flags = agreed.kernel_flags = kFuseHasResend;
+  ConnectionState negotiated;
+  negotiated.initialised = 1;
+  negotiated.kernel_major = FUSE_KERNEL_VERSION;
+  negotiated.kernel_minor = FUSE_KERNEL_MINOR_VERSION;
+  negotiated.flags = negotiated.kernel_flags = kFuseHasResend;
   {
     std::string ignored;
     auto state = StateFile::open(kernel.state.get(), &ignored);
     if (!state) std::abort();
-    state.value()->set_connection(agreed);
+    state.value()->set_connection(negotiated);
   }
   EngineOptions options;
   options.plain = {"/nonexistent", pair[1], kernel.state.get()};
@@ -118,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   for (int requests = 0; requests < 16 && !input.empty(); ++requests) {
     fuse_in_header header{};
     header.opcode = input.number<uint8_t>() % 60;
-    // A second INIT would change what was agreed, DESTROY comes once.
+    // A second INIT would change what was negotiated, DESTROY comes once.
     if (header.opcode == FUSE_INIT || header.opcode == FUSE_DESTROY) continue;
     header.nodeid = node_of(input).raw();
     const auto caller = input.number<uint8_t>();
