@@ -77,8 +77,8 @@ void Supervisor::answer_status(int client) const {
   const ConnectionState& c = connection_.negotiated;
   char protocol[32];
   std::snprintf(protocol, sizeof(protocol), "%u.%u", c.kernel_major, c.kernel_minor);
-  size_t undying = 0;
-  for (const Worker& worker : retired_) undying += worker.undying(now) ? 1 : 0;
+  size_t unkillable = 0;
+  for (const Worker& worker : retired_) unkillable += worker.unkillable(now) ? 1 : 0;
   FixedText<kReasons * kReasonBytes * kJsonEscapeBytes + 2048> answer;
   JsonWriter json(answer);
   json.begin_object();
@@ -104,7 +104,7 @@ void Supervisor::answer_status(int client) const {
   json.key("descriptors").number(fd_store_.size());
   json.key("stored").number(store_.size());
   json.key("descriptorsLost").number(descriptors_lost_);
-  json.key("undying").number(undying);
+  json.key("undying").number(unkillable);
   json.key("mounted").boolean(lies_ == Lies::kThere);
   json.key("covered").boolean(lies_ == Lies::kCovered);
   json.key("polled").boolean(polled_.made());

@@ -29,7 +29,7 @@ bool Supervisor::is_settled() const {
 /// service manager is still to be told. For the manager it waits until execute_by_ms_ only.
 bool Supervisor::may_execute(uint64_t now) const {
   const bool ends = std::any_of(std::begin(retired_), std::end(retired_),
-                                [now](const Worker& w) { return w.alive() && !w.undying(now); });
+                                [now](const Worker& w) { return w.alive() && !w.unkillable(now); });
   return is_settled() && !ends && (!store_.pending() || now >= execute_by_ms_);
 }
 

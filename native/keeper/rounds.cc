@@ -139,8 +139,8 @@ void Supervisor::on_timers(uint64_t now) {
     ::kill(probe_, SIGKILL);
   }
   if (reap_at_ms_ != 0 && now >= reap_at_ms_) reap();
-  abandon_undying(now);
-  move_out_undying(now);
+  abandon_unkillable(now);
+  move_out_unkillable(now);
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
   if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {
@@ -205,15 +205,15 @@ int Supervisor::wait_ms(uint64_t now) const {
   sooner(reap_at_ms_);
   sooner(current_.look_at_ms);
   const auto consider = [&](const Worker& worker) {
-    if (!worker.alive() || worker.undying(now)) return;
-    if (worker.ending_ms != 0) sooner(worker.ending_ms + kUndyingMs);
+    if (!worker.alive() || worker.unkillable(now)) return;
+    if (worker.ending_ms != 0) sooner(worker.ending_ms + kUnkillableMs);
     if (worker.kill_reason == nullptr) {
       sooner(worker.deadline_ms);
       const bool beats = worker.serves() || worker.state == WorkerState::kReady ||
                          worker.state == WorkerState::kStopping;
       if (beats) sooner(worker.next_check_ms(options_.watchdog_ms));
     } else {
-      sooner(worker.killed_ms + kUndyingMs);
+      sooner(worker.killed_ms + kUnkillableMs);
     }
   };
   for (const Worker* worker : {&current_, &next_}) consider(*worker);
@@ -303,7 +303,7 @@ int Supervisor::run() {
   }
   reap();
   // The last of them may have had a little less time to end than others.
-  move_out_undying(monotonic_ms() + kUndyingMs / 2);
+  move_out_unkillable(monotonic_ms() + kUnkillableMs / 2);
   if (options_.socket != nullptr) ::unlink(options_.socket);
   if (leaving_ && store_.flush()) return 0;
   if (leaving_ && store_.has_mounts()) {

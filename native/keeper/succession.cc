@@ -124,10 +124,10 @@ void Supervisor::hand_over_to_next(uint64_t now) {
   promote(now);
 }
 
-void Supervisor::abandon_undying(uint64_t now) {
+void Supervisor::abandon_unkillable(uint64_t now) {
   if (stopping_) return;
   for (Worker* worker : {&current_, &next_}) {
-    if (!worker->undying(now)) continue;
+    if (!worker->unkillable(now)) continue;
     keeper_log(options_.log, LogLevel::kError,
                "worker %d was killed and does not end: continuing without it", worker->pid);
     const bool by_us = worker->kill_reason != nullptr;
@@ -152,9 +152,9 @@ void Supervisor::abandon_undying(uint64_t now) {
 
 /// The service manager would kill it too once we end, and wait for minutes for its end before it
 /// starts the next keeper.
-void Supervisor::move_out_undying(uint64_t now) {
+void Supervisor::move_out_unkillable(uint64_t now) {
   const auto move = [now](Worker& worker) {
-    if (worker.moved_out || !worker.undying(now)) return;
+    if (worker.moved_out || !worker.unkillable(now)) return;
     worker.moved_out = true;
     enter_passthrough_group(worker.pid);
   };

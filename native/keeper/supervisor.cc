@@ -146,7 +146,7 @@ void Supervisor::begin_stop() {
   keeper_log(options_.log, LogLevel::kInfo, "stopping");
   const uint64_t now = monotonic_ms();
   start_at_ms_ = 0;
-  stop_by_ms_ = now + options_.stop_ms + kUndyingMs;
+  stop_by_ms_ = now + options_.stop_ms + kUnkillableMs;
   next_.kill("stopping", now);
   end_reloads("stopping");
   if (!current_.alive()) return;
@@ -170,7 +170,7 @@ void Supervisor::begin_leave() {
   keeper_log(options_.log, LogLevel::kInfo, "leaving the mount to the next keeper");
   const uint64_t now = monotonic_ms();
   start_at_ms_ = 0;
-  stop_by_ms_ = now + options_.drain_ms + kUndyingMs;
+  stop_by_ms_ = now + options_.drain_ms + kUnkillableMs;
   leave_by_ms_ = now + kLeaveMs;
   next_.kill("stopping", now);
   end_reloads("stopping");
@@ -190,7 +190,7 @@ bool Supervisor::stopped(uint64_t now) const {
   if (!stopping_) return false;
   if (waits_for_manager()) return now >= leave_by_ms_;
   if (now >= stop_by_ms_) return true;
-  const auto awaited = [now](const Worker& w) { return w.alive() && !w.undying(now); };
+  const auto awaited = [now](const Worker& w) { return w.alive() && !w.unkillable(now); };
   const bool some = std::any_of(std::begin(retired_), std::end(retired_), awaited);
   return drained_ || !(awaited(current_) || awaited(next_) || some);
 }

@@ -85,8 +85,8 @@ class Supervisor {
   void promote(uint64_t now);
   Worker& retire(Worker& worker);
   void hand_over_to_next(uint64_t now);
-  void abandon_undying(uint64_t now);
-  void move_out_undying(uint64_t now);
+  void abandon_unkillable(uint64_t now);
+  void move_out_unkillable(uint64_t now);
   void on_ready(Worker& worker, uint64_t now);
   void on_serving(Worker& worker, const char* ignored, uint64_t now);
   void on_child(int pid, int status);

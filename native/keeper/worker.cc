@@ -224,9 +224,9 @@ void Worker::kill(const char* reason, uint64_t now_ms) {
   ::kill(pid, SIGKILL);
 }
 
-bool Worker::undying(uint64_t now_ms) const {
+bool Worker::unkillable(uint64_t now_ms) const {
   const uint64_t since_ms = kill_reason != nullptr ? killed_ms : ending_ms;
-  return alive() && since_ms != 0 && now_ms >= since_ms + kUndyingMs;
+  return alive() && since_ms != 0 && now_ms >= since_ms + kUnkillableMs;
 }
 
 bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {

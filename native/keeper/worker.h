@@ -27,7 +27,7 @@ const char* to_text(WorkerState state);
 /// No start takes longer.
 constexpr uint64_t kMaxStartMs = 600000;
 /// Within which a worker that was killed should have ended.
-constexpr uint64_t kUndyingMs = 1000;
+constexpr uint64_t kUnkillableMs = 1000;
 
 /// One worker process, as the keeper sees it. No allocation.
 struct Worker {
@@ -56,7 +56,7 @@ struct Worker {
   uint64_t killed_ms = 0;             ///< when
   /// Since when we know that somebody else has killed it, and that it does not end; 0: we do not
   uint64_t ending_ms = 0;
-  bool moved_out = false;  ///< undying, and no longer in the cgroup of our service
+  bool moved_out = false;  ///< unkillable, and no longer in the cgroup of our service
   char why[96] = {};       ///< what it gave as the reason of its failure
 
   bool alive() const { return pid > 0; }
@@ -78,7 +78,7 @@ struct Worker {
   void kill(const char* why, uint64_t now_ms);
   /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
   /// only a system call that it is in, or a frozen cgroup, keeps it.
-  bool undying(uint64_t now_ms) const;
+  bool unkillable(uint64_t now_ms) const;
   /// Stands by, and has not said so for too long.
   bool silent(uint64_t now_ms, uint32_t watchdog_ms) const;
   /// Has everything that is to happen in time happen so much later.

@@ -116,7 +116,7 @@ proctype Keeper() {
 end:
   do
   :: !keeper_alive -> break
-  /* on_child, and abandon_undying: killed is as good as ended. */
+  /* on_child, and abandon_unkillable: killed is as good as ended. */
   :: atomic { keeper_alive && ended(current) -> current = NOBODY }
   :: atomic { keeper_alive && ended(next) ->
        next = NOBODY;
