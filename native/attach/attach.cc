@@ -162,7 +162,7 @@ void detach(const Options& options, const MountOwners& owners, Target& target, R
     if (!is_clean(*mount)) continue;
     Step step;
     step.top = mount->id;
-    if (planner.open_place(mount->path, step)) unmount_top(target, step);
+    if (planner.open_place(mount->path, step)) unmount_top(step);
   }
 }
 

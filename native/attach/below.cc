@@ -21,8 +21,8 @@ constexpr int kMaxCovers = 16;
 
 /// Runs `action` in a new mount namespace with the detached `mount` on its root: before Linux 6.15
 /// nothing can be mounted on a detached mount. Returns what `action` returns, or an errno value.
-int in_new_namespace(const Fd& mount, int own, const std::function<int()>& action) {
-  const Fd here(::openat(own, "ns/mnt", O_RDONLY | O_CLOEXEC));
+int in_new_namespace(const Fd& mount, const std::function<int()>& action) {
+  const Fd here(::openat(own_directory().get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
   if (!here || ::unshare(CLONE_NEWNS) != 0) return errno;
   int code = 0;
   const Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -89,10 +89,10 @@ int mask(const Fd& directory, const std::string& place, uint64_t on) {
 }
 
 int copy_below(const Fd& parent, const std::string& name, const std::vector<std::string>& places,
-               int own, std::vector<MountCopy>& copies) {
+               std::vector<MountCopy>& copies) {
   const Fd whole = clone_mount_at(parent.get(), true);
   if (!whole) return errno;
-  return in_new_namespace(whole, own, [&] {
+  return in_new_namespace(whole, [&] {
     const Fd directory = uncover(whole, name);
     PathIdentity below, there;
     if (!directory || !identify(directory.get(), below)) return errno;
@@ -109,8 +109,8 @@ int copy_below(const Fd& parent, const std::string& name, const std::vector<std:
   });
 }
 
-int place_copies(const std::vector<MountCopy>& copies, Fd& cover, int own) {
-  return in_new_namespace(cover, own, [&] {
+int place_copies(const std::vector<MountCopy>& copies, Fd& cover) {
+  return in_new_namespace(cover, [&] {
     for (const MountCopy& copy : copies) {
       const Fd at = open_place_below(cover, copy.place, 0);
       if (!at && is_no_place(errno)) continue;

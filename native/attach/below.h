@@ -36,15 +36,14 @@ struct MountCopy {
 
 /// Copies the mounts at `places` below the directory `name` of `parent`, even if something covers
 /// them by now. Places where nothing is mounted any more are left out. This process must be in the
-/// mount namespace of `parent`; it enters a new one for a moment. `own`: its directory in a procfs.
-/// 0, or an errno value.
+/// mount namespace of `parent`; it enters a new one for a moment. 0, or an errno value.
 int copy_below(const Fd& parent, const std::string& name, const std::vector<std::string>& places,
-               int own, std::vector<MountCopy>& copies);
+               std::vector<MountCopy>& copies);
 
 /// Mounts the copies at their places below the detached mount `cover` before it is attached, so
 /// nobody ever sees the cover without them. Skips places that the cover does not have. Enters a new
 /// mount namespace for a moment, as above. 0, or an errno value.
-int place_copies(const std::vector<MountCopy>& copies, Fd& cover, int own);
+int place_copies(const std::vector<MountCopy>& copies, Fd& cover);
 
 /// Moves the mounts at `places` below `directory` behind their cover in the kernel's list of
 /// mounts, as far as the kernel allows it. `umount -R` of a copy of the whole tree works through

@@ -10,10 +10,15 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/kernel_abi.h"
 #include "base/new_mount.h"
+#include "base/words.h"
+#include "source/parse.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -29,6 +34,17 @@ constexpr unsigned kReadOnly = 1, kNoSuid = 2, kNoDev = 4, kNoExec = 8;  // MOUN
 struct MountAttributes {
   uint64_t set = 0, clear = 0, propagation = 0, user_namespace = 0;
 };
+
+/// The mount of a descriptor where statx(2) does not tell it.
+std::optional<uint64_t> mount_of(int fd) {
+  const auto info = read_file(own_directory().get(), "fdinfo/" + std::to_string(fd));
+  std::optional<uint64_t> found;
+  if (!info) return found;
+  for_each_line(info.value(), [&found](std::string_view line) {
+    if (take_word(line) == "mnt_id:") found = parse_u64(trim(line));
+  });
+  return found;
+}
 
 Fd clone_tree(int dir_fd, const char* path, unsigned flags) {
   const bool whole = (flags & kRecursive) != 0;
@@ -50,6 +66,11 @@ int reopen_path(int fd, int flags) {
 
 }  // namespace
 
+const Fd& own_directory() {
+  static const Fd directory(::open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return directory;
+}
+
 Fd clone_mount(int dir_fd, const std::string& path) {
   return clone_tree(dir_fd, path.c_str(), AT_SYMLINK_NOFOLLOW);
 }
@@ -65,7 +86,8 @@ bool make_private(const Fd& mount, bool whole) {
   if (::syscall(SYS_mount_setattr, mount.get(), "", flags, &attributes, sizeof attributes) == 0)
     return true;
   if (errno != ENOSYS) return false;  // Linux 5.12
-  const std::string path = "/proc/self/fd/" + std::to_string(mount.get());
+  const std::string path = "fd/" + std::to_string(mount.get());
+  if (::fchdir(own_directory().get()) != 0) return false;
   return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE | (whole ? MS_REC : 0), nullptr) == 0;
 }
 
@@ -126,18 +148,23 @@ Fd open_place_below(const Fd& directory, const std::string& place, int flags) {
 Fd duplicate(const Fd& fd) { return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
 
 bool identify(int fd, PathIdentity& out) {
-  constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID, Linux 5.8
+  constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID
   struct statx st {};
   if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kMountId | STATX_TYPE | STATX_UID, &st) !=
       0) {
     return false;
   }
+  out.mode = st.stx_mode & S_IFMT;
+  out.owner = st.stx_uid;
+  if ((st.stx_mask & kMountId) == 0) {  // before Linux 5.8
+    const auto mount = mount_of(fd);
+    out.mount = mount.value_or(0);
+    return mount.has_value();
+  }
   // Older headers have no name for the field; it stands right after stx_dev_minor.
   constexpr size_t kAt = offsetof(struct statx, stx_dev_minor) + sizeof(st.stx_dev_minor);
   std::memcpy(&out.mount, reinterpret_cast<const unsigned char*>(&st) + kAt, sizeof(out.mount));
-  out.mode = st.stx_mode & S_IFMT;
-  out.owner = st.stx_uid;
-  return (st.stx_mask & kMountId) != 0;
+  return true;
 }
 
 }  // namespace vprocfs

@@ -10,6 +10,11 @@ namespace vprocfs {
 // System calls that the C library has no wrapper for on every system we build on. All return what
 // the kernel returns: -1 and errno for a failure.
 
+/// This process's own entry in the procfs that it was started with ("ns/mnt", "fd/3"), also once it
+/// is in another mount namespace. So the first call comes before that. Empty with errno set: there
+/// is none.
+const Fd& own_directory();
+
 /// A detached copy of the mount at `path`, which takes no part in propagation: what a container
 /// mounts over its copy must not appear in ours. Empty with errno set.
 Fd clone_mount(int dir_fd, const std::string& path);
@@ -19,7 +24,8 @@ Fd clone_mount(int dir_fd, const std::string& path);
 Fd clone_mount_at(int fd, bool whole);
 
 /// Ends that what is mounted on a mount appears elsewhere too, and what is mounted elsewhere on it.
-/// Also of all that is mounted below it if `whole`. False with errno set.
+/// Also of all that is mounted below it if `whole`. Before Linux 5.12 it changes the working
+/// directory. False with errno set.
 bool make_private(const Fd& mount, bool whole);
 
 /// A detached mount of an empty file system, read-only: how runtimes mask a directory.

@@ -18,26 +18,25 @@ namespace {
 int errno_of(int status) { return status == 0 ? 0 : errno; }
 
 /// Copies the mounts below a directory to the same places below its cover, before that is attached.
-int keep_below(const Target& target, Step& step) {
+int keep_below(Step& step) {
   const CoveredMounts& covered = *step.covered;
   if (covered.places.empty()) return 0;
   std::vector<MountCopy> copies;
-  const int own = target.own_directory();
-  const int code = copy_below(step.parent->fd, step.name, covered.places, own, copies);
-  return code == 0 ? place_copies(copies, step.mount, own) : code;
+  const int code = copy_below(step.parent->fd, step.name, covered.places, copies);
+  return code == 0 ? place_copies(copies, step.mount) : code;
 }
 
-int mount_step(const Target& target, Step& step) {
+int mount_step(Step& step) {
   if (step.absent) {
     const int made = make_log_place(step.parent->fd, step.name);
     if (made != 0) return made;
     step.leaf = Target::open_leaf(*step.parent, step.name);
     if (!step.leaf) return errno;
   }
-  const int kept = step.covered ? keep_below(target, step) : 0;
+  const int kept = step.covered ? keep_below(step) : 0;
   if (kept != 0) return kept;
   const int code = step.beneath && attach_mount(step.mount, step.leaf, true) == 0
-                       ? unmount_top(target, step)
+                       ? unmount_top(step)
                        : errno_of(attach_mount(step.mount, step.leaf, false));
   if (code != 0 || !step.covered || !step.covered->directory) return code;
   const CoveredMounts& covered = *step.covered;
@@ -54,8 +53,8 @@ int mount_step(const Target& target, Step& step) {
 
 /// Unmounts `step.top`. If something is mounted over it, such as an LXCFS's file, that is replaced
 /// by its copy below ours first. From Linux 6.5 on no reader sees the node's figures in between.
-int unmount_step(const Target& target, const Step& step) {
-  const int code = unmount_top(target, step);
+int unmount_step(const Step& step) {
+  const int code = unmount_top(step);
   if (code != EBUSY) return code;
   const Fd above = Target::open_leaf(*step.parent, step.name);
   PathIdentity over, seen;
@@ -66,13 +65,13 @@ int unmount_step(const Target& target, const Step& step) {
   cover.parent = step.parent;
   cover.name = step.name;
   cover.top = over.mount;
-  const int uncovered = unmount_top(target, cover);
+  const int uncovered = unmount_top(cover);
   if (uncovered != 0) return uncovered;
   const Fd leaf = Target::open_leaf(*step.parent, step.name);
   if (!leaf || !identify(leaf.get(), seen)) return errno;
   const bool ours = seen.mount == step.top;
   const bool beneath = ours && attach_mount(copy, leaf, true) == 0;
-  const int gone = ours ? unmount_top(target, step) : EBUSY;
+  const int gone = ours ? unmount_top(step) : EBUSY;
   if (beneath) return gone;
   const Fd place = Target::open_leaf(*step.parent, step.name);
   if (!place || attach_mount(copy, place, false) != 0) return errno;
@@ -87,7 +86,7 @@ void fail(FileReport& file, std::string reason) {
 void perform_clean(const Plan& plan, const Target& target, Report& report) {
   bool stays = false;
   for (const auto& copy : plan.exposed) {
-    const int code = unmount_top(target, copy.step);
+    const int code = unmount_top(copy.step);
     stays = stays || code != 0;
     // Something hides it, or it is gone: nobody reaches it by path. Or it is locked, as all that
     // the mount namespace of a user namespace inherits: whoever made that could see it, too.
@@ -111,7 +110,7 @@ void perform_clean(const Plan& plan, const Target& target, Report& report) {
 
 std::string explain(int code) { return std::strerror(code); }
 
-int unmount_top(const Target& target, const Step& step) {
+int unmount_top(const Step& step) {
   const Fd leaf = Target::open_leaf(*step.parent, step.name);
   PathIdentity seen;
   if (!leaf || !identify(leaf.get(), seen)) return errno;
@@ -122,7 +121,7 @@ int unmount_top(const Target& target, const Step& step) {
   }
   // By way of its descriptor: the file system of the directory is not asked.
   const std::string link = "fd/" + std::to_string(leaf.get());
-  if (::fchdir(target.own_directory()) != 0) return errno;
+  if (::fchdir(own_directory().get()) != 0) return errno;
   return ::umount2(link.c_str(), MNT_DETACH) == 0 ? 0 : errno;
 }
 
@@ -132,7 +131,7 @@ void perform(Plan& plan, Target& target, Report& report) {
   if (entered) perform_clean(plan, target, report);
   for (auto& step : plan.steps) {
     int code = entered ? 0 : entered.error().code;
-    if (code == 0) code = step.unmount ? unmount_step(target, step) : mount_step(target, step);
+    if (code == 0) code = step.unmount ? unmount_step(step) : mount_step(step);
     if (code != 0) fail(report.files[step.report], entered ? explain(code) : entered.error().path);
     // Without a mount on it, it would be a file that stores what root writes to it.
     const bool bare = step.unmount || (step.absent && code != 0);
@@ -142,8 +141,7 @@ void perform(Plan& plan, Target& target, Report& report) {
   }
   for (auto& lost : plan.lost) {
     std::vector<MountCopy> copies;
-    int code = entered ? copy_below(lost.parent->fd, lost.name, {lost.place},
-                                    target.own_directory(), copies)
+    int code = entered ? copy_below(lost.parent->fd, lost.name, {lost.place}, copies)
                        : entered.error().code;
     if (code == 0 && !copies.empty())
       code = errno_of(attach_mount(copies[0].mount, lost.at, false));

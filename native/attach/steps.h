@@ -63,7 +63,7 @@ struct Plan {
 void perform(Plan& plan, Target& target, Report& report);
 
 /// Unmounts `step.top`. 0, or an errno value; EBUSY: something else is seen there by now.
-int unmount_top(const Target& target, const Step& step);
+int unmount_top(const Step& step);
 
 /// What an errno value means.
 std::string explain(int code);

@@ -65,8 +65,7 @@ Result<Target> Target::open(pid_t pid, const MountTable& host) {
   const std::string name = std::to_string(pid);
   t.directory_ = Fd(::openat(procfs.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!t.directory_) return gone(pid);
-  t.own_ = Fd(::openat(procfs.get(), "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!t.own_) return Error{errno, "/proc/self"};
+  if (!own_directory()) return Error{errno, "/proc/self"};
   t.pids_ = Fd(::openat(t.directory_.get(), "ns/pid", O_RDONLY | O_CLOEXEC));
   t.pid_namespace_ = link_of(t.directory_.get(), "ns/pid");
   struct stat st {};
@@ -84,7 +83,7 @@ Result<bool> Target::look() {
   PathIdentity on;
   filter_.id = program && identify(program.get(), on) ? on.mount : 0;
   // Our own mountinfo, not the process's: that of a chroot has only the mounts below it.
-  auto read = MountTable::read(own_.get(), "mountinfo", filter_);
+  auto read = MountTable::read(own_directory().get(), "mountinfo", filter_);
   if (!read) return Error{read.error().code, "mountinfo"};
   mounts_ = std::move(read.value());
   // Only now is it known whether the root may be touched.
@@ -100,7 +99,7 @@ Result<bool> Target::look() {
 
 Result<bool> Target::refresh() {
   if (entered_) return look();
-  const Fd here(::openat(own_.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
+  const Fd here(::openat(own_directory().get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
   const Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!here || !root) return Error{errno, "its own mount namespace"};
   auto done = enter();
@@ -235,11 +234,16 @@ std::string Target::why_no_root() const {
 }
 
 Result<bool> Target::enter() {
-  if (::setns(pidfd_.get(), CLONE_NEWNS) == 0) {
+  int failed = ::setns(pidfd_.get(), CLONE_NEWNS) == 0 ? 0 : errno;
+  if (failed == EINVAL) {  // a pidfd before Linux 5.8
+    const Fd mounts(::openat(directory_.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
+    failed = mounts && ::setns(mounts.get(), CLONE_NEWNS) == 0 ? 0 : errno;
+  }
+  if (failed == 0) {
     entered_ = true;
     return true;
   }
-  return Error{errno, errno == ESRCH ? "it has ended" : "cannot enter its mount namespace"};
+  return ended() ? Error{ESRCH, "it has ended"} : Error{failed, "cannot enter its mount namespace"};
 }
 
 }  // namespace vprocfs

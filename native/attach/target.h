@@ -73,8 +73,6 @@ class Target {
 
   /// Moves this (single-threaded) process into the mount namespace for good.
   Result<bool> enter();
-  /// This process's own entry in the procfs that it was started with ("ns/mnt", "fd/3").
-  int own_directory() const { return own_.get(); }
 
   /// The number of the mount namespace: a key for locks.
   uint64_t mount_namespace() const { return mount_namespace_; }
@@ -90,7 +88,7 @@ class Target {
   bool is_own_proc(const MountEntry& entry) const;
   Result<bool> look();
 
-  Fd pidfd_, directory_, root_, own_;
+  Fd pidfd_, directory_, root_;
   Fd pids_;  ///< its PID namespace: while this is open no other has its number, nor its tenant's
   bool entered_ = false;
   unsigned generation_ = 0;

@@ -10,6 +10,7 @@ import { counted, printable } from "../text.js";
 import { servedUnseen } from "../unseen.js";
 import { NoAnswer } from "../within.js";
 import { type Finding, Findings } from "./findings.js";
+import { isAtLeast } from "./kernel-version.js";
 import { ago, RECENT_S } from "./use-checks.js";
 
 function checkStatus(findings: Findings, status: Status, flags: string): void {
@@ -196,7 +197,8 @@ async function checkWorker(
   if (daemon.callsProblem) {
     findings.add("warning", `system calls of containers are not answered: ${daemon.callsProblem}`);
   }
-  if (daemon.openat2 !== undefined) {
+  // checkAge() says what an older kernel lacks.
+  if (daemon.openat2 !== undefined && isAtLeast(5, 6)) {
     findings.add(
       "problem",
       `the service cannot call openat2(2) (${daemon.openat2}): containers whose root is on a file system of their own get no files`,

@@ -10,25 +10,13 @@ import { allProcesses } from "../processes.js";
 import { formatBytes } from "../text.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
+import { isAtLeast } from "./kernel-version.js";
 import { memoryUseOfNode } from "./memory-use.js";
 import { NEAR_LIMIT } from "./use-checks.js";
 import { gapsOf } from "./verdicts.js";
 
 /** About how many files are watched for each container. */
 const WATCHES_PER_CONTAINER = 24;
-
-/** [major, minor] of "6.18.44-x". */
-function kernelVersion(): readonly [number, number] {
-  const [major = 0, minor = 0] = release()
-    .split(".")
-    .map((part) => Number.parseInt(part, 10));
-  return [major, minor];
-}
-
-function isAtLeast(major: number, minor: number): boolean {
-  const [own, ownMinor] = kernelVersion();
-  return own > major || (own === major && ownMinor >= minor);
-}
 
 /** The hierarchy of each controller: "v1" or "v2". Those that are not mounted are missing. */
 function controllers(mounts: readonly Mount[]): Map<string, string> {
@@ -112,12 +100,26 @@ function checkLog(findings: Findings, readsLog: boolean | undefined): void {
   }
 }
 
-function checkKernel(findings: Findings, containers: number, readsLog: boolean | undefined): void {
-  const resend = isAtLeast(6, 9);
+/** What a kernel lacks because of its age; `version` is as of uname(2). */
+export function checkAge(findings: Findings, version = release()): void {
+  const resend = isAtLeast(6, 9, version);
   findings.add(
     resend ? "ok" : "info",
-    `Linux ${release()}: ${resend ? "no request is lost when a worker dies" : "requests in flight fail when a worker dies (Linux 6.9 resends them)"}`,
+    `Linux ${version}: ${resend ? "no request is lost when a worker dies" : "requests in flight fail when a worker dies (Linux 6.9 resends them)"}`,
   );
+  if (!isAtLeast(5, 12, version)) {
+    findings.add(
+      "info",
+      "containers whose root is on a FUSE, overlay, 9p or NFS that the host does not have mounted get no files (Linux 5.12 finds places there without asking)",
+    );
+  }
+  if (!isAtLeast(5, 6, version)) {
+    findings.add("info", "system calls of containers are left to the kernel (before Linux 5.6)");
+  }
+}
+
+function checkKernel(findings: Findings, containers: number, readsLog: boolean | undefined): void {
+  checkAge(findings);
   if (!existsSync("/dev/fuse")) {
     findings.add("problem", "there is no /dev/fuse", "modprobe fuse");
   }

@@ -30,6 +30,8 @@ import { until } from "../support/wait.js";
 
 const MEMORY = 64 * MIB;
 const IN_PROC = PLACES.filter((path) => path.startsWith("/proc/")).length;
+/** A file below a directory that is mounted as a whole. */
+const MASKED = "/sys/devices/system/cpu/kernel_max";
 const LIMITS = { memory: 128 * MIB, swap: 0, quota: 1 };
 
 /** What a shell does to have another root, as runtimes do it. */
@@ -130,6 +132,33 @@ describeLive("attach", ["unshare"], () => {
       expect(mountsOf(container.init)).toEqual(before);
       expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(host);
     });
+  });
+
+  it.each([
+    ["mounts copies of proc and sysfs", "true", ["sysfs rw", "sysfs rw", "proc rw"], 0],
+    // The mask itself, and its copy on what covers the directory.
+    [
+      "keeps masks below a directory",
+      `mount --bind /dev/null ${MASKED}`,
+      ["sysfs rw", "proc rw"],
+      2,
+    ],
+  ])("comes to the same on Linux 5.3: %s", async (_, setup, copies, masks) => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: MEMORY });
+    await container.shell(setup);
+    // The tests' own init runs no program of its namespace, as a runtime that is still at work.
+    const main = await sleeping(own, container);
+    const before = mountsOf(main);
+    const on = (...flags: string[]) => report(daemon, main, flags, [program("older")]);
+    const attached = await on();
+    expect([statesOf(attached), attached.problems]).toEqual([["attached"], []]);
+    expect([filesOf(main), copiesOf(main)]).toEqual([PLACES, copies]);
+    const onMask = mountsOf(main).filter(({ mountpoint }) => mountpoint === MASKED);
+    expect(onMask).toHaveLength(masks);
+    expect(statesOf(await on())).toEqual(["present"]);
+    expect(statesOf(await on("--detach"))).toEqual(["detached"]);
+    expect(mountsOf(main)).toEqual(before);
   });
 
   it("two at once mount once", async () => {

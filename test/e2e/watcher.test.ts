@@ -20,6 +20,7 @@ import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { openFilesOf } from "../support/proc.js";
 import { memTotalKb } from "../support/procfile.js";
+import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { sized } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -86,6 +87,17 @@ describeLive("the watcher", ["unshare", "nsenter", "python3"], () => {
     await Daemon.start(own, ...OWN);
     await served(early);
     const late = await served(await started(own, "own"));
+    expect(memTotalKb(await late.read("/proc/meminfo"))).toBe(MEMORY / 1024);
+  });
+
+  it("finds and serves them on Linux 5.3", async () => {
+    const own = testScope();
+    const early = await started(own, "own");
+    await Daemon.startUnder(own, [program("older")], ...OWN);
+    await served(early);
+    const late = await served(await started(own, "own"));
+    await late.shell("umount /proc/meminfo");
+    await served(late);
     expect(memTotalKb(await late.read("/proc/meminfo"))).toBe(MEMORY / 1024);
   });
 

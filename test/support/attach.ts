@@ -16,15 +16,15 @@ import type { Scope } from "./scope.js";
 
 export { helperPath };
 
-/** Runs the helper for a process, with the tree of a daemon. */
+/** Runs the helper for a process, with the tree of a daemon; `under`: by a program that becomes the helper. */
 export function attach(
   { mountpoint }: Pick<Daemon, "mountpoint">,
   pid: number,
   flags: readonly string[] = [],
-  options: RunOptions = {},
+  { under = [], ...options }: RunOptions & { readonly under?: readonly string[] } = {},
 ): Promise<Outcome> {
   const places = ["--mountpoint", mountpoint, "--polled", polledMountpointOf(mountpoint)];
-  return run([helperPath(), ...places, ...flags, `${pid}`], options);
+  return run([...under, helperPath(), ...places, ...flags, `${pid}`], options);
 }
 
 /** The same for its report; throws unless it printed one. */
@@ -32,8 +32,9 @@ export async function report(
   daemon: Pick<Daemon, "mountpoint">,
   pid: number,
   flags: readonly string[] = [],
+  under: readonly string[] = [],
 ): Promise<HelperReport> {
-  const outcome = await attach(daemon, pid, ["--json", ...flags]);
+  const outcome = await attach(daemon, pid, ["--json", ...flags], { under });
   return JSON.parse(outputOf(["vprocfs-attach"], outcome));
 }
 

@@ -28,6 +28,7 @@ export type Program =
   | "listeners"
   | "mounter"
   | "nests"
+  | "older"
   | "pages"
   | "pulse"
   | "relimit"

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { parseMountinfo } from "../../src/mountinfo.js";
 import { Findings } from "../../src/tools/findings.js";
-import { checkHost, checkLxcfs, checkSwap } from "../../src/tools/host-checks.js";
+import { checkAge, checkHost, checkLxcfs, checkSwap } from "../../src/tools/host-checks.js";
 
 const LXCFS = "1 0 0:31 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw";
 const OURS = "2 0 0:30 / /var/lib/vprocfs rw - fuse.lxcfs vprocfs rw";
@@ -27,6 +27,18 @@ it.each([
     ]);
   },
 );
+
+it.each([
+  ["6.18.44-x", 0],
+  ["6.8.0-31-generic", 1],
+  ["5.10.0", 2],
+  ["5.4.0-200-generic", 3],
+])("says what Linux %s lacks", (version, count) => {
+  const findings = new Findings("host");
+  checkAge(findings, version);
+  const levels = findings.list.map(({ level }) => level).filter((level) => level !== "ok");
+  expect(levels).toEqual(Array(count).fill("info"));
+});
 
 it("what needs no survey is checked without one", () => {
   const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs: false };
