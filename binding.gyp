@@ -83,6 +83,7 @@
       "type": "executable",
       "sources": [
         "native/writer/main.cc",
+        "native/base/descriptors.cc",
         "native/base/priority.cc",
         "native/base/program_pages.cc",
         "native/seccomp/pending_calls.cc",

@@ -1,10 +1,15 @@
 #include "base/descriptors.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 
 namespace vprocfs {
@@ -12,6 +17,24 @@ namespace {
 
 /// What most processes may have.
 constexpr rlim_t kUsualLimit = 1024;
+
+/// close_from() where the kernel does not do it, before Linux 5.9. The kernel's list goes by
+/// number, so nothing is missed where something is closed meanwhile.
+void close_each_from(int first) {
+  const Fd directory(::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  alignas(dirent64) char entries[4096];
+  for (;;) {
+    // getdents64(2) itself: opendir(3) allocates.
+    const long n = ::syscall(SYS_getdents64, directory.get(), entries, sizeof entries);
+    if (n <= 0) return;
+    for (long at = 0; at < n;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+      at += entry->d_reclen;
+      const int fd = entry->d_name[0] == '.' ? -1 : std::atoi(entry->d_name);
+      if (fd >= first && fd != directory.get()) ::close(fd);
+    }
+  }
+}
 
 }  // namespace
 
@@ -80,6 +103,10 @@ uint64_t raise_descriptor_limit() {
 int first_reserved_descriptor() {
   const uint64_t limit = descriptor_limit();
   return static_cast<int>(std::min<uint64_t>(limit - limit / 4, INT_MAX));
+}
+
+void close_from(int first) {
+  if (::syscall(SYS_close_range, first, UINT_MAX, 0) != 0) close_each_from(first);
 }
 
 }  // namespace vprocfs

@@ -43,4 +43,7 @@ uint64_t raise_descriptor_limit();
 /// assigns the lowest free number. Never fails.
 int first_reserved_descriptor();
 
+/// Closes all descriptors from `first` on; allocates nothing.
+void close_from(int first);
+
 }  // namespace vprocfs

@@ -7,13 +7,11 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -278,7 +276,7 @@ Fd keep_only_these(int ready) {
   Fd kept(::dup2(high, last));
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < kFirst; ++fd) ::dup2(null, fd);
-  ::syscall(SYS_close_range, kept ? last + 1 : last, UINT_MAX, 0);
+  close_from(kept ? last + 1 : last);
   return kept;
 }
 

@@ -15,13 +15,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/fd.h"
 #include "base/priority.h"
 #include "seccomp/pending_calls.h"
@@ -161,7 +161,7 @@ int main(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   pollfd agent{vprocfs::kWriterAgentFd, POLLIN, 0};
   if (argc != 2 || ::poll(&agent, 1, 0) != 0) return 1;
-  ::syscall(SYS_close_range, vprocfs::kWriterProcFd + 1, UINT_MAX, 0);
+  vprocfs::close_from(vprocfs::kWriterProcFd + 1);
   static PendingCalls pending;
   const size_t index = std::strtoul(argv[1], nullptr, 10);
   if (index >= PendingCalls::kWriterSlots || !pending.open(vprocfs::kWriterCallsFd)) return 1;

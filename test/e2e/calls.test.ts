@@ -984,6 +984,21 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     await until("no group is left", () => emptyRestGroups().length === 0);
   });
 
+  it("what lets calls through keeps nothing else open, on Linux 5.3 either", async () => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const flags = ["--calls-directory", sockets];
+    const daemon = await Daemon.startUnder(scope, [program("older")], ...flags);
+    await startCaller(scope, "runc", { daemon, sockets });
+    await daemon.stop();
+    const [rest = 0] = restsAt(join(sockets, "rest.sock"));
+    // Else the mount would not end, in which reads would wait for ever.
+    expect(openFilesOf(rest)).not.toContain("/dev/fuse");
+    await startIn(scope, sockets);
+    await until("it has ended", () => !existsSync(`/proc/${rest}`));
+    await until("no group is left", () => emptyRestGroups().length === 0);
+  });
+
   it("nothing is left when the last container has ended", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
