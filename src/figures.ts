@@ -78,6 +78,8 @@ const Answer = z.object({
       last: z.optional(z.object({ what: z.string(), atMs: z.number() })),
     }),
   ),
+  /** Why the kernel does not report new processes to the watcher; "" if it does, or there is none. */
+  watchProblem: z.optional(z.string()),
   /** Resources that all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -144,6 +146,7 @@ async function answerTo(
     metricsProblem,
     metricsPending,
     ...shortagesOf(watcher),
+    watchProblem: watcher?.problem ?? "",
     resources: Object.fromEntries(resourcesOf(counters, watcher)),
     containers: Object.fromEntries(counted),
   };

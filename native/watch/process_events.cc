@@ -5,6 +5,7 @@
 #include <linux/connector.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,13 +13,16 @@
 #include <cstddef>
 #include <cstring>
 
+#include "base/clock.h"
+
 namespace vprocfs {
 namespace {
 
 constexpr size_t kConnectorAt = NLMSG_HDRLEN;
 constexpr size_t kEventAt = kConnectorAt + sizeof(cn_msg);
-// PROC_EVENT_EXEC and PROC_EVENT_COREDUMP; the enumeration has moved between headers.
-constexpr uint32_t kExec = 0x2, kCoredump = 0x40000000;
+// PROC_EVENT_NONE, PROC_EVENT_EXEC and PROC_EVENT_COREDUMP; the enumeration has moved between
+// headers.
+constexpr uint32_t kAnswer = 0, kExec = 0x2, kCoredump = 0x40000000;
 constexpr int kRoomBytes = 4 << 20;
 
 uint32_t number_of(ProcessEvents::Kind kind) {
@@ -37,7 +41,8 @@ bool filter(int fd, uint32_t what) {
   return ::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-bool subscribe(int fd) {
+/// Begins or ends that the kernel sends events. Its answer has the number after `number`.
+bool send_wish(int fd, proc_cn_mcast_op wish, uint32_t number) {
   alignas(nlmsghdr) unsigned char message[kEventAt + sizeof(uint32_t)] = {};
   nlmsghdr header{};
   header.nlmsg_len = sizeof message;
@@ -45,12 +50,81 @@ bool subscribe(int fd) {
   cn_msg connector{};
   connector.id.idx = CN_IDX_PROC;
   connector.id.val = CN_VAL_PROC;
+  connector.ack = number;
   connector.len = sizeof(uint32_t);
-  const uint32_t listen = PROC_CN_MCAST_LISTEN;
+  const uint32_t operation = wish;
   std::memcpy(message, &header, sizeof header);
   std::memcpy(message + kConnectorAt, &connector, sizeof connector);
-  std::memcpy(message + kEventAt, &listen, sizeof listen);
+  std::memcpy(message + kEventAt, &operation, sizeof operation);
   return ::send(fd, message, sizeof message, 0) == static_cast<ssize_t>(sizeof message);
+}
+
+/// A socket on which only messages about one kind of events come. Empty with errno set.
+Fd open_socket(uint32_t what) {
+  Fd fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR));
+  if (!fd) return fd;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kRoomBytes, sizeof kRoomBytes);
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = CN_IDX_PROC;
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  if (filter(fd.get(), what) && ::bind(fd.get(), generic, sizeof address) == 0) return fd;
+  const int code = errno;
+  fd.reset();
+  errno = code;
+  return fd;
+}
+
+/// The next message of the kernel's. False with errno set: there is none.
+bool receive(int fd, cn_msg& head, proc_event& event) {
+  alignas(nlmsghdr) unsigned char message[1024];
+  for (;;) {
+    sockaddr_nl from{};
+    socklen_t from_size = sizeof from;
+    const ssize_t n =
+        ::recvfrom(fd, message, sizeof message, 0, reinterpret_cast<sockaddr*>(&from), &from_size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    constexpr size_t kMinBytes =
+        kEventAt + offsetof(proc_event, event_data) + sizeof(event.event_data.exec);
+    // Ignores messages of other processes.
+    if (from.nl_pid != 0 || static_cast<size_t>(n) < kMinBytes) continue;
+    std::memcpy(&head, message + kConnectorAt, sizeof head);
+    std::memset(&event, 0, sizeof event);
+    std::memcpy(&event, message + kEventAt,
+                std::min(sizeof event, static_cast<size_t>(n) - kEventAt));
+    return true;
+  }
+}
+
+/// Whether the kernel sends events to this process: 0, or an errno value. It takes the wish of one
+/// that is to have none and says nothing, as does a kernel without CONFIG_PROC_EVENTS. All others
+/// get an answer.
+int ask_whether_it_sends() {
+  constexpr int kAttempts = 3, kWaitMs = 50;  // it answers at once, unless memory is short
+  const Fd fd = open_socket(kAnswer);
+  sockaddr_nl own{};
+  socklen_t size = sizeof own;
+  if (!fd || ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) return errno;
+  int found = EOPNOTSUPP;
+  for (int i = 0; i < kAttempts && found == EOPNOTSUPP; ++i) {
+    if (!send_wish(fd.get(), PROC_CN_MCAST_LISTEN, own.nl_pid)) return errno;
+    const uint64_t until = monotonic_ms() + kWaitMs;
+    cn_msg head;
+    proc_event event;
+    for (uint64_t now = monotonic_ms(); now < until; now = monotonic_ms()) {
+      if (receive(fd.get(), head, event)) {
+        // Others get answers as well.
+        if (head.ack != own.nl_pid + 1) continue;
+        found = static_cast<int>(event.event_data.ack.err);
+        break;
+      }
+      pollfd p{fd.get(), POLLIN, 0};
+      ::poll(&p, 1, static_cast<int>(until - now));
+    }
+  }
+  send_wish(fd.get(), PROC_CN_MCAST_IGNORE, own.nl_pid);
+  return found;
 }
 
 }  // namespace
@@ -58,43 +132,25 @@ bool subscribe(int fd) {
 Result<ProcessEvents> ProcessEvents::open(Kind kind) {
   ProcessEvents events;
   events.kind_ = kind;
-  events.socket_ =
-      Fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR));
+  events.socket_ = open_socket(number_of(kind));
   const int fd = events.socket_.get();
-  if (fd < 0) return Error{errno, "process connector"};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kRoomBytes, sizeof kRoomBytes);
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = CN_IDX_PROC;
-  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-  if (!filter(fd, number_of(kind)) || ::bind(fd, generic, sizeof address) != 0 || !subscribe(fd)) {
-    return Error{errno, "process connector"};
-  }
+  if (fd < 0 || !send_wish(fd, PROC_CN_MCAST_LISTEN, 0)) return Error{errno, "process connector"};
+  // Through another socket: what happens meanwhile waits in this one.
+  const int refused = ask_whether_it_sends();
+  if (refused != 0) return Error{refused, "process connector"};
   return events;
 }
 
 ProcessEvents::Event ProcessEvents::next() const {
-  alignas(nlmsghdr) unsigned char message[1024];
-  for (;;) {
-    sockaddr_nl from{};
-    socklen_t from_size = sizeof from;
-    const ssize_t n = ::recvfrom(socket_.get(), message, sizeof message, 0,
-                                 reinterpret_cast<sockaddr*>(&from), &from_size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return {errno == ENOBUFS ? -1 : 0, 0};
-    proc_event event;
-    constexpr size_t kMinBytes =
-        kEventAt + offsetof(proc_event, event_data) + sizeof(event.event_data.exec);
-    // Ignores messages of other processes.
-    if (from.nl_pid != 0 || static_cast<size_t>(n) < kMinBytes) continue;
-    std::memset(&event, 0, sizeof event);
-    std::memcpy(&event, message + kEventAt,
-                std::min(sizeof event, static_cast<size_t>(n) - kEventAt));
+  cn_msg head;
+  proc_event event;
+  while (receive(socket_.get(), head, event)) {
     if (static_cast<uint32_t>(event.what) != number_of(kind_)) continue;
     const pid_t pid = kind_ == Kind::kExec ? event.event_data.exec.process_tgid
                                            : event.event_data.coredump.process_pid;
     return {pid, event.timestamp_ns / 1000};
   }
+  return {errno == ENOBUFS ? -1 : 0, 0};
 }
 
 }  // namespace vprocfs

@@ -10,13 +10,15 @@
 namespace vprocfs {
 
 /// Events of one kind about processes of this host (the kernel's process connector, filtered in the
-/// kernel). Needs CAP_NET_ADMIN and the initial PID and network namespaces.
+/// kernel). Needs CAP_NET_ADMIN, the initial PID, user and network namespaces, and
+/// CONFIG_PROC_EVENTS.
 class ProcessEvents {
  public:
   enum class Kind : uint8_t {
     kExec,      ///< a program is executed
     kCoredump,  ///< a signal that dumps core ends a process, whether a core is written or not
   };
+  /// EOPNOTSUPP: the kernel has none, or has none for this process. That takes a moment.
   static Result<ProcessEvents> open(Kind kind);
 
   int fd() const { return socket_.get(); }

@@ -50,6 +50,8 @@ export interface WatcherState {
   readonly shortages: number;
   /** What was short last, and when (ms since the epoch). */
   readonly lastShortage?: { readonly what: string; readonly atMs: number };
+  /** Why the kernel does not report new processes; absent: it does, or is asked again because something was short. */
+  readonly problem?: string;
 }
 
 /**
@@ -73,6 +75,7 @@ export class Watcher {
   readonly #run: RunHelper;
   #forgotMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  #problem: string | undefined;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
@@ -179,6 +182,7 @@ export class Watcher {
       short,
       shortages: shortages + this.#shortages.count,
       ...(this.#shortages.last === undefined ? {} : { lastShortage: this.#shortages.last }),
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
     };
   }
 
@@ -197,8 +201,9 @@ export class Watcher {
         });
         return;
       }
+      this.#problem = messageOf(error);
       this.#options.log.warn(
-        { reason: messageOf(error) },
+        { reason: this.#problem },
         "the kernel does not report new processes: only hooks find new containers",
       );
     }

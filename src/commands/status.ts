@@ -68,6 +68,7 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
     ...(status.descriptorsLost > 0 ? [["lost descriptors", `${status.descriptorsLost}`]] : []),
     ["system calls", `${status.descriptors} descriptors are kept for the next worker`],
     ["shared by all", sharedOf(figures)],
+    ...(figures?.watchProblem ? [["new containers", "only hooks find them: see doctor"]] : []),
     ["when the keeper dies", keeperDies(status)],
     ["when a worker dies", takeover],
     ["FUSE protocol", status.protocol],

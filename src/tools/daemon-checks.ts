@@ -205,6 +205,13 @@ async function checkWorker(
       "see 'systemctl cat vprocfs' for RestrictSUIDSGID= or a SystemCallFilter= that refuses it",
     );
   }
+  if (daemon.watchProblem) {
+    findings.add(
+      "warning",
+      `only hooks find new containers, because the kernel does not report new processes: ${daemon.watchProblem}`,
+      "run vprocfs on the host itself, or with its PID, user and network namespaces, and a kernel with CONFIG_PROC_EVENTS; else 'vprocfs install-hooks', or 'vprocfs attach' for each container",
+    );
+  }
   checkResources(findings, daemon);
   checkShortages(findings, daemon);
 }

@@ -120,6 +120,7 @@ it("is not asked again to listen where the kernel refuses it for another reason"
   onTestFinished(() => watcher.stop());
   watcher.start();
   expect(records.map(({ reason }) => reason)).toEqual(["process connector: not permitted"]);
+  expect(watcher.state().problem).toBe("process connector: not permitted");
   expect(watcher.state().shortages).toBe(0);
 });
 
@@ -920,6 +921,30 @@ it.runIf(process.getuid?.() === 0)(
     expect([stdout, stderr]).toEqual(["0 EMFILE\n1 EMFILE\n2 EMFILE\nappeared\n", ""]);
   },
 );
+
+/** Prints whether the kernel reports new processes, or why not. */
+const LISTENING = `
+  const { exitNow, Watch } = require(process.argv[1]);
+  const watch = new Watch(() => {});
+  try {
+    watch.start();
+    console.log("listens");
+  } catch ({ code, message }) {
+    console.log(code, message);
+  }
+  exitNow(0);
+`;
+
+it.runIf(process.getuid?.() === 0).each([
+  ["the host's namespaces", [], /^listens$/],
+  ["a PID namespace of its own", ["unshare", "--pid", "--fork"], /^EOPNOTSUPP process connector: /],
+  // Before Linux 6.6 it is refused at once.
+  ["a user namespace of its own", ["unshare", "-Ur"], /^(EOPNOTSUPP|EPERM) process connector: /],
+])("in %s it knows whether the kernel reports new processes", (_, apart, said) => {
+  const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
+  const { stdout, stderr } = runSync([...apart, process.execPath, "-e", LISTENING, addon]);
+  expect([stdout.trim(), stderr]).toEqual([expect.stringMatching(said), ""]);
+});
 
 /** Ends as Node does by itself, while its watches are there. */
 const ENDING = `

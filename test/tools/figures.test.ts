@@ -125,6 +125,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       kernelLog: false,
       replaceLxcfs: true,
       metrics: "127.0.0.1:9761",
+      watchProblem: "",
       kernelLogMissing: ["process connector: none"],
       kernelLogProblem: "/dev/kmsg: EACCES",
       callsProblem: "",
