@@ -139,6 +139,9 @@ const LATER_UNITS = ["systemd-nspawn@", "lxc@", "pve-container@", "podman-kube@"
 const LATER =
   "# Containers start when their files can be mounted.\n[Unit]\nAfter=vprocfs.service lxcfs.service\n";
 
+/** Of an LXCFS: the distribution's, and the one that Zabbly's Incus has for itself. */
+const LXCFS_UNITS = ["lxcfs.service", "incus-lxcfs.service"];
+
 function stageServices(root) {
   copy(root, "packaging/systemd/vprocfs.service", "usr/lib/systemd/system/vprocfs.service");
   copy(root, "packaging/systemd/vprocfs-sleep", "usr/lib/systemd/system-sleep/vprocfs", 0o755);
@@ -146,11 +149,13 @@ function stageServices(root) {
     write(root, `usr/lib/systemd/system/${name}.d/10-vprocfs.conf`, LATER);
   }
   const stop = "[Service]\nExecStop=-/usr/lib/vprocfs/relieve-lxcfs\n";
-  write(
-    root,
-    "usr/lib/systemd/system/lxcfs.service.d/10-vprocfs.conf",
-    `# What an LXCFS that ends has in containers would answer nobody any more.\n${stop}`,
-  );
+  for (const name of LXCFS_UNITS) {
+    write(
+      root,
+      `usr/lib/systemd/system/${name}.d/10-vprocfs.conf`,
+      `# What an LXCFS that ends has in containers would answer nobody any more.\n${stop}`,
+    );
+  }
   copy(root, "packaging/lxcfs/relieve-lxcfs", "usr/lib/vprocfs/relieve-lxcfs", 0o755);
   for (const kind of ["container", "kube", "pod"]) {
     write(root, `usr/share/containers/systemd/${kind}.d/10-vprocfs.conf`, LATER);

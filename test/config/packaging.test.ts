@@ -178,8 +178,8 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(await start("a b")).toBe(`another ${cli} a b\n`);
   });
 
-  it("have LXCFS relieved before it stops", () => {
-    const dropIn = text("usr/lib/systemd/system/lxcfs.service.d/10-vprocfs.conf");
+  it.each(["lxcfs", "incus-lxcfs"])("have LXCFS relieved before it stops: %s", (name) => {
+    const dropIn = text(`usr/lib/systemd/system/${name}.service.d/10-vprocfs.conf`);
     const [, script = ""] = /^ExecStop=-(.*)$/m.exec(dropIn) ?? [];
     expect(text(script.slice(1))).toContain("attach --all");
   });
