@@ -37,7 +37,7 @@ export interface HookOutcome {
 export interface HookOptions {
   /** Only say what would be done. */
   readonly dryRun: boolean;
-  /** Only these runtimes, whether or not they seem to be installed; empty: all that are installed. */
+  /** Only these runtimes, whether or not they seem to be installed; empty: those that are, or that have our hooks. */
   readonly kinds: readonly HookKind[];
   /** Prefix of every path: "/", or a directory of a test. */
   readonly root: string;
@@ -69,8 +69,9 @@ function installState(
   if (present !== undefined && isForeign(file, present)) {
     return "foreign";
   }
-  const isAsked = options.kinds.includes(file.kind);
-  if (!isAsked && !existsSync(join(options.root, file.needs))) {
+  const isNeeded = options.kinds.includes(file.kind) || existsSync(join(options.root, file.needs));
+  // One that was asked for earlier is kept up to date, if it can be.
+  if (!isNeeded && (present === undefined || file.problem !== undefined)) {
     return "not needed";
   }
   if (file.problem !== undefined) {
@@ -98,7 +99,7 @@ function guarded(file: HookFile, act: () => HookState): HookOutcome {
   }
 }
 
-/** Writes the hooks of all runtimes that are installed. */
+/** Writes the hooks of all runtimes that are installed, or that have ours already. */
 export function installHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
   const missing = new Map<HookKind, string>();
   return files.map((file) => {

@@ -145,6 +145,17 @@ describe("hooks", () => {
     expect(states(installHooks(files, options({ kinds: ["lxc"] })))[0]).toBe("lxc updated");
   });
 
+  it("are brought up to date also where they were asked for once", () => {
+    installHooks(files, options({ kinds: ["oci"] }));
+    const [, oci] = files;
+    const path = join(root, oci?.path ?? "");
+    const current = readFileSync(path, "utf8");
+    writeFileSync(path, current.replaceAll("vprocfs-attach", "former-attach"));
+    const brought = ["lxc not needed", "oci updated", "nspawn not needed"];
+    expect(states(installHooks(files, options()))).toEqual(brought);
+    expect(readFileSync(path, "utf8")).toBe(current);
+  });
+
   it("say what cannot be written", () => {
     make("/etc/containers/policy.json", "");
     make("/usr/share/containers/oci", "a file");
