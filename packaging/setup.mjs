@@ -11,13 +11,14 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -301,6 +302,7 @@ function ensureAddon(mode) {
   if (paths.every((path) => (modified(path) ?? 0) >= sources)) {
     return;
   }
+  checkStaticLinking();
   console.log("setup: building the native addon");
   configure(mode);
   gyp(["build", "--jobs=max"]);
@@ -310,6 +312,32 @@ function ensureAddon(mode) {
       throw new SetupError(`the build of the native addon left no ${path}`);
     }
     touch(join(project, path));
+  }
+}
+
+/**
+ * The keeper and the helpers are static programs. Elsewhere than on Debian what those are linked with comes in packages
+ * of its own, and the linker does not say in which.
+ */
+function checkStaticLinking() {
+  const directory = mkdtempSync(join(tmpdir(), "vprocfs-setup-"));
+  try {
+    const [source, program] = [join(directory, "static.cc"), join(directory, "static")];
+    writeFileSync(
+      source,
+      "#include <string>\nint main(int n, char**) { return std::to_string(n) == std::string(); }\n",
+    );
+    const compiler = process.env.CXX ?? "g++";
+    if (
+      outputOf("sh", ["-c", `${compiler} -static -o "$1" "$2"`, "sh", program, source]) ===
+      undefined
+    ) {
+      throw new SetupError(
+        `${compiler} cannot link static programs: install glibc-static and libstdc++-static (on Red Hat's systems from the repository CRB)`,
+      );
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 }
 

@@ -26,25 +26,48 @@ const isRoot = process.getuid?.() === 0;
 const missing = [...lacking.map((name) => `no ${name}`), ...(isRoot ? [] : ["not root"])];
 const title = missing.length === 0 ? "Debian packages" : `Debian packages (${missing.join(", ")})`;
 
-it("setup.mjs empties no directory behind a link", async () => {
+/** A checkout with nothing but setup.mjs and the lists of npm packages, in a directory of its own. */
+function bareCheckout(): { readonly directory: string; readonly checkout: string } {
   const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-setup-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  const [checkout, others] = [join(directory, "checkout"), join(directory, "others")];
+  const checkout = join(directory, "checkout");
   mkdirSync(join(checkout, "packaging"), { recursive: true });
-  mkdirSync(others);
   for (const name of ["packaging/setup.mjs", "package.json", "package-lock.json"]) {
     copyFileSync(join(project, name), join(checkout, name));
   }
+  return { directory, checkout };
+}
+
+function setup(checkout: string, mode: string, env: Readonly<Record<string, string>> = {}) {
+  const command = [process.execPath, join(checkout, "packaging/setup.mjs"), mode];
+  return run(command, { env: { ...process.env, ...env } });
+}
+
+it("setup.mjs empties no directory behind a link", async () => {
+  const { directory, checkout } = bareCheckout();
+  const others = join(directory, "others");
+  mkdirSync(others);
   writeFileSync(join(others, "kept"), "");
   symlinkSync(others, join(checkout, "node_modules"));
-  const { status, stderr } = await run([
-    process.execPath,
-    join(checkout, "packaging/setup.mjs"),
-    "check",
-  ]);
+  const { status, stderr } = await setup(checkout, "check");
   const why = "node_modules is a symbolic link, and not up to date: remove the link";
   expect({ status, stderr }).toEqual({ status: 1, stderr: `setup: ${why}\n` });
   expect(readdirSync(others)).toEqual(["kept"]);
+});
+
+it("setup.mjs names the packages without which nothing static is linked", async () => {
+  const { directory, checkout } = bareCheckout();
+  for (const path of ["native/main.cc", "binding.gyp", "node_modules/.package-lock.json"]) {
+    mkdirSync(dirname(join(checkout, path)), { recursive: true });
+    writeFileSync(join(checkout, path), "");
+  }
+  const compiler = join(directory, "compiler");
+  writeFileSync(compiler, '#!/bin/sh\n[ "$1" != -static ]\n', { mode: 0o755 });
+  const { status, stdout, stderr } = await setup(checkout, "start", { CXX: compiler });
+  expect([status, `${stdout}`]).toEqual([1, ""]);
+  expect(stderr).toMatch(
+    / cannot link static programs: install glibc-static and libstdc\+\+-static /,
+  );
 });
 
 describe.runIf(missing.length === 0)(title, () => {
