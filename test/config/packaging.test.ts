@@ -349,7 +349,9 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(order(other)).toEqual(order(unit));
     // The keeper's signal to leave the mount to the next one.
     expect(order(unit)).toContain("RestartKillSignal=SIGRTMIN");
-    expect(order(unit).join(" ")).toMatch(/docker.*incus-startup.*lxd.*machines.target.*kubelet/);
+    expect(order(unit).join(" ")).toMatch(
+      /docker.*incus-startup.*lxd.*machines.target.*kubelet.*snap.docker.dockerd/,
+    );
     for (const path of [
       "systemd/system/systemd-nspawn@.service.d",
       "systemd/system/lxc@.service.d",
