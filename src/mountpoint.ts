@@ -72,18 +72,23 @@ export function isLxcfs(mount: Mount, identity: Identity): boolean {
 }
 
 /** The mount point of LXCFS, or of vprocfs in its place (the package vprocfs-lxcfs-compat). */
-const LXCFS_PLACE = "/var/lib/lxcfs";
+export const LXCFS_PLACE = "/var/lib/lxcfs";
 
 /**
  * The mount point if none is named: the default, or LXCFS's place if vprocfs is mounted there and not at the default.
+ * Mount tables have neither so where /var is a symlink. `lxcfsPlace` is another one in tests.
  */
-export function servingPlace(mounts: readonly Mount[], identity: Identity): string {
+export function servingPlace(
+  mounts: readonly Mount[],
+  identity: Identity,
+  lxcfsPlace = LXCFS_PLACE,
+): string {
   const place = String(defaultOf("mountpoint"));
   const isOursAt = (path: string): boolean => {
-    const mount = mountAt(mounts, path);
+    const mount = mountOf(mounts, path);
     return mount !== undefined && isOurs(mount, identity);
   };
-  return !isOursAt(place) && isOursAt(LXCFS_PLACE) ? LXCFS_PLACE : place;
+  return !isOursAt(place) && isOursAt(lxcfsPlace) ? lxcfsPlace : place;
 }
 
 /** Whether the visible mount at a canonical path is ours, dead or alive. */
@@ -111,6 +116,11 @@ export function mountOf(mounts: readonly Mount[], path: string): Mount | undefin
     // `at` is not a symlink, or does not exist.
   }
   return undefined;
+}
+
+/** The default mount point, as mount tables show it. */
+export function defaultPlace(): string {
+  return canonicalPath(String(defaultOf("mountpoint")));
 }
 
 /** The path as mount tables show it: absolute and without symlinks. Works for dead mounts too. */
@@ -220,7 +230,7 @@ async function clearMounts(
 async function checkDirectory(system: MountpointSystem, path: string): Promise<void> {
   const place = printable(path);
   let answer = await ask(system, path);
-  if ("errno" in answer && answer.errno === "ENOENT" && path === defaultOf("mountpoint")) {
+  if ("errno" in answer && answer.errno === "ENOENT" && path === defaultPlace()) {
     system.makeDirectory(path);
     answer = await ask(system, path);
   }

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { DEFAULT_CONFIG_FILE, defaultOf } from "./config.js";
+import { DEFAULT_CONFIG_FILE } from "./config.js";
 import { loadConfig } from "./config-load.js";
 import { type AskStatus, readStatus } from "./keeper-status.js";
-import { canonicalPath } from "./mountpoint.js";
+import { canonicalPath, defaultPlace, LXCFS_PLACE } from "./mountpoint.js";
 import { statField } from "./processes.js";
 import { shellWord } from "./text.js";
 
@@ -28,7 +28,7 @@ function installedPlace(root: string): string {
   try {
     return canonicalPath(loadConfig({ env: {}, defaultFile }).mountpoint);
   } catch {
-    return String(defaultOf("mountpoint"));
+    return defaultPlace();
   }
 }
 
@@ -55,7 +55,7 @@ function isRunAs(root: string, name: string, pid: number): boolean {
  */
 export function serviceOf(mountpoint: string, keeper: number | undefined, root = "/"): Service {
   const has = (path: string): boolean => existsSync(join(root, path));
-  const inPlace = mountpoint === "/var/lib/lxcfs" && has(IN_PLACE_OF_LXCFS);
+  const inPlace = mountpoint === canonicalPath(LXCFS_PLACE) && has(IN_PLACE_OF_LXCFS);
   const name = inPlace ? "lxcfs" : "vprocfs";
   const isIts =
     keeper === undefined
@@ -70,7 +70,7 @@ export function serviceOf(mountpoint: string, keeper: number | undefined, root =
     const restart = `restart it with 'sv restart ${name}'`;
     return { start: `sv start ${name}`, restart, log: "the log of the system" };
   }
-  const isDefault = mountpoint === defaultOf("mountpoint");
+  const isDefault = mountpoint === defaultPlace();
   const start = `vprocfs run${isDefault ? "" : ` ${shellWord(mountpoint)}`}`;
   const restart = `end it, and start it again with '${start}'`;
   return { start, restart, log: "the log of 'vprocfs run'" };

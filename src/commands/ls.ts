@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { defaultOf } from "../config.js";
 import { GivenNames } from "../containers/given-names.js";
 import { containerTable } from "../containers/table.js";
 import { ExitStatus } from "../errors.js";
+import { defaultPlace } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { printable } from "../text.js";
 import { type Context, toJson, warnOfOthers } from "./context.js";
@@ -17,7 +17,7 @@ export function addLs(program: Command, context: Context): void {
     )
     .option("--json", "print an array of objects; sizes in bytes, null for no limit")
     .action(async (options: { readonly json?: boolean }) => {
-      await warnOfOthers(context, String(defaultOf("mountpoint")));
+      await warnOfOthers(context, defaultPlace());
       const all = context.addon().scanContainers();
       const containers = all.filter((one): one is ContainerInfo => !("problem" in one));
       for (const one of all) {

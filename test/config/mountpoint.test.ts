@@ -202,4 +202,12 @@ describe("servingPlace", () => {
   ])("%s", (_, mounts, place) => {
     expect(servingPlace(mounts, IDENTITY)).toBe(place);
   });
+
+  it("LXCFS's place, also where a symlink leads to it", () => {
+    mkdirSync(join(directory, "var/lxcfs"), { recursive: true });
+    symlinkSync("var", join(directory, "to-var"));
+    const place = join(directory, "to-var/lxcfs");
+    const mounts = [mount(join(directory, "var/lxcfs"))];
+    expect(servingPlace(mounts, IDENTITY, place)).toBe(place);
+  });
 });
