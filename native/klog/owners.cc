@@ -42,6 +42,7 @@ std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
 
 LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd)
     : mounts_(mounts),
+      resolver_(resolver),
       procfs_fd_(procfs_fd),
       own_namespace_(resolver.own().pid),
       census_(resolver, procfs_fd, kMaxOwners,
@@ -151,12 +152,19 @@ LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
   }
 }
 
+bool LogOwners::all_exist(const Owners& owners) const {
+  return std::all_of(owners.begin(), owners.end(), [this](const LogOwner* owner) {
+    return resolver_.exists(owner->description.id);
+  });
+}
+
 LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64_t now_us) {
   if (path.empty()) return {};
   Owners found = find(which, path);
   const bool looked_in_it = which == looked_in_.which && path == looked_in_.path &&
                             now_us - looked_in_.at_us < kMaxLookIntervalUs;
-  if (!found.empty() && looked_in_it) return found;
+  // One that has begun since has the path of one that has ended.
+  if (!found.empty() && looked_in_it && all_exist(found)) return found;
   if (found.empty() && is_around_us(which, path)) return found;
   // Finds this container only, without waiting for a look at all others that are new. Those that
   // are known may be around it, and it may have begun since the last look.

@@ -80,6 +80,7 @@ class LogOwners {
   void add_paths(LogOwner& owner);
   void remove_paths(const LogOwner& owner);
   Owners find(Path which, const std::string& path) const;
+  bool all_exist(const Owners& owners) const;
   bool is_around_us(Path which, const std::string& path) const;
   std::string path_of(const CgroupPaths& paths, Path which) const;
   std::string own_path_of(const ContainerDescription& container, Path which) const;
@@ -90,6 +91,7 @@ class LogOwners {
   const LogOwner* of_innermost(const KnownProcess& process) const;
 
   const CgroupMounts& mounts_;
+  const Resolver& resolver_;
   const int procfs_fd_;
   const uint64_t own_namespace_;  ///< of PIDs: the host's
   std::array<std::string, kPaths> own_paths_;

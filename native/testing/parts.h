@@ -12,6 +12,7 @@ void add_census(Napi::Object& exports);
 void add_kernel_logs(Napi::Object& exports);
 void add_klog(Napi::Object& exports);
 void add_kmsg(Napi::Object& exports);
+void add_log_owners(Napi::Object& exports);
 void add_models(Napi::Object& exports);
 void add_parsers(Napi::Object& exports);
 void add_processes(Napi::Object& exports);

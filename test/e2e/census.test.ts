@@ -1,14 +1,15 @@
 // Which containers of this host are told of as they come and go.
 
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
-import { Cgroup, removeCgroup } from "../support/cgroups.js";
+import { Cgroup, isV2, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
-import { Census } from "../support/testing.js";
+import { Census, LogOwners } from "../support/testing.js";
 
 /** More containers than others have on this host. */
 const MANY = 10_000;
@@ -29,19 +30,29 @@ async function remove(cgroup: Cgroup): Promise<void> {
   }
 }
 
-describeLive("a container in the PID namespace of another one", [], () => {
-  async function pod(): Promise<{
-    readonly own: Scope;
-    readonly cgroup: Cgroup;
-    readonly pause: Container;
-  }> {
-    const own = testScope();
-    const cgroup = Cgroup.create(own, testName("pod"));
-    cgroup.delegate();
-    const pause = await Container.start(own, { cgroup: cgroup.child(own, "pause") });
-    return { own, cgroup, pause };
+/** The cgroup of a process in the hierarchy for memory. */
+function memoryPathOf(pid: number): string {
+  const text = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  const path = (isV2 ? /^0::(.*)$/m : /^\d+:(?:.*,)?memory(?:,.*)?:(.*)$/m).exec(text)?.[1];
+  if (path === undefined) {
+    throw new Error(`process ${pid} is in no cgroup for memory`);
   }
+  return path;
+}
 
+async function pod(): Promise<{
+  readonly own: Scope;
+  readonly cgroup: Cgroup;
+  readonly pause: Container;
+}> {
+  const own = testScope();
+  const cgroup = Cgroup.create(own, testName("pod"));
+  cgroup.delegate();
+  const pause = await Container.start(own, { cgroup: cgroup.child(own, "pause") });
+  return { own, cgroup, pause };
+}
+
+describeLive("a container in the PID namespace of another one", [], () => {
   it("is no more known when it has ended", async () => {
     const { own, cgroup, pause } = await pod();
     const side = await Container.start(own, { cgroup: cgroup.child(own, "side"), pidsOf: pause });
@@ -95,5 +106,28 @@ describeLive("a container of two PID namespaces", [], () => {
     await old.kill();
     census.look(us(2 + SETTLED_S));
     expect(census.found()).toContain(id);
+  });
+});
+
+describeLive("the owner of a record about a cgroup", [], () => {
+  it("is the container that began there just now, not the one that has ended", async () => {
+    const { own, cgroup, pause } = await pod();
+    const start = () =>
+      Container.start(own, {
+        cgroup: cgroup.child(own, "side"),
+        pidsOf: pause,
+        cgroupNamespace: false,
+      });
+    const side = await start();
+    const path = memoryPathOf(side.init);
+    const owners = new LogOwners();
+    expect(owners.ofPath(path, us(1))).toContain(idOf(side));
+    const ended = idOf(side);
+    await side.kill();
+    await remove(side.cgroup);
+    const next = await start();
+    const found = owners.ofPath(path, us(1) + 1n);
+    expect(found).toContain(idOf(next));
+    expect(found).not.toContain(ended);
   });
 });

@@ -256,6 +256,12 @@ export interface Registry {
   known(): number;
 }
 
+/** The containers of this host that may own records of its log; moments as for Census. */
+export interface LogOwners {
+  /** The ids of those that a memory cgroup is in, by its path in the hierarchy, the outermost first. */
+  ofPath(path: string, nowUs: bigint): string[];
+}
+
 /** Looks for the containers of this host; moments are of any clock that only goes forward, in µs. */
 export interface Census {
   look(nowUs: bigint): void;
@@ -752,6 +758,7 @@ interface Testing {
   readonly Census: new (
     most: number,
   ) => Census;
+  readonly LogOwners: new () => LogOwners;
   /** `budgetUs` is for "scan": how long a pass may take; and `tree`: a directory as /sys/fs/cgroup. */
   readonly TaskCounter: new (
     kind: "bpf" | "scan",
@@ -842,6 +849,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   State: "function",
   Registry: "function",
   Census: "function",
+  LogOwners: "function",
   TaskCounter: "function",
   loadAverages: "function",
 };
@@ -1020,6 +1028,7 @@ export const {
   State,
   Registry,
   Census,
+  LogOwners,
   TaskCounter,
   loadAverages,
 } = native;
