@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -22,6 +23,11 @@ constexpr size_t kTenantShare = 8, kMinPerTenant = 64;
 
 // Containers may be nested as deep as somebody likes.
 constexpr int kMaxNestingDepth = 32;
+
+// In so many cgroups of a container somebody is looked for who lives there; and for so much CPU
+// time in one look, in those of all: a tenant may make any number. The next look goes on.
+constexpr size_t kCgroupsOfDoubted = 256;
+constexpr uint64_t kDoubtsUs = 5'000;
 
 struct Entry {
   pid_t pid = 0;
@@ -49,17 +55,37 @@ void Census::begin_check(uint64_t now_us) {
     placement = is_gone ? placements_.erase(placement) : std::next(placement);
   }
   full_us_ = now_us;
-  leave_gone();
+  std::set<ContainerId> seen;
+  for (const auto& [namespaces, placement] : placements_) seen.insert(placement.id);
+  for (const auto& [id, init] : inits_) {
+    if (seen.count(id) == 0) doubted_.insert(id);
+  }
+}
+
+/// A placement of this container is another's. Mostly it has ended, and then the other one needs
+/// its room; but it may only have shared the placement, or be in others as well.
+void Census::replace(ContainerId other) {
+  if (inits_.count(other) == 0) return;
+  if (resolver_.exists(other)) {
+    doubted_.insert(other);
+  } else {
+    leave({other});
+  }
 }
 
 /// The init of a container in another one's PID namespace is that one's, whose end says nothing of
-/// this one: it has ended where none of its processes was seen and its cgroup is gone.
-void Census::leave_gone() {
-  std::set<ContainerId> seen;
-  for (const auto& [namespaces, placement] : placements_) seen.insert(placement.id);
+/// this one: it has ended when its cgroup is gone or nobody lives there.
+void Census::settle_doubts() {
   std::set<ContainerId> gone;
-  for (const auto& [id, init] : inits_) {
-    if (seen.count(id) == 0 && !resolver_.exists(id)) gone.insert(id);
+  const uint64_t until_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + kDoubtsUs;
+  for (auto doubted = doubted_.begin(); doubted != doubted_.end();) {
+    if (clock_us(CLOCK_THREAD_CPUTIME_ID) > until_us) break;
+    const ContainerId id = *doubted;
+    const auto found = resolver_.of_id(id, kCgroupsOfDoubted);
+    const bool is_gone = !found && found.error().code == ESRCH;
+    if (is_gone) gone.insert(id);
+    // Otherwise something is short: the next look asks again.
+    doubted = found || is_gone ? doubted_.erase(doubted) : std::next(doubted);
   }
   leave(gone);
 }
@@ -81,6 +107,7 @@ void Census::look(uint64_t now_us, Old old) {
     const bool is_gone = process->second.look != looks_;
     process = is_gone ? processes_.erase(process) : std::next(process);
   }
+  settle_doubts();
 }
 
 bool Census::look_at(pid_t pid, uint64_t now_us) {
@@ -112,6 +139,7 @@ bool Census::check_old(uint64_t now_us, size_t count) {
     if (seen != processes_.end()) visit(seen->first, now_us, seen->second.in);
     to_check_.pop_back();
   }
+  if (to_check_.empty()) settle_doubts();
   return !to_check_.empty();
 }
 
@@ -148,6 +176,7 @@ void Census::leave(const std::set<ContainerId>& ids) {
     const auto count = of_tenants_.find(init->second.tenant);
     if (count != of_tenants_.end() && --count->second == 0) of_tenants_.erase(count);
     inits_.erase(init);
+    doubted_.erase(id);
   }
   for (auto placement = placements_.begin(); placement != placements_.end();) {
     const bool is_left = ids.count(placement->second.id) != 0;
@@ -170,9 +199,12 @@ bool Census::has_room(const TenantIdentity& tenant) const {
 bool Census::visit(pid_t pid, uint64_t now_us, ContainerId& in) {
   const auto at = resolver_.placement_of(pid);
   if (!at || at.value().namespaces.pid == resolver_.own().pid) return true;
+  const ContainerId was_in = in;
   const bool is_found = visit(at.value(), pid, now_us);
   const auto known = placements_.find(at.value());
   in = known == placements_.end() ? ContainerId() : known->second.id;
+  // A runtime moves its process through other cgroups, in which nobody else may be.
+  if (was_in != in && inits_.count(was_in) != 0) doubted_.insert(was_in);
   return is_found;
 }
 
@@ -205,7 +237,7 @@ bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;
-    if (inits_.count(other) != 0) leave({other});
+    replace(other);
   }
   KnownPlacement& placement = placements_[at];
   placement.left_out = placement.missed = false;

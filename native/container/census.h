@@ -77,9 +77,11 @@ class Census {
 
   bool is_old(uint64_t now_us) const;
   void begin_check(uint64_t now_us);
-  void leave_gone();
   void drop_dead();
-  /// False: something was short, and it has to be looked at again.
+  void replace(ContainerId other);
+  void settle_doubts();
+  /// False: something was short, and it has to be looked at again. `in`: the container that the
+  /// process was in when it was last visited, and now.
   bool visit(pid_t pid, uint64_t now_us, ContainerId& in);
   bool visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us);
   /// Takes note of what was found at a placement: as visit().
@@ -100,6 +102,8 @@ class Census {
     TenantIdentity tenant;
   };
   std::map<ContainerId, Init> inits_;
+  /// Those of which nobody was seen where they were known: they may have ended.
+  std::set<ContainerId> doubted_;
   std::map<TenantIdentity, size_t> of_tenants_;  ///< how many of `inits_` each has
   uint64_t full_us_ = 0;         ///< when all of it was checked last, or began to be
   std::vector<pid_t> to_check_;  ///< by check_old()

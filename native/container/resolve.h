@@ -91,9 +91,9 @@ class Resolver {
   Result<ContainerDescription> of_id(ContainerId id,
                                      size_t max_cgroups = kMaxCgroupsSearched) const;
 
-  /// The properties of a process that decide which container it is in: two processes with equal
-  /// placements are in the same container. ESRCH when it is gone. Of the host's own processes only
-  /// the PID namespace is looked at: they all get own()'s namespaces.
+  /// The properties of a process that decide which container it is in, but where containers share a
+  /// PID and a cgroup namespace. ESRCH when it is gone. Of the host's own processes only the PID
+  /// namespace is looked at: they all get own()'s namespaces.
   struct Placement {
     NamespaceIds namespaces;
     uint64_t cgroups = 0;  ///< stands for its cgroups where no cgroup namespace does

@@ -1,6 +1,7 @@
 // Which containers of this host are told of as they come and go.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, isV2, removeCgroup } from "../support/cgroups.js";
@@ -10,6 +11,7 @@ import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { Census, LogOwners } from "../support/testing.js";
+import { until } from "../support/wait.js";
 
 /** More containers than others have on this host. */
 const MANY = 10_000;
@@ -27,6 +29,14 @@ function idOf(container: Container): string {
 async function remove(cgroup: Cgroup): Promise<void> {
   for (const directory of cgroup.directories) {
     await removeCgroup(directory);
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "";
   }
 }
 
@@ -53,21 +63,26 @@ async function pod(): Promise<{
 }
 
 describeLive("a container in the PID namespace of another one", [], () => {
-  it("is no more known when it has ended", async () => {
-    const { own, cgroup, pause } = await pod();
-    const side = await Container.start(own, { cgroup: cgroup.child(own, "side"), pidsOf: pause });
-    const [outer, ended] = [idOf(pause), idOf(side)];
-    const census = new Census(MANY);
-    census.look(us(1));
-    expect(census.found()).toEqual(expect.arrayContaining([outer, ended]));
-    await side.kill();
-    await remove(side.cgroup);
-    for (let round = 1; round <= 3; round += 1) {
-      census.look(us(1 + round * FULL_S));
-    }
-    expect(census.found()).toContain(outer);
-    expect(census.found()).not.toContain(ended);
-  });
+  it.each(["goes", "stays"])(
+    "is no more known when it has ended, and its cgroup %s",
+    async (does) => {
+      const { own, cgroup, pause } = await pod();
+      const side = await Container.start(own, { cgroup: cgroup.child(own, "side"), pidsOf: pause });
+      const [outer, ended] = [idOf(pause), idOf(side)];
+      const census = new Census(MANY);
+      census.look(us(1));
+      expect(census.found()).toEqual(expect.arrayContaining([outer, ended]));
+      await side.kill();
+      if (does === "goes") {
+        await remove(side.cgroup);
+      }
+      for (let round = 1; round <= 3; round += 1) {
+        census.look(us(1 + round * FULL_S));
+      }
+      expect(census.found()).toContain(outer);
+      expect(census.found()).not.toContain(ended);
+    },
+  );
 
   it("is not taken for one before it, in the same place, by a look at it", async () => {
     const { own, cgroup, pause } = await pod();
@@ -90,6 +105,78 @@ describeLive("a container in the PID namespace of another one", [], () => {
     expect(census.lookAt(next.init, us(2 + SETTLED_S))).toBe(true);
     expect(census.found()).toContain(idOf(next));
     expect(census.found()).not.toContain(ended);
+  });
+
+  it("is known where its runtime has put it at last, and only there", async () => {
+    const { own, cgroup, pause } = await pod();
+    const before = cgroup.child(own, "before");
+    const after = cgroup.child(own, "after");
+    const side = await Container.start(own, {
+      cgroup: before,
+      pidsOf: pause,
+      cgroupNamespace: false,
+    });
+    const wrong = idOf(side);
+    const census = new Census(MANY);
+    census.look(us(1));
+    expect(census.found()).toContain(wrong);
+    for (const directory of after.directories) {
+      writeFileSync(join(directory, "cgroup.procs"), `${side.init}`);
+    }
+    census.look(us(2));
+    expect(census.found()).toContain(idOf(side));
+    expect(census.found()).not.toContain(wrong);
+  });
+});
+
+describeLive("containers that share a PID and a cgroup namespace", [], () => {
+  async function pair(): Promise<{
+    readonly own: Scope;
+    readonly one: Container;
+    readonly startOther: () => Promise<Container>;
+  }> {
+    const { own, cgroup, pause } = await pod();
+    const one = await Container.start(own, { cgroup: cgroup.child(own, "one"), pidsOf: pause });
+    const options = { pidsOf: pause, cgroupNamespace: one };
+    const startOther = () =>
+      Container.start(own, { ...options, cgroup: cgroup.child(own, "other") });
+    return { own, one, startOther };
+  }
+
+  it("are both known, whichever of them is looked at", async () => {
+    const { one, startOther } = await pair();
+    const other = await startOther();
+    const both = expect.arrayContaining([idOf(one), idOf(other)]);
+    const census = new Census(MANY);
+    census.lookAt(one.init, us(1));
+    for (let second = 2; second <= 5; second += 1) {
+      census.lookAt((second % 2 === 0 ? other : one).init, us(second));
+      expect(census.found()).toEqual(both);
+    }
+    for (let round = 1; round <= 3; round += 1) {
+      census.look(us(5 + round * FULL_S));
+      expect(census.found()).toEqual(both);
+    }
+  });
+
+  it("are both known when the place of one has become the other's", async () => {
+    const { own, one, startOther } = await pair();
+    // A process of it in another place, which a look comes to before the place that they share.
+    one.start(own, ["unshare", "--cgroup", "sleep", "1000"]);
+    await until("it is there", () =>
+      one.cgroup
+        .read("memory", "cgroup.procs")
+        .split("\n")
+        .some((pid) => commandOf(pid) === "sleep"),
+    );
+    const other = await startOther();
+    const known = idOf(one);
+    const census = new Census(MANY);
+    census.look(us(1));
+    expect(census.found()).toContain(known);
+    await one.kill();
+    census.look(us(2));
+    expect(census.found()).toEqual(expect.arrayContaining([known, idOf(other)]));
   });
 });
 

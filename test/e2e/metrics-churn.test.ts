@@ -1,6 +1,6 @@
 // What the exporter tells while containers come and go faster than anybody looks.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, MIB, removeCgroup } from "../support/cgroups.js";
@@ -8,7 +8,7 @@ import { Container } from "../support/container.js";
 import { vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { figureOf, serveMetrics } from "../support/prometheus.js";
+import { figureOf, keepThrottled, serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -17,6 +17,16 @@ import { until } from "../support/wait.js";
 
 const CONTAINERS = inLong(100, 1000);
 const AT_ONCE = 8;
+/** Seconds for which quotas above a container have held it back, as the worker before has told. */
+const KEPT_S = 7;
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
 
 /** The names of all containers in a text; throws where a sample is no sample. */
 function namesIn(text: string): Set<string> {
@@ -125,6 +135,40 @@ describeLive("metrics of containers that come and go", [], () => {
       const text = await scrape();
       expect(limitOf(text, next)).toBe(32 * MIB);
       expect(limitOf(text, ended)).toBeUndefined();
+    }
+  });
+
+  it("go on, with what the kernel does not count, when the place of one becomes another's", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const pause = await Container.start(own, { cgroup: pod.child(own, "pause") });
+    const one = await Container.start(own, {
+      cgroup: pod.child(own, "one"),
+      pidsOf: pause,
+      quota: 1,
+    });
+    const id = loadAddon().containerOf(one.init)?.id ?? "";
+    // A process of it in another place, which a look comes to before the place that both have.
+    one.start(own, ["unshare", "--cgroup", "sleep", "1000"]);
+    await until("it is there", () =>
+      one.cgroup
+        .read("memory", "cgroup.procs")
+        .split("\n")
+        .some((pid) => commandOf(pid) === "sleep"),
+    );
+    await Container.start(own, {
+      cgroup: pod.child(own, "other"),
+      pidsOf: pause,
+      cgroupNamespace: one,
+    });
+    keepThrottled(daemon, id, pause, KEPT_S);
+    const throttled = async () => figureOf(await scrape(), "cpu_throttled_seconds_total", id);
+    expect(await throttled()).toBeGreaterThanOrEqual(KEPT_S);
+    await one.kill();
+    for (let round = 0; round < 3; round += 1) {
+      expect(await throttled()).toBeGreaterThanOrEqual(KEPT_S);
     }
   });
 

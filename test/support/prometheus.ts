@@ -3,9 +3,12 @@
 import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { totalsOf } from "../../src/metrics/start.js";
 import { background } from "./command.js";
+import type { Container } from "./container.js";
 import { Daemon, temporaryDirectory } from "./daemon.js";
 import type { Scope } from "./scope.js";
+import { readProcess } from "./testing.js";
 import { until } from "./wait.js";
 
 /** A port that nobody listens on just now. */
@@ -50,6 +53,16 @@ export function figureOf(text: string, metric: string, id: string, more = ""): n
         one.includes(more),
     );
   return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
+/**
+ * Leaves what a worker keeps of a container for the next one, as if quotas above it had held it back for so
+ * many seconds in the life that began with `first`. For a worker that has told no metrics yet.
+ */
+export function keepThrottled(daemon: Daemon, id: string, first: Container, seconds: number): void {
+  const startUs = readProcess("/proc", first.init).startTicks * 10_000n;
+  const line = `${id} ${startUs} ${seconds * 1e6} 0 0 0 0`;
+  writeFileSync(`${totalsOf(daemon.mountpoint)}.counters`, `vprocfs-counters 1\n${line}\nend\n`);
 }
 
 /** One element of an instant vector. */
