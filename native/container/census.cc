@@ -200,7 +200,7 @@ bool Census::visit(pid_t pid, uint64_t now_us, ContainerId& in) {
   const auto at = resolver_.placement_of(pid);
   if (!at || at.value().namespaces.pid == resolver_.own().pid) return true;
   const ContainerId was_in = in;
-  const bool is_found = visit(at.value(), pid, now_us);
+  const bool is_found = visit(at.value(), pid, now_us, was_in);
   const auto known = placements_.find(at.value());
   in = known == placements_.end() ? ContainerId() : known->second.id;
   // A runtime moves its process through other cgroups, in which nobody else may be.
@@ -208,14 +208,27 @@ bool Census::visit(pid_t pid, uint64_t now_us, ContainerId& in) {
   return is_found;
 }
 
-bool Census::visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us) {
+bool Census::visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us, ContainerId was_in) {
   const auto known = placements_.find(at);
   if (known != placements_.end()) {
-    const bool settled = now_us - known->second.since_us >= kSettledUs;
-    if (known->second.checked_us == now_us) return !known->second.missed;
-    if (settled && known->second.checked_us >= full_us_ && !known->second.missed) return true;
+    KnownPlacement& placement = known->second;
+    const bool settled = now_us - placement.since_us >= kSettledUs;
+    if (placement.checked_us == now_us) return !placement.missed;
+    // Who comes in may be of the next container, which has the place of one that has ended.
+    if (settled && placement.checked_us >= full_us_ && !placement.missed &&
+        (placement.id == was_in || exists(placement, now_us))) {
+      return true;
+    }
   }
   return take(at, resolver_.of_process(pid), now_us);
+}
+
+/// Asks the kernel once in a look, however many processes come.
+bool Census::exists(KnownPlacement& placement, uint64_t now_us) const {
+  if (placement.id.none() || placement.existed_us == now_us) return true;
+  if (!resolver_.exists(placement.id)) return false;
+  placement.existed_us = now_us;
+  return true;
 }
 
 bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
@@ -236,7 +249,7 @@ bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
     placements_[at] = {id, now_us, now_us};
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
-    known->second.id = id;
+    known->second = {id, now_us, now_us};
     replace(other);
   }
   KnownPlacement& placement = placements_[at];

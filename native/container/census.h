@@ -70,8 +70,9 @@ class Census {
   struct KnownPlacement {
     ContainerId id;  ///< none: no container, or with `missed` an unknown one
     uint64_t since_us = 0, checked_us = 0;
-    bool left_out = false;  ///< it lives and is not reported
-    bool missed = false;    ///< because something was short: it is looked for again
+    bool left_out = false;    ///< it lives and is not reported
+    bool missed = false;      ///< because something was short: it is looked for again
+    uint64_t existed_us = 0;  ///< when the kernel last said that the container's cgroup is there
   };
   using Placements = std::map<Resolver::Placement, KnownPlacement>;
 
@@ -83,7 +84,8 @@ class Census {
   /// False: something was short, and it has to be looked at again. `in`: the container that the
   /// process was in when it was last visited, and now.
   bool visit(pid_t pid, uint64_t now_us, ContainerId& in);
-  bool visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us);
+  bool visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us, ContainerId was_in);
+  bool exists(KnownPlacement& placement, uint64_t now_us) const;
   /// Takes note of what was found at a placement: as visit().
   using Found = Result<std::optional<ContainerDescription>>;
   bool take(const Resolver::Placement& at, Found found, uint64_t now_us);
