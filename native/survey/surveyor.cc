@@ -122,14 +122,15 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
 
 /// Its counters and its start stay: the init that it was found by has ended, and another PID
 /// namespace of it goes on.
-void Surveyor::renew(Member& member, Census::Discovered found) {
+void Surveyor::renew(Member& member, Census::Discovered found, const LifeStarts& starts) {
   CgroupPaths paths = std::move(member.description.paths);
   member.description = std::move(found.description);
   member.description.paths = std::move(paths);
   member.init = std::move(found.init);
   member.mounts_next_us = 0;
-  // The next worker may know of no other one.
-  member.counters.start_us = member.description.init_start_us;
+  // By which the next worker is to know them. Where nothing is kept of its life, that is not the
+  // start of an init that has ended.
+  member.counters.start_us = starts.first_us;
   take_moves(member);
 }
 
@@ -139,7 +140,7 @@ void Surveyor::add(Census::Discovered found) {
   // A start is in whole ticks, rounded down.
   const bool began_by_then = found.description.init_start_us + kClockTickUs <= looked_us_;
   if (left != left_.end() && (began_by_then || starts.has(left->second->starts.first_us))) {
-    renew(*left->second, std::move(found));
+    renew(*left->second, std::move(found), starts);
     members_.insert(left_.extract(left));
     return;
   }

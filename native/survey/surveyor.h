@@ -73,7 +73,7 @@ class Surveyor {
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
   void add(Census::Discovered found);
-  void renew(Member& member, Census::Discovered found);
+  void renew(Member& member, Census::Discovered found, const LifeStarts& starts);
   void check(ContainerId id);
   void remove(ContainerId id);
   void drop(Members::iterator left);

@@ -1,15 +1,16 @@
 // What a container of several PID namespaces has reported goes on with the next worker, whichever of
 // them have ended by then.
 
-import { readFileSync } from "node:fs";
-import { basename } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { beforeAll, beforeEach, expect, it } from "vitest";
-import type { Cgroup } from "../support/cgroups.js";
+import { Cgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { serveMetrics } from "../support/prometheus.js";
+import { figureOf, keepThrottled, serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -31,9 +32,11 @@ function busyOf({ cpu }: Figures): number {
 }
 
 /** The tests of this file, each of which has an older container of its own. */
-const TESTS = 8;
+const TESTS = 9;
 /** Seconds by which one container is older than the other. */
 const OLDER = 2;
+/** Seconds for which quotas above a container have held it back, as the worker before has told. */
+const KEPT_S = 7;
 /** A second of one CPU in ticks. */
 const TICKS = 100;
 
@@ -142,6 +145,31 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
       expect(now.log).toBe(before.log);
       expect(Math.abs(now.metrics - before.metrics)).toBeLessThan(OLDER / 2);
     }
+  });
+
+  it("keeps what metrics have counted when those that it was found by have ended", async () => {
+    const id = basename(tree);
+    const youngest = await start(own, old.cgroup);
+    // The kernel lists it last in its cgroup from then on: the worker goes on with the youngest one, by
+    // which the life is known, and metrics with the one that has the lower PID.
+    for (const cgroup of [Cgroup.create(own, testName("aside")), old.cgroup]) {
+      for (const directory of cgroup.directories) {
+        writeFileSync(join(directory, "cgroup.procs"), `${young.init}`);
+      }
+    }
+    await ageOf(youngest);
+    keepThrottled(daemon, id, old, KEPT_S);
+    await replaceWorker(daemon, "kill");
+    const throttled = () =>
+      until("it is told of", async () =>
+        figureOf(await scrape().catch(() => ""), "cpu_throttled_seconds_total", id),
+      );
+    expect(await throttled()).toBeGreaterThanOrEqual(KEPT_S);
+    await old.kill();
+    expect(await throttled()).toBeGreaterThanOrEqual(KEPT_S);
+    await young.kill();
+    await replaceWorker(daemon, "kill");
+    expect(await throttled()).toBeGreaterThanOrEqual(KEPT_S);
   });
 
   it("goes on when the younger one asks the next worker first", async () => {
