@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "container/host.h"
 #include "source/change_notifier.h"
+#include "state/state_file.h"
 #include "testing/parts.h"
 #include "testing/values.h"
 
@@ -26,7 +28,7 @@ class RegistryObject : public Wrapped<RegistryObject> {
         {method<&R::forget>("forget"), method<&R::find>("find"), method<&R::clock_of>("clockOf"),
          method<&R::refused_at_once>("refusedAtOnce"), method<&R::watch>("watch"),
          method<&R::looks>("looks"), method<&R::is_looking>("isLooking"),
-         method<&R::known>("known")});
+         method<&R::known>("known"), method<&R::keep>("keep"), method<&R::fill>("fill")});
   }
 
   explicit RegistryObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -60,7 +62,32 @@ class RegistryObject : public Wrapped<RegistryObject> {
     services.host = source_.get();
     services.procfs_fd = host_->procfs.get();
     services.resources = resources_.get();
+    services.state = state_.get();
     registry_ = std::make_unique<Registry>(*host_->resolver, services);
+  }
+
+  /// (bytes) Knows no container from now on, and keeps what it does in a new state file.
+  Result<bool> keep(UpTo<StateFile::kDefaultBytes> bytes) {
+    registry_.reset();
+    auto memory = StateFile::make_memfd(bytes);
+    if (!memory) return memory.error();
+    memory_ = std::move(memory.value());
+    auto state = StateFile::open(memory_.get(), nullptr);
+    if (!state) return state.error();
+    state_ = std::move(state.value());
+    forget();
+    return true;
+  }
+
+  /// Keeps as much of a container that is gone as there is room for, and tries to keep more.
+  Result<bool> fill() {
+    if (!state_) return Error{ENOENT, "state file"};
+    constexpr size_t kBytes = 1000;
+    constexpr uint64_t kGone = ContainerId::kMaxCgroupId;
+    while (const RecordIndex record = state_->allocate(RecordType::kHistory, kBytes)) {
+      state_->publish(record, RecordType::kHistory, kGone, kBytes);
+    }
+    return true;
   }
 
   /// (pid) -> when the container of a process began, whose limits are watched from now on.
@@ -121,6 +148,8 @@ class RegistryObject : public Wrapped<RegistryObject> {
 
   // Each borrows those before it.
   std::unique_ptr<Host> host_;
+  Fd memory_;
+  std::unique_ptr<StateFile> state_;
   std::shared_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> source_;
   std::unique_ptr<SharedResources> resources_;

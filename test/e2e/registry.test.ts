@@ -150,6 +150,7 @@ describeLive("a container whose end has not been heard of", [], () => {
 describeLive("containers that end in a PID namespace that lives on", [], () => {
   /** Of so many of a tenant they are looked for. */
   const SWEEP_FROM = 16;
+  const STATE_BYTES = 2 ** 20;
 
   it("are forgotten now and then, without a limit that is reached", async () => {
     const own = testScope();
@@ -167,6 +168,30 @@ describeLive("containers that end in a PID namespace that lives on", [], () => {
       }
     }
     expect(registry.known()).toBeLessThan(SWEEP_FROM / 2);
+  });
+
+  it("are forgotten when there is no room for what is kept of others", async () => {
+    const own = testScope();
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const pause = await Container.start(own, { cgroup: pod.child(own, "pause") });
+    const side = await Container.start(own, { cgroup: pod.child(own, "side"), pidsOf: pause });
+    const registry = new Registry(10);
+    registry.keep(STATE_BYTES);
+    const began = registry.find(pause.init);
+    registry.find(side.init);
+    registry.watch(LOOK_MS);
+    pause.cgroup.limit({ quota: 1 });
+    // Before that it looks once for those whose end no worker has seen.
+    await until("it has looked at limits", () => registry.looks() === 1);
+    await side.kill();
+    for (const directory of side.cgroup.directories) {
+      await removeCgroup(directory);
+    }
+    expect(registry.known()).toBe(2);
+    registry.fill();
+    await until("it is forgotten", () => registry.known() === 1);
+    expect(registry.find(pause.init)).toBe(began);
   });
 });
 

@@ -254,6 +254,10 @@ export interface Registry {
   isLooking(): boolean;
   /** How many containers it knows. */
   known(): number;
+  /** Knows no container from now on, and keeps what it does in a new state file of that size. */
+  keep(bytes: number): boolean;
+  /** Fills the state file with what is kept of a container that is gone. */
+  fill(): boolean;
 }
 
 /** The containers of this host that may own records of its log; moments as for Census. */
