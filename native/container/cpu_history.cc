@@ -6,6 +6,7 @@
 #include "base/shares.h"
 #include "base/wide.h"
 #include "container/cpu_use.h"
+#include "container/user_time.h"
 
 namespace vprocfs {
 namespace {
@@ -130,8 +131,9 @@ CpuUse take_use(CpuHistory& history, const CpuUsageFacts& usage) {
   const auto take = [](uint64_t pending, uint64_t reading, uint64_t& seen) {
     return std::min(pending, kMaxUseUs) + take_delta(reading, seen);
   };
-  return {take(history.pending_user_us, usage.user_us, history.seen.user_us),
-          take(history.pending_nice_us, usage.nice_us, history.seen.nice_us),
+  const UserTime now = user_time_after(history.seen, usage);
+  return {take(history.pending_user_us, now.user_us, history.seen.user_us),
+          take(history.pending_nice_us, now.nice_us, history.seen.nice_us),
           take(history.pending_system_us, usage.system_us, history.seen.system_us)};
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/wide.h"
 #include "container/earlier_use.h"
+#include "container/user_time.h"
 
 namespace vprocfs {
 namespace {
@@ -55,8 +56,9 @@ uint64_t LeftPlaces::throttled_of(uint64_t place, const CpuUsageFacts& now) cons
 void note_last(CpuHistory& history, const CpuUsageFacts& last) {
   // Before the first report it is not known what of it is the container's.
   if (history.uptime_us == 0) return;
-  take(last.user_us, history.seen.user_us, history.pending_user_us);
-  take(last.nice_us, history.seen.nice_us, history.pending_nice_us);
+  const UserTime now = user_time_after(history.seen, last);
+  take(now.user_us, history.seen.user_us, history.pending_user_us);
+  take(now.nice_us, history.seen.nice_us, history.pending_nice_us);
   take(last.system_us, history.seen.system_us, history.pending_system_us);
   take(last.throttled_us, history.seen.throttled_us, history.pending_steal_us);
   history.pending_steal_us =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/wide.h"
+#include "container/user_time.h"
 
 namespace vprocfs {
 namespace {
@@ -34,8 +35,9 @@ bool can_be_own(const CpuUsageFacts& used, const CpuUsageFacts& seen, uint64_t u
 
 void leave_out(CpuHistory& history, const CpuUsageFacts& used) {
   CpuUsageFacts& seen = history.seen;
-  raise(seen.user_us, used.user_us);
-  raise(seen.nice_us, used.nice_us);
+  const UserTime time = user_time_after(seen, used);
+  raise(seen.user_us, time.user_us);
+  raise(seen.nice_us, time.nice_us);
   raise(seen.system_us, used.system_us);
   raise(seen.throttled_us, used.throttled_us);
   for (const PerCpuUsage& one : used.per_cpu) {

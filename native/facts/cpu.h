@@ -46,7 +46,11 @@ struct QuotaAbove {
 /// CPU time of a container since its cgroup was made, as the kernel tells it. µs.
 struct CpuUsageFacts {
   uint64_t user_us = 0;  ///< without nice
-  uint64_t nice_us = 0;  ///< 0 where the kernel does not tell (v1; v2 of old kernels)
+  /// The kernel counts it by the tick, but the sum of both as it was used: of two readings the
+  /// later one may have less user time (see user_time_after()).
+  uint64_t nice_us = 0;
+  /// False: the kernel does not tell nice time (v1; v2 of old kernels). It is in `user_us`.
+  bool tells_nice = false;
   uint64_t system_us = 0;
   /// Time throttled by the quota, summed over CPUs by the kernel, so it may exceed wall time.
   uint64_t throttled_us = 0;

@@ -29,6 +29,7 @@ class CpuTimeV2 : public CpuTimeSource {
     parse_table(*text.value(), kStatKeys, stat);
     // The kernel counts nice time as user time too. Nice time is counted by the tick, and user time
     // is scaled to what was used, so it can be less.
+    facts.tells_nice = stat.nice.has_value();
     facts.nice_us = stat.nice.value_or(0);
     if (stat.user) facts.nice_us = std::min(facts.nice_us, *stat.user);
     facts.user_us = saturating_sub(stat.user.value_or(0), facts.nice_us);

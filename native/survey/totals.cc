@@ -45,16 +45,16 @@ Numbers numbers_of(std::array<MovedCounter, N>& counters, size_t begin, size_t e
   return numbers;
 }
 
-// At the end of the line of a container that was moved, and of no other. The line may end before
-// each of them.
-std::vector<Numbers> moved_numbers_of(CountedKills&) { return {}; }
-std::vector<Numbers> moved_numbers_of(KeptCounters& of) {
+// At the end of the line of a container of which any counter goes on, and of no other. The line may
+// end before each of them.
+std::vector<Numbers> later_numbers_of(CountedKills&) { return {}; }
+std::vector<Numbers> later_numbers_of(KeptCounters& of) {
   return {numbers_of(of.cpu, 0, kCpuKinds), numbers_of(of.counts, 0, kFirstCounts),
           numbers_of(of.counts, kFirstCounts, kCgroupCounts)};
 }
 
-bool is_moved(const CountedKills&) { return false; }
-bool is_moved(const KeptCounters& of) { return of.is_moved(); }
+bool go_on(const CountedKills&) { return false; }
+bool go_on(const KeptCounters& of) { return of.go_on(); }
 
 /// False unless `line` begins with as many numbers.
 bool take(const Numbers& numbers, std::string_view& line) {
@@ -70,7 +70,7 @@ template <typename Counts>
 std::optional<Counts> parse_counts(std::string_view line) {
   Counts counts;
   if (!take(numbers_of(counts), line)) return std::nullopt;
-  for (const Numbers& numbers : moved_numbers_of(counts)) {
+  for (const Numbers& numbers : later_numbers_of(counts)) {
     if (!line.empty() && !take(numbers, line)) return std::nullopt;
   }
   return line.empty() ? std::optional(counts) : std::nullopt;
@@ -107,8 +107,8 @@ std::string Totals<Counts>::text() const {
       for (const uint64_t* number : numbers) out += " " + std::to_string(*number);
     };
     add(numbers_of(counts));
-    if (!is_moved(counts)) continue;
-    for (const Numbers& numbers : moved_numbers_of(counts)) add(numbers);
+    if (!go_on(counts)) continue;
+    for (const Numbers& numbers : later_numbers_of(counts)) add(numbers);
   }
   return out.append("\n").append(kEnd).append("\n");
 }

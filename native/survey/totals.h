@@ -25,14 +25,16 @@ struct MovedCounter {
   uint64_t before = 0;  ///< reported until it was moved, or later
   uint64_t first = 0;   ///< what the cgroup had counted by then
 
-  bool is_moved() const { return before != 0 || first != 0; }
+  /// Whether it goes on from what was reported. If not, it is the reading.
+  bool goes_on() const { return before != 0 || first != 0; }
   uint64_t reported(uint64_t reading) const {
     return saturating_add(before, saturating_sub(reading, first));
   }
-  /// The same as reported(). Goes on from there, so that the next worker knows what was reported.
-  uint64_t take(uint64_t reading) {
+  /// The same as reported(). Goes on from there, so that the next worker knows what was reported;
+  /// one that was never moved only if it `is_kept`.
+  uint64_t take(uint64_t reading, bool is_kept = false) {
     const uint64_t now = reported(reading);
-    if (is_moved()) *this = {now, std::max(first, reading)};
+    if (is_kept || goes_on()) *this = {now, std::max(first, reading)};
     return now;
   }
   /// For the first reading of a worker, which does not know of which cgroup the last one was: one
@@ -71,21 +73,23 @@ inline constexpr auto kFirstCounts = static_cast<size_t>(CgroupCount::kEventsLow
 struct KeptCounters {
   uint64_t start_us = 0;  ///< CLOCK_BOOTTIME: the life that they are of
   uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
-  UnfailingCounter read_bytes, written_bytes;      ///< over all block devices
-  std::array<MovedCounter, kCpuKinds> cpu;         ///< by CpuKind
+  UnfailingCounter read_bytes, written_bytes;  ///< over all block devices
+  /// By CpuKind. User and nice time always go on if the kernel tells nice time: see
+  /// user_time_after().
+  std::array<MovedCounter, kCpuKinds> cpu;
   std::array<MovedCounter, kCgroupCounts> counts;  ///< by CgroupCount
 
   /// Whether a worker that begins without them may report less. What the kernel tells of I/O falls
   /// when a device goes or is made part of another one, and on v1 when a cgroup within the
   /// container ends.
   bool are_needed() const {
-    return above_us != 0 || read_bytes.reported() != 0 || written_bytes.reported() != 0 ||
-           is_moved();
+    return above_us != 0 || read_bytes.reported() != 0 || written_bytes.reported() != 0 || go_on();
   }
-  /// Whether what is reported is not only of the cgroups that it is in.
-  bool is_moved() const {
-    const auto is = [](const MovedCounter& one) { return one.is_moved(); };
-    return std::any_of(cpu.begin(), cpu.end(), is) || std::any_of(counts.begin(), counts.end(), is);
+  /// Whether any of `cpu` and `counts` goes on from what was reported.
+  bool go_on() const {
+    const auto does = [](const MovedCounter& one) { return one.goes_on(); };
+    return std::any_of(cpu.begin(), cpu.end(), does) ||
+           std::any_of(counts.begin(), counts.end(), does);
   }
 };
 

@@ -47,6 +47,20 @@ constexpr auto members(const CpuUsageFacts*) {
                     member("quotasAbove", &S::quotas_above), member("perCpu", &S::per_cpu));
 }
 
+template <>
+struct Js<CpuUsageFacts> {
+  static CpuUsageFacts from(const Given& given) {
+    auto out = take_members<CpuUsageFacts>(given);
+    out.tells_nice = given.member("tellsNice").as<std::optional<bool>>().value_or(false);
+    return out;
+  }
+  static Napi::Value to(Napi::Env env, const CpuUsageFacts& usage) {
+    Napi::Object out = made_of_members(env, usage);
+    out.Set("tellsNice", usage.tells_nice);
+    return out;
+  }
+};
+
 constexpr auto members(const CpuBandwidth*) {
   using S = CpuBandwidth;
   return std::tuple(member("quotaUs", &S::quota_us), member("periodUs", &S::period_us));

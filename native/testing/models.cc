@@ -41,6 +41,15 @@ constexpr auto members(const DiskReading*) {
                     member("used", &S::used), member("readBytes", &S::read_bytes));
 }
 
+/// What a survey tells of CPU time, s.
+struct SurveyedTime {
+  double user_s = 0, nice_s = 0;
+};
+constexpr auto members(const SurveyedTime*) {
+  using S = SurveyedTime;
+  return std::tuple(member("userS", &S::user_s), member("niceS", &S::nice_s));
+}
+
 constexpr auto members(const StableLength*) {
   using S = StableLength;
   return std::tuple(member("bytes", &S::bytes), member("seam", &S::seam));
@@ -114,22 +123,24 @@ std::vector<CpuReport> advance_inherited(const std::vector<CpuSample>& samples) 
   return out;
 }
 
-/// (samples, the cgroup of each, from which on they are another worker's) -> the seconds of user
-/// time that surveys tell of
-std::vector<double> surveyed_user_time(const std::vector<CpuSample>& samples,
-                                       const std::vector<uint64_t>& places,
-                                       const std::optional<uint64_t>& begins) {
+/// (samples, the cgroup of each, from which on they are another worker's) -> what surveys tell of
+std::vector<SurveyedTime> surveyed_time(const std::vector<CpuSample>& samples,
+                                        const std::vector<uint64_t>& places,
+                                        const std::optional<uint64_t>& begins) {
   CpuTotals totals;
   KeptCounters kept;
-  std::vector<double> out;
+  std::vector<SurveyedTime> out;
   for (size_t i = 0; i < std::min(samples.size(), places.size()); ++i) {
     const CpuSample& sample = samples[i];
-    if (i == begins) totals = {};
+    if (i == begins) {
+      totals = {};
+      if (!kept.are_needed()) kept = {};
+    }
     totals.take(sample.usage, {places[i], places[i]}, sample.host_cpuset.size(), sample.uptime_us,
                 kept);
     Figures figures;
     totals.tell(kept, figures);
-    out.push_back(figures.get(Figure::kCpuUser));
+    out.push_back({figures.get(Figure::kCpuUser), figures.get(Figure::kCpuNice)});
   }
   return out;
 }
@@ -219,7 +230,7 @@ void add_models(Napi::Object& exports) {
   add<advance_moved>(exports, "advanceMoved");
   add<advance_events>(exports, "advanceEvents");
   add<advance_inherited>(exports, "advanceInherited");
-  add<surveyed_user_time>(exports, "surveyedUserTime");
+  add<surveyed_time>(exports, "surveyedTime");
   add<kill_place>(exports, "killPlace");
   add<tell_since_epoch>(exports, "tellSinceEpoch");
   add<booted_since_epoch>(exports, "bootedSinceEpoch");

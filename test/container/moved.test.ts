@@ -7,7 +7,7 @@ import {
   type CpuReport,
   type CpuSample,
   restoreIo,
-  surveyedUserTime,
+  surveyedTime,
 } from "../support/testing.ts";
 
 const S = 1_000_000n;
@@ -26,6 +26,11 @@ function userTime(reports: readonly CpuReport[]): number[] {
   return reports.map(({ cpus }) =>
     cpus.reduce((sum, { userUs }) => sum + Number(userUs / 1000n) / 1000, 0),
   );
+}
+
+/** The same of each survey. */
+function surveyedUserTime(...given: Parameters<typeof surveyedTime>): number[] {
+  return surveyedTime(...given).map(({ userS }) => userS);
 }
 
 const KINDS = [

@@ -265,7 +265,7 @@ describe("CPU time", () => {
   it("v2: user time is without nice", () => {
     const text = "user_usec 1000\nsystem_usec 300\nnice_usec 400\n";
     const usage = sourceOf("v2", { "c/cpu.stat": text }).usage();
-    expect(usage).toMatchObject({ userUs: 600n, niceUs: 400n, systemUs: 300n });
+    expect(usage).toMatchObject({ userUs: 600n, niceUs: 400n, tellsNice: true, systemUs: 300n });
   });
 
   it("v2: nice time is no more than user time, of which it is a part", () => {
@@ -400,6 +400,7 @@ describe("CPU time", () => {
     expect(usage).toEqual({
       userUs: 120_000n,
       niceUs: 0n,
+      tellsNice: false,
       systemUs: 30_000n,
       throttledUs: 9n,
       quotasAbove: [],

@@ -15,6 +15,8 @@ import { project } from "./project.js";
 interface CpuUsage {
   readonly userUs: bigint;
   readonly niceUs: bigint;
+  /** Whether the kernel tells that; false if it is missing. */
+  readonly tellsNice?: boolean;
   readonly systemUs: bigint;
   readonly throttledUs: bigint;
   /** Of cgroups above that have a quota (native/facts/cpu.h); null: not the container's alone. */
@@ -580,14 +582,14 @@ interface Testing {
   /** Each sample is another worker's. */
   advanceInherited(samples: readonly CpuSample[]): CpuReport[];
   /**
-   * Seconds of user time that surveys tell of; the samples are as for advanceMoved(), from an index
+   * Seconds of CPU time that surveys tell of; the samples are as for advanceMoved(), from an index
    * on of another worker.
    */
-  surveyedUserTime(
+  surveyedTime(
     samples: readonly CpuSample[],
     cgroups: readonly bigint[],
     begins?: bigint,
-  ): number[];
+  ): { readonly userS: number; readonly niceS: number }[];
   /**
    * Where a container sees a kill, by its memory cgroup and its oldest start. Times are of CLOCK_BOOTTIME, µs;
    * the kill may have been `slackUs` earlier or later. `hadKill`: whether the cgroup has had one; known by default to nobody.
@@ -809,7 +811,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   advanceMoved: "function",
   advanceEvents: "function",
   advanceInherited: "function",
-  surveyedUserTime: "function",
+  surveyedTime: "function",
   killPlace: "function",
   tellSinceEpoch: "function",
   bootedSinceEpoch: "function",
@@ -1004,7 +1006,7 @@ export const {
   advanceMoved,
   advanceEvents,
   advanceInherited,
-  surveyedUserTime,
+  surveyedTime,
   killPlace,
   tellSinceEpoch,
   bootedSinceEpoch,
