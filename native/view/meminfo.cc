@@ -8,25 +8,9 @@
 namespace vprocfs {
 namespace {
 
-using Part = MemoryLine::Part;
-
-bool host_line_stands(const MemoryModel& m, Part part) {
-  switch (part) {
-    case Part::kMemory:
-      return !m.accounted;
-    case Part::kSwap:
-      return m.swap_from_host;
-    case Part::kHugetlb:
-      return !m.accounted && !m.hugetlb_limited;
-    case Part::kHost:
-      return true;
-  }
-  return true;
-}
-
 uint64_t value_of(const HostMeminfoLine& line, const MemoryLine* rule, const MemoryModel& m,
                   const DirectMap& direct_map, bool is_part) {
-  if (host_line_stands(m, rule ? rule->part : Part::kMemory)) return line.value;
+  if (is_hosts(m, rule)) return line.value;
   if (rule) return rule->figure ? m.*rule->figure : 0;
   const uint64_t page_kb = DirectMap::page_kb(line.label);
   if (page_kb == 0) return 0;

@@ -70,6 +70,10 @@ constexpr MemoryLine kLines[] = {
     {"Hugetlb", Part::kHugetlb, &MemoryModel::hugetlb},
 };
 
+uint64_t figure_in(const MemoryModel& model, const MemoryLine* line) {
+  return line != nullptr && line->figure != nullptr ? model.*line->figure : 0;
+}
+
 }  // namespace
 
 const MemoryLine* MemoryLines::find(std::string_view label) {
@@ -83,9 +87,27 @@ const MemoryLine* MemoryLines::find(std::string_view label) {
   return nullptr;
 }
 
-uint64_t figure_of(const MemoryModel& model, std::string_view label) {
+bool is_hosts(const MemoryModel& model, const MemoryLine* line) {
+  switch (line != nullptr ? line->part : Part::kMemory) {
+    case Part::kMemory:
+      return !model.accounted;
+    case Part::kSwap:
+      return model.swap_from_host;
+    case Part::kHugetlb:
+      return !model.accounted && !model.hugetlb_limited;
+    case Part::kHost:
+      return true;
+  }
+  return true;
+}
+
+uint64_t shown_in(const MemoryModel& model, const HostMeminfo& host, std::string_view label) {
   const MemoryLine* line = MemoryLines().find(label);
-  return line != nullptr && line->figure != nullptr ? model.*line->figure : 0;
+  return is_hosts(model, line) ? host.value(label).value_or(0) : figure_in(model, line);
+}
+
+uint64_t figure_of(const MemoryModel& model, std::string_view label) {
+  return figure_in(model, MemoryLines().find(label));
 }
 
 }  // namespace vprocfs

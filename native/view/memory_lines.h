@@ -34,6 +34,13 @@ class MemoryLines {
   size_t next_ = 0;
 };
 
+/// Whether a line is the host's as it is. `line`: nullptr for one that MemoryLines does not find.
+bool is_hosts(const MemoryModel& model, const MemoryLine* line);
+
+/// What a line shows, in its unit; 0 if neither the container nor the host has it. Not for
+/// DirectMap lines.
+uint64_t shown_in(const MemoryModel& model, const HostMeminfo& host, std::string_view label);
+
 /// The figure of a line, in its unit; 0 if no cgroup has it.
 uint64_t figure_of(const MemoryModel& model, std::string_view label);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "base/affix.h"
 #include "base/shares.h"
@@ -17,25 +18,46 @@ constexpr std::string_view kHugePages = "HugePages_";
 /// What of huge pages is in use.
 constexpr std::string_view kHugetlbAmount = "nr_hugetlb";
 
+/// The number after `name` in a text of the host's; 0 if it is not there.
+uint64_t number_of(std::string_view text, std::string_view name) {
+  const size_t at = text.find(name);
+  if (at == std::string_view::npos) return 0;
+  text.remove_prefix(at + name.size());
+  uint64_t number = 0;
+  for (const char c : take_word(text)) {
+    if (!is_digit(c)) break;
+    number = saturating_add(saturating_mul(number, 10), static_cast<uint64_t>(c - '0'));
+  }
+  return number;
+}
+
 /// The memory of one node of a container.
 class NodeMemory {
  public:
-  NodeMemory(const Facts& facts, uint32_t node)
+  /// `host_files_kb`: what the host has of file pages on the node, without its swap cache.
+  NodeMemory(const Facts& facts, uint32_t node, uint64_t host_files_kb = 0)
       : model_(memory_model(facts)),
         nodes_(facts, model_.total, model_.total - model_.free, model_.used),
         place_(nodes_.find(node)),
         pools_(facts.huge_pools),
         page_kb_(facts.host_meminfo->value("Hugepagesize").value_or(0)),
-        has_limited_pages_(facts.memory.limit_of_pages(page_kb_) != nullptr) {}
+        has_limited_pages_(facts.memory.limit_of_pages(page_kb_) != nullptr),
+        host_files_kb_(host_files_kb) {}
 
   /// Whether a line of meminfo is the host's, as it is in /proc/meminfo.
   bool is_hosts_line(std::string_view line) const {
-    return starts_with(line, kHugePages) ? !has_limited_pages_ : !model_.accounted;
+    if (starts_with(line, kHugePages)) return !has_limited_pages_;
+    if (line == "FilePages") return is_hosts_amount("nr_file_pages");
+    return is_hosts(model_, MemoryLines().find(line));
   }
   /// Whether an amount of vmstat is the host's.
   bool is_hosts_amount(std::string_view name) const {
     if (name == kHugetlbAmount) return !model_.hugetlb_limited;
-    return !model_.accounted && find_vm_amount(name) != nullptr;
+    const VmAmount* amount = find_vm_amount(name);
+    if (amount == nullptr) return false;
+    return std::all_of(std::begin(amount->labels), std::end(amount->labels), [this](auto label) {
+      return label.empty() || is_hosts(model_, MemoryLines().find(label));
+    });
   }
   /// A node that is shown for its CPUs has no memory, and so has one that is no longer shown: a
   /// program may stand in its directory.
@@ -65,7 +87,7 @@ class NodeMemory {
       return (pool.pages - pool.free) * page_kb_ / facts.page_kb;
     }
     if (name == "nr_file_pages") return file_pages() / facts.page_kb;
-    const VmAmount* amount = model_.accounted ? find_vm_amount(name) : nullptr;
+    const VmAmount* amount = find_vm_amount(name);
     return amount == nullptr ? 0 : amount->of(facts, [this](auto label) { return line(label); });
   }
 
@@ -96,6 +118,8 @@ class NodeMemory {
  private:
   uint64_t part(uint64_t amount) const { return nodes_.part(amount, place_); }
   uint64_t file_pages() const {
+    // Only the swap cache is not the host's: there is none.
+    if (!model_.accounted) return host_files_kb_;
     return part(model_.file_pages - model_.buffers) + nodes_.part_of_others(model_.buffers, place_);
   }
 
@@ -119,6 +143,7 @@ class NodeMemory {
   std::shared_ptr<const std::vector<HostHugePool>> pools_;
   uint64_t page_kb_;
   bool has_limited_pages_;
+  uint64_t host_files_kb_;
 };
 
 }  // namespace
@@ -126,7 +151,9 @@ class NodeMemory {
 /// nodeN/meminfo (drivers/base/node.c): the host's lines with the node's part of the container's.
 /// MemTotal, MemFree and what is in use sum over the nodes to /proc/meminfo's.
 void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& writer) {
-  const NodeMemory memory(facts, host.node);
+  const uint64_t host_files_kb =
+      saturating_sub(number_of(host.text, " FilePages:"), number_of(host.text, " SwapCached:"));
+  const NodeMemory memory(facts, host.node, host_files_kb);
   for_each_line(host.text, [&](std::string_view text) {
     // "Node 0 Active(anon):    12345 kB"
     const size_t colon = text.find(':');
@@ -154,7 +181,9 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
 /// nodeN/vmstat: the node's part of what /proc/vmstat says of memory, the host's where no cgroup
 /// accounts for it; the rest is not known.
 void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer) {
-  const NodeMemory memory(facts, host.node);
+  const uint64_t host_files = saturating_sub(number_of(host.text, "nr_file_pages "),
+                                             number_of(host.text, "nr_swapcached "));
+  const NodeMemory memory(facts, host.node, saturating_mul(host_files, facts.page_kb));
   for_each_line(host.text, [&](std::string_view text) {
     const std::string_view name = text.substr(0, text.find(' '));
     if (memory.has_memory() && memory.is_hosts_amount(name)) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "view/memory_lines.h"
 #include "view/memory_model.h"
 #include "view/view.h"
 
@@ -27,13 +28,11 @@ void render_slabinfo(const Facts& facts, Writer& writer) {
       " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
   if (!facts.host_meminfo) return;
   const MemoryModel model = memory_model(facts);
-  const auto pages = [&](std::string_view label, uint64_t own) {
-    // As in /proc/meminfo: without a memory controller the host's lines stand.
-    const uint64_t kb = model.accounted ? own : facts.host_meminfo->value(label).value_or(0);
-    return kb / facts.page_kb;
+  const auto pages = [&](std::string_view label) {
+    return shown_in(model, *facts.host_meminfo, label) / facts.page_kb;
   };
-  const uint64_t reclaimable = pages("SReclaimable", model.slab_reclaimable);
-  const uint64_t unreclaimable = pages("SUnreclaim", model.slab_unreclaimable);
+  const uint64_t reclaimable = pages("SReclaimable");
+  const uint64_t unreclaimable = pages("SUnreclaim");
   const uint64_t page_bytes = facts.page_kb * 1024;
   write_cache("reclaimable", reclaimable, page_bytes, writer);
   write_cache("unreclaimable", std::max<uint64_t>(unreclaimable, reclaimable == 0 ? 1 : 0),

@@ -26,9 +26,7 @@ SysinfoFigures sysinfo_figures(const Facts& facts) {
   out.tasks = std::max(facts.tasks.total, facts.tasks.running);
   const MemoryModel model = memory_model(facts);
   const auto line = [&](const char* label) {
-    // As in /proc/meminfo: without a memory controller the host's lines stand.
-    return bytes(model.accounted ? figure_of(model, label)
-                                 : facts.host_meminfo->value(label).value_or(0));
+    return bytes(shown_in(model, *facts.host_meminfo, label));
   };
   out.total = line("MemTotal");
   out.free = line("MemFree");

@@ -88,8 +88,7 @@ uint64_t VmFigures::amount(std::string_view key) const {
   const VmAmount* amount = find_vm_amount(key);
   if (amount == nullptr) return 0;
   return amount->of(facts_, [this](std::string_view label) {
-    return model_.accounted ? figure_of(model_, label)
-                            : facts_.host_meminfo->value(label).value_or(0);
+    return shown_in(model_, *facts_.host_meminfo, label);
   });
 }
 

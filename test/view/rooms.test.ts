@@ -395,6 +395,55 @@ describe("room", () => {
       below({ ...used, ...limit });
       expect(renderFixture(dir, "proc/meminfo")).toBe(hostMeminfo(dir));
     });
+
+    describe("but with a parent's limit of swap", () => {
+      const NODE = "sys/devices/system/node";
+      /** What the host's only node has, kB; half of FilePages is Buffers. */
+      const FILES = 12_000n;
+      const SWAP_CACHE = 4000n;
+      const pages = (kb: bigint) => kb / 4n;
+      const vmstat = (files: bigint, swapCache: bigint, dirty: bigint) =>
+        `nr_dirty ${dirty}\nnr_file_pages ${files}\nnr_swapcached ${swapCache}\n`;
+
+      function shown(parent: Level): (path: string) => string {
+        below(parent);
+        const lines = hostMeminfo(dir)
+          .replace(/(?<=^Cached: +)\d+/m, `${FILES / 2n - SWAP_CACHE}`)
+          .replace(/(?<=^SwapCached: +)\d+/m, `${SWAP_CACHE}`)
+          .replace(/(?<=^Buffers: +)\d+/m, `${FILES / 2n}`)
+          .replace(/(?<=^Dirty: +)\d+/m, "24");
+        writeFileSync(join(dir, "proc/meminfo"), lines);
+        const counts = vmstat(pages(FILES), pages(SWAP_CACHE), 6n);
+        writeFileSync(join(dir, "proc/vmstat"), `${counts}nr_zspages 7\n`);
+        mkdirSync(join(dir, NODE, "node0"), { recursive: true });
+        writeFileSync(join(dir, NODE, "online"), "0\n");
+        writeFileSync(join(dir, NODE, "node0/cpulist"), "0\n");
+        const size = `Node 0 MemTotal:        ${HOST.memTotalKb} kB\n`;
+        writeFileSync(join(dir, NODE, "node0/meminfo"), `${size}${nodeLines(FILES, SWAP_CACHE)}`);
+        writeFileSync(join(dir, NODE, "node0/vmstat"), counts);
+        return (path) => renderFixture(dir, path).replace(size, "");
+      }
+
+      const nodeLines = (files: bigint, swapCache: bigint) =>
+        `Node 0 SwapCached:     ${String(swapCache).padStart(8)} kB\n` +
+        `Node 0 Dirty:                24 kB\nNode 0 FilePages:      ${String(files).padStart(8)} kB\n`;
+
+      it.each([
+        ["has nothing of the node's swap cache", { swapLimit: 256n * MIB }, 0n],
+        ["has that of the node where the limit is none", { swapLimit: 8192n * MIB }, SWAP_CACHE],
+      ])("%s, in any file", (_, limit, swapCache) => {
+        const read = shown({ ...used, ...limit });
+        const files = FILES - SWAP_CACHE + swapCache;
+        const meminfo = read("proc/meminfo");
+        expect(meminfo).toMatch(new RegExp(`^SwapCached: +${swapCache} kB$`, "m"));
+        expect(meminfo).toMatch(new RegExp(`^Cached: +${FILES / 2n - SWAP_CACHE} kB$`, "m"));
+        const counts = vmstat(pages(files), pages(swapCache), 6n);
+        expect(read("proc/vmstat").replace(/nr_zspages.*\n/, "")).toBe(counts);
+        expect(/^nr_zspages 0$/m.test(read("proc/vmstat"))).toBe(swapCache === 0n);
+        expect(read(`${NODE}/node0/vmstat`)).toBe(counts);
+        expect(read(`${NODE}/node0/meminfo`)).toBe(nodeLines(files, swapCache));
+      });
+    });
   });
 
   it("counts what others have cached as free where there is no limit", () => {
