@@ -12,6 +12,8 @@ namespace {
 // How long a caller's namespaces may stand for its container without looking again. Namespace
 // numbers are reused, so the container's init must be alive too.
 constexpr uint64_t kCallerTtlUs = 1000000, kRefusedTtlUs = 100000;
+// Until when an own PID namespace's age stands, which is forgotten when that ends.
+constexpr uint64_t kAlways = UINT64_MAX;
 constexpr size_t kMaxCallers = 65536;
 // What finding a container costs, in renders.
 constexpr uint64_t kCostOfFinding = 10;
@@ -151,7 +153,8 @@ void Registry::join_locked(Entry& entry, const ContainerDescription& description
   };
   const bool known = std::any_of(entry.pid_namespaces.begin(), entry.pid_namespaces.end(), same);
   if (known || entry.pid_namespaces.size() >= kMaxPidNamespaces) return;
-  entry.clocks[pid_namespace.number] = {description.init_start_us, description.boottime_offset_us};
+  entry.clocks[pid_namespace.number] = {{description.init_start_us, description.boottime_offset_us},
+                                        kAlways};
   entry.pid_namespaces.push_back(std::move(pid_namespace));
   entry.container->join(description);
 }
@@ -173,8 +176,8 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
     const auto entry = containers_.find(container.id());
     if (entry == containers_.end()) return first;
     const auto at = entry->second.clocks.find(ns.value());
-    return at == entry->second.clocks.end() ? std::nullopt
-                                            : std::optional<PidNamespaceClock>(at->second);
+    if (at == entry->second.clocks.end() || at->second.until_us <= now) return std::nullopt;
+    return at->second.clock;
   };
   if (const auto clock = known()) return *clock;
   auto found = resolver_.of_process(pid);
@@ -188,13 +191,16 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   const auto entry = containers_.find(container.id());
   if (entry != containers_.end()) {
     if (entry->second.clocks.size() >= kMaxClocks) forget_visitors_locked(entry->second);
-    entry->second.clocks[ns.value()] = first;
+    NotedClock& noted = entry->second.clocks[ns.value()];
+    // Another thread may have found that it is the container's own.
+    if (noted.until_us == kAlways) return noted.clock;
+    noted = {first, now + kCallerTtlUs};
   }
   return first;
 }
 
 void Registry::forget_visitors_locked(Entry& entry) {
-  std::map<uint64_t, PidNamespaceClock> its;
+  Clocks its;
   for (const PidNamespace& one : entry.pid_namespaces) {
     const auto clock = entry.clocks.find(one.number);
     if (clock != entry.clocks.end()) its.insert(*clock);

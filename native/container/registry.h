@@ -71,11 +71,18 @@ class Registry {
     uint64_t number = 0;
     Fd init;  ///< pidfd: readable once the init is dead
   };
+  struct NotedClock {
+    PidNamespaceClock clock;
+    /// CLOCK_BOOTTIME: until then it stands. Nobody hears of the end of a PID namespace that is not
+    /// the container's own, and the kernel gives its number to another one.
+    uint64_t until_us = 0;
+  };
+  using Clocks = std::map<uint64_t, NotedClock>;
   struct Entry {
     std::shared_ptr<Container> container;
     std::vector<PidNamespace> pid_namespaces;
     /// When each PID namespace began of which somebody asked, by its number.
-    std::map<uint64_t, PidNamespaceClock> clocks;
+    Clocks clocks;
     uint64_t lived_us = 0;  ///< CLOCK_BOOTTIME: when one of them was last seen alive
   };
   static constexpr size_t kSweepAt = 256;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -100,9 +101,10 @@ class RegistryObject : public Wrapped<RegistryObject> {
     return found.value()->clock().init_start_us;
   }
 
-  /// (pid) -> when the PID namespace began whose age a process sees as that of its container.
-  Result<uint64_t> clock_of(pid_t pid) {
-    const auto found = registry_->by_process(pid);
+  /// (pid, a process of its container, by default itself) -> when the PID namespace began whose age
+  /// a process sees as that of its container.
+  Result<uint64_t> clock_of(pid_t pid, std::optional<pid_t> member) {
+    const auto found = registry_->by_process(member.value_or(pid));
     if (!found) return found.error();
     if (!found.value()) return Error{ESRCH, "container"};
     return registry_->clock_of(*found.value(), pid).init_start_us;

@@ -1,6 +1,6 @@
 // What is known of real containers when several threads ask at once, and when they end.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
@@ -198,6 +198,23 @@ describeLive("containers that end in a PID namespace that lives on", [], () => {
 describeLive("a container of two PID namespaces", [], () => {
   /** More PID namespaces within a container than are told apart. */
   const VISITORS = 65;
+  /** Fewer, but more than the namespaces that a container begins with, any of which gets a number. */
+  const SOME = 40;
+
+  /** Processes that are each the first of a PID namespace within a container. */
+  async function startWithin(own: Scope, outer: Container, count: number): Promise<number[]> {
+    const each = "unshare --pid --fork sleep 1000 &";
+    outer.start(own, ["sh", "-c", `for i in $(seq ${count}); do ${each} done; wait`]);
+    return until("all are there", () => {
+      const pids = outer.cgroup.read("memory", "cgroup.procs").split("\n").map(Number);
+      const all = pids.filter((pid) => commandOf(pid) === "sleep");
+      return all.length === count && all;
+    });
+  }
+
+  function pidNamespaceOf(pid: number): string {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  }
 
   it("has an age in each of them, however many ask from others within", async () => {
     const own = testScope();
@@ -208,14 +225,27 @@ describeLive("a container of two PID namespaces", [], () => {
     const began = registry.clockOf(old.init);
     const next = registry.clockOf(young.init);
     expect(next).toBeGreaterThan(began);
-    const each = "unshare --pid --fork sleep 1000 &";
-    old.start(own, ["sh", "-c", `for i in $(seq ${VISITORS}); do ${each} done; wait`]);
-    const visitors = await until("all are there", () => {
-      const pids = old.cgroup.read("memory", "cgroup.procs").split("\n").map(Number);
-      const all = pids.filter((pid) => commandOf(pid) === "sleep");
-      return all.length === VISITORS && all;
-    });
+    const visitors = await startWithin(own, old, VISITORS);
     expect(new Set(visitors.map((pid) => registry.clockOf(pid)))).toEqual(new Set([began]));
     expect(registry.clockOf(young.init)).toBe(next);
+  });
+
+  it("has its own age in one that has got the number of another within, which has ended", async () => {
+    const own = testScope();
+    const old = await Container.start(own);
+    await pass(2 * TICK_MS);
+    const registry = new Registry(2);
+    const began = registry.clockOf(old.init);
+    const inner = await startWithin(own, old, SOME);
+    const numbers = new Set(inner.map(pidNamespaceOf));
+    expect(numbers.size).toBe(SOME);
+    expect(new Set(inner.map((pid) => registry.clockOf(pid, old.init)))).toEqual(new Set([began]));
+    for (const pid of inner) process.kill(pid, "SIGKILL");
+    await until("they have ended", () => inner.every((pid) => commandOf(pid) === ""));
+    const young = await until("one has the number of another", async () => {
+      const next = await Container.start(own, { cgroup: old.cgroup });
+      return numbers.has(pidNamespaceOf(next.init)) && next;
+    });
+    await until("its age is its own", () => registry.clockOf(young.init, old.init) > began);
   });
 });

@@ -244,8 +244,11 @@ export interface Registry {
   forget(): void;
   /** When the container of a process began, whose limits are watched from now on. Throws an Error with `code`. */
   find(pid: number): bigint;
-  /** When the PID namespace began whose age a process sees as that of its container. Throws as find() does. */
-  clockOf(pid: number): bigint;
+  /**
+   * When the PID namespace began whose age a process sees as that of its container, which is found by that
+   * process or another one of it. Throws as find() does.
+   */
+  clockOf(pid: number, member?: number): bigint;
   /** How many of so many threads are not told the container of a process, for which they all ask at once. */
   refusedAtOnce(pid: number, threads: number): number;
   /** Watches for ends of containers, and for changes of limits, which it looks at for so long. */
