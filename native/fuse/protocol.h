@@ -64,6 +64,14 @@ class Request {
     return request;
   }
   bool is_on_shared_thread() const { return on_shared_thread_; }
+  /// The same request, handled on a thread that takes no requests: after it, that thread may
+  /// continue with whatever its tenant has.
+  Request aside() const {
+    Request request = *this;
+    request.aside_ = true;
+    return request;
+  }
+  bool is_aside() const { return aside_; }
   RequestInfo info() const { return {header(), taken_ns_}; }
 
   /// The operation's argument, or nullptr when the request is too short for it.
@@ -79,6 +87,7 @@ class Request {
   CpuLaps* laps_;
   const std::shared_ptr<Container>* payer_ = nullptr;
   bool on_shared_thread_ = false;
+  bool aside_ = false;
 };
 
 }  // namespace vprocfs

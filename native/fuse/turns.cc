@@ -36,8 +36,7 @@ struct Turns::WaitingRequest : GateWaiter {
   /// A long one counts as several.
   uint64_t weight() const { return 1 + bytes.size() / 1024; }
   Request request(CpuLaps* laps = nullptr) const {
-    const Request request = Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
-    return on_shared_thread ? request.on_shared_thread() : request;
+    return Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
   }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
   Turns& turns;
@@ -46,6 +45,7 @@ struct Turns::WaitingRequest : GateWaiter {
   ContainerPtr container;
   Work work;
   bool on_shared_thread = false;  ///< see Request
+  bool is_aside = false;          ///< see in_turn_aside()
 };
 
 Result<bool> Turns::start() {
@@ -99,21 +99,22 @@ bool Turns::may_wait(const ContainerPtr& container) {
 Answer Turns::at_gate(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
-  return pass_gate(r, container, work, false);
+  return pass_gate(r, container, work, {});
 }
 
 Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
-  return wait_us == 0 ? pass_gate(r, container, work, true)
-                      : pass_gate_in(wait_us, r, container, work, true);
+  const Passage passage{true, false};
+  return wait_us == 0 ? pass_gate(r, container, work, passage)
+                      : pass_gate_in(wait_us, r, container, work, passage);
 }
 
 Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work) {
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
-  return pass_gate_in(wait_us, r, container, work, true);
+  return pass_gate_in(wait_us, r, container, work, {true, true});
 }
 
 Answer Turns::at_once(const Request& r, const ContainerPtr& container, const Work& work) {
@@ -137,11 +138,11 @@ Answer Turns::unless_busy(const Request& r, const ContainerPtr& container, const
 }
 
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
-                           const Work& work, bool has_render) {
+                           const Work& work, Passage passage) {
   Loan nothing{&container->tenant().cpu(), wait_us};
-  nothing.has_render = has_render;
-  const auto pass = [this, container, work, has_render](const Request& request) {
-    return pass_gate(request, container, work, has_render);
+  nothing.has_render = passage.has_render;
+  const auto pass = [this, container, work, passage](const Request& request) {
+    return pass_gate(request, container, work, passage);
   };
   return later(delayed_, r, container, nothing, pass);
 }
@@ -231,7 +232,8 @@ DelayedWork::Work Turns::when_due(std::shared_ptr<WaitingRequest> waiting, const
     const bool waits = wait_again(waiting, loan);
     if (!waits) {
       // An INTERRUPT may have answered it meanwhile.
-      const Request request = waiting->request(&laps);
+      const Request own = waiting->request(&laps);
+      const Request request = waiting->on_shared_thread ? own.on_shared_thread() : own.aside();
       if (stop_waiting(request)) answers_.give(request.info(), waiting->work(request));
     }
     tenant.charge_lap(laps, !waits);
@@ -256,10 +258,10 @@ bool Turns::wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& b
 }
 
 Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work,
-                        bool has_render) {
+                        Passage passage) {
   const bool is_others = r.payer() != nullptr && &(*r.payer())->tenant() != &container->tenant();
   // Its source may block.
-  if (is_others && r.is_on_shared_thread()) return pass_gate_in(0, r, container, work, has_render);
+  if (is_others && r.is_on_shared_thread()) return pass_gate_in(0, r, container, work, passage);
   Gate& gate = container->tenant().gate();
   const uint64_t container_key = container->id().packed();
   bool waits = false;
@@ -267,40 +269,51 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
     if (!may_wait(container)) return nullptr;
     waits = true;
     wait_for_turn(r, container);
-    return std::make_unique<WaitingRequest>(*this, r, container, work);
+    auto waiting = std::make_unique<WaitingRequest>(*this, r, container, work);
+    waiting->is_aside = passage.is_aside;
+    return waiting;
   });
-  if (!mine && !waits && has_render) container->tenant().renders().give_back();
+  if (!mine && !waits && passage.has_render) container->tenant().renders().give_back();
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
   answer_in_turn(r, work);
   if (r.is_on_shared_thread()) {
     hand_off_gate(container->tenant());
   } else {
-    leave_gate(container->tenant(), r.laps());
+    leave_gate(container->tenant(), r.laps(), r.is_aside());
   }
   return Answer::elsewhere();
 }
 
-void Turns::leave_gate(Tenant& tenant, CpuLaps* laps) {
-  while (const std::unique_ptr<GateWaiter> next = tenant.gate().leave()) {
+void Turns::leave_gate(Tenant& tenant, CpuLaps* laps, bool is_aside) {
+  while (std::unique_ptr<GateWaiter> next = tenant.gate().leave()) {
+    const auto& waiting = static_cast<const WaitingRequest&>(*next);
+    // Few threads take requests. None of them is held by work that may wait for long, nor by what
+    // the threads of another connection bring without end.
+    const bool may_hold = waiting.is_aside || &waiting.turns != this;
+    if (may_hold && !is_aside) return serve_aside(std::move(next));
     // Each is charged by itself: this loop goes on for as long as others come.
     if (laps != nullptr) {
       tenant.charge_lap(*laps);
       tenant.begin_lap(*laps);
     }
-    const auto& waiting = static_cast<const WaitingRequest&>(*next);
     waiting.turns.take_turn(waiting);
   }
 }
 
 void Turns::hand_off_gate(Tenant& tenant) {
-  const std::shared_ptr<GateWaiter> next = tenant.gate().leave();
-  if (!next) return;
-  delayed_.post(boottime_us(), [this, next](CpuLaps& laps) {
+  std::shared_ptr<GateWaiter> next = tenant.gate().leave();
+  if (next) serve_aside(std::move(next));
+}
+
+void Turns::serve_aside(std::shared_ptr<GateWaiter> next) {
+  // Threads of this connection also for a request of another one: they end after those that take
+  // requests here.
+  delayed_.post(boottime_us(), [this, next = std::move(next)](CpuLaps& laps) {
     const auto& waiting = static_cast<const WaitingRequest&>(*next);
     Tenant& payer = waiting.container->tenant();
     payer.begin_lap(laps);
     waiting.turns.take_turn(waiting);
-    leave_gate(payer, &laps);
+    leave_gate(payer, &laps, true);
     payer.charge_lap(laps);
   });
 }

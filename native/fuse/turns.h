@@ -124,16 +124,23 @@ class Turns {
   bool stop_waiting(const Request& r, bool* interrupted = nullptr);
   /// Takes a request out of its container's queue at the gate, if it waits there.
   void leave_queue(const Container& container, uint64_t unique);
-  /// `has_render`: it has taken one of the budget of renders, which is given back if it is refused.
+  /// How a request passes its tenant's gate.
+  struct Passage {
+    bool has_render = false;  ///< of the budget of renders; given back if it is refused
+    bool is_aside = false;    ///< see in_turn_aside()
+  };
   Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work,
-                   bool has_render);
+                   Passage passage);
   /// The same after `wait_us`, on another thread.
   Answer pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
-                      const Work& work, bool has_render);
-  /// Leaves the gate, and serves those who wait there, one after the other.
-  void leave_gate(Tenant& tenant, CpuLaps* laps);
+                      const Work& work, Passage passage);
+  /// Leaves the gate, and serves those who wait there, one after the other. `is_aside`: as of
+  /// Request.
+  void leave_gate(Tenant& tenant, CpuLaps* laps, bool is_aside);
   /// Leaves the gate, and has another thread serve those that wait there.
   void hand_off_gate(Tenant& tenant);
+  /// Has another thread serve `next`, whose turn it is, and those that wait after it.
+  void serve_aside(std::shared_ptr<GateWaiter> next);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const WaitingRequest& waiting);
   /// Does the work of a request whose turn it is, and gives its answer. `interrupted`: as of

@@ -47,6 +47,16 @@ class Requests {
     return uniques;
   }
 
+  /// Waits until so many had to wait, somewhere. False after 10 s.
+  bool wait_deferred(uint64_t count) const {
+    const uint64_t deadline_us = boottime_us() + 10'000'000;
+    while (answers_.counters.deferred.load() < count) {
+      if (boottime_us() > deadline_us) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
   static fuse_in_header header(uint64_t unique) {
     fuse_in_header header{};
     header.unique = unique;
@@ -112,6 +122,38 @@ bool serves_in_others_turn() {
       Requests::request(header).paid_by(payer), payer, [&](const Request& r) {
         return requests.turns().in_turn(r.on_shared_thread(), owner, serve);
       }));
+  return served.get_future().get() == std::this_thread::get_id();
+}
+
+/// (is aside, of another connection) -> whether a request that waits at the gate is served on the
+/// thread that leaves it, which takes requests. Error: it did not get there.
+Result<bool> serves_where_gate_is_left(bool is_aside, bool is_of_other) {
+  // Outlives the threads of both, one of which sets it.
+  std::promise<std::thread::id> served;
+  Requests requests(2), others(2);
+  auto started = requests.turns().start();
+  if (started) started = others.turns().start();
+  if (!started) return started.error();
+  Requests& its = is_of_other ? others : requests;
+  const auto container = requests.make_container({});
+  const auto serve = [&](const Request& r) {
+    served.set_value(std::this_thread::get_id());
+    return ok(r);
+  };
+  const auto first = Requests::header(1), second = Requests::header(2);
+  bool waits = false;
+  const auto hold = [&](const Request& r) {
+    const Request request = Requests::request(second);
+    static_cast<void>(is_aside ? its.turns().in_turn_aside(request, container, serve)
+                               : its.turns().in_turn(request, container, serve));
+    // One that is aside waits for its thread first.
+    waits = its.wait_deferred(is_aside ? 2 : 1);
+    return ok(r);
+  };
+  static_cast<void>(requests.turns().in_turn(Requests::request(first), container, hold));
+  // Each may have what is the other's in hand.
+  for (Requests* each : {&requests, &others}) each->turns().stop();
+  if (!waits) return Error{ETIMEDOUT, "gate"};
   return served.get_future().get() == std::this_thread::get_id();
 }
 
@@ -192,6 +234,7 @@ Number delay_at_stop(uint32_t due_us) {
 void add_turns(Napi::Object& exports) {
   add<wait_after_refusals>(exports, "waitAfterRefusals");
   add<serves_in_others_turn>(exports, "servesInOthersTurn");
+  add<serves_where_gate_is_left>(exports, "servesWhereGateIsLeft");
   add<answers_to_interrupted>(exports, "answersToInterrupted");
   add<waiting_after_kills>(exports, "waitingAfterKills");
   add<looks_in_turn>(exports, "looksInTurn");

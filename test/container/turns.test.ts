@@ -17,6 +17,17 @@ it("what is another tenant's is not served in the turn of who asks for it", () =
   expect(native.servesInOthersTurn()).toBe(false);
 });
 
+it.each([
+  ["of its own", false, false, true],
+  ["of its own that may wait for long", true, false, false],
+  ["of another connection", false, true, false],
+] as const)(
+  "a thread that takes requests serves the next one of its tenant: %s",
+  (_, isAside, isOfOther, serves) => {
+    expect(native.servesWhereGateIsLeft(isAside, isOfOther)).toBe(serves);
+  },
+);
+
 it("an interrupted reader of a log is not answered while somebody works on its request", () => {
   // Which may be about to wait for a record, and would then do so for nobody.
   expect(native.answersToInterrupted()).toEqual([2, 1]);

@@ -525,6 +525,11 @@ interface Testing {
   /** Whether what is another tenant's is served on the thread that asks for it in the turn of one. */
   servesInOthersTurn(): boolean;
   /**
+   * Whether a request that waits at the gate is served on the thread that leaves it, which takes requests, when it is
+   * aside, or of another connection.
+   */
+  servesWhereGateIsLeft(isAside: boolean, isOfOther: boolean): boolean;
+  /**
    * The numbers of the answers, in their order, when in the turn of request 1 both were interrupted, as readers of
    * logs are: 2, which waits for its turn, and 1.
    */
@@ -798,6 +803,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   spendBudget: "function",
   waitAfterRefusals: "function",
   servesInOthersTurn: "function",
+  servesWhereGateIsLeft: "function",
   answersToInterrupted: "function",
   waitingAfterKills: "function",
   looksInTurn: "function",
