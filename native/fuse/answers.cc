@@ -9,12 +9,18 @@ namespace vprocfs {
 bool Answers::give(const RequestInfo& info, const Answer& answer) {
   if (answer.to_ == Answer::To::kElsewhere) return true;
   if (!answer.notice_) return write(info, answer);
-  const auto settled = [this, info, answer] {
+  const Caller caller = Caller::of(info.header);
+  unsettled.add(caller);
+  const auto settled = [this, info, answer, request = caller.request] {
     answer.notice_();
     write(info, answer);
+    unsettled.remove(request);
   };
-  notifier_.post(answer.lane_, settled,
-                 [this, info, answer] { give_without_notice(info, answer); });
+  const auto instead = [this, info, answer, request = caller.request] {
+    give_without_notice(info, answer);
+    unsettled.remove(request);
+  };
+  notifier_.post(answer.lane_, settled, instead);
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "fuse/notifier.h"
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
+#include "fuse/unsettled.h"
 
 namespace vprocfs {
 
@@ -32,6 +33,8 @@ class Answers {
   const Reply& reply;
   Counters counters;
   Measures measures;
+  /// Who waits for answers that were given, but wait for their notices.
+  Unsettled unsettled;
 
  private:
   bool write(const RequestInfo& info, const Answer& answer);

@@ -326,15 +326,16 @@ void Turns::take_turn(const WaitingRequest& waiting) {
 
 void Turns::answer_in_turn(const Request& r, const Work& work, bool interrupted) {
   {
-    const fuse_in_header& header = r.header();
     const std::lock_guard lock(in_turn_mutex_);
-    in_turn_.push_back({r.identity(), header.pid, header.nodeid, header.opcode, interrupted});
+    in_turn_.push_back(Caller::of(r.header(), interrupted));
   }
   answers_.give(r.info(), work(r));
   const std::lock_guard lock(in_turn_mutex_);
   const auto its = [&r](const Caller& one) { return one.request == r.identity(); };
   // The newest first: most take the least time. Copies of a request are alike.
   const auto at = std::find_if(in_turn_.rbegin(), in_turn_.rend(), its);
+  // Its answer may wait for a notice from now on.
+  if (at->interrupted) answers_.unsettled.begin_to_look(at->request);
   *at = in_turn_.back();
   in_turn_.pop_back();
 }

@@ -10,6 +10,7 @@
 
 #include "container/registry.h"
 #include "fuse/answers.h"
+#include "fuse/caller.h"
 #include "fuse/delayed_work.h"
 #include "fuse/protocol.h"
 
@@ -64,15 +65,8 @@ class Turns {
   ContainerPtr container_of(uint64_t unique) const;
   /// Answers a waiting request with EINTR. False if it is not waiting.
   bool answer_interrupted(uint64_t unique);
-  /// Who waits for the answer to a request, and what is asked of which node.
-  struct Caller {
-    uint64_t request = 0;  ///< Request::identity()
-    uint32_t pid = 0;
-    uint64_t node = 0;
-    uint32_t opcode = 0;
-    bool interrupted = false;  ///< a check whether it was killed is under way
-  };
-  /// The caller of a request that is waiting or being worked on.
+  /// The caller of a request that is waiting or being worked on, or whose answer waits for its
+  /// notice.
   std::optional<Caller> caller_of(uint64_t unique) const;
 
   /// Requests that wait for their turn, or for their container's budget.

@@ -40,8 +40,9 @@ bool Turns::begin_to_look(uint64_t unique) {
   const std::lock_guard lock(in_turn_mutex_);
   const auto its = [request](const Caller& one) { return one.request == request; };
   const auto at = std::find_if(in_turn_.begin(), in_turn_.end(), its);
-  // One that is found in neither may be between the two.
-  return at == in_turn_.end() || !std::exchange(at->interrupted, true);
+  if (at != in_turn_.end()) return !std::exchange(at->interrupted, true);
+  // One that is found nowhere may be between the first two.
+  return answers_.unsettled.begin_to_look(request);
 }
 
 void Turns::interrupt_again(uint64_t unique) {
@@ -58,14 +59,14 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   if (caller) {
     const auto status = host_.status_of(caller->pid);
     if (status && killed(status.value())) {
-      // If it does not wait, somebody works on it.
+      // If it does not wait, somebody works on it, or its answer waits for a notice.
       if (!answer_interrupted(unique)) {
         answers_.end(unique, answered_errno(caller->opcode, EINTR));
       }
       return;
     }
   }
-  // Between two places it is in neither for a moment: only one missed twice has been answered.
+  // Between two places it is in none for a moment: only one missed twice has been answered.
   if (!caller && !was_found) return;
   const auto again = [this, unique, again_us, found = caller.has_value()](CpuLaps& laps) {
     const ContainerPtr payer = container_of(unique);
@@ -77,20 +78,19 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   delayed_.post_unless_stopping(boottime_us() + again_us, again);
 }
 
-std::optional<Turns::Caller> Turns::caller_of(uint64_t unique) const {
+std::optional<Caller> Turns::caller_of(uint64_t unique) const {
   const uint64_t request = unique & ~kFuseUniqueResend;
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
-      const fuse_in_header& header = it->second.info.header;
-      return Caller{request, header.pid, header.nodeid, header.opcode, it->second.interrupted};
+      return Caller::of(it->second.info.header, it->second.interrupted);
     }
   }
   const std::lock_guard lock(in_turn_mutex_);
   const auto its = [request](const Caller& one) { return one.request == request; };
   const auto at = std::find_if(in_turn_.begin(), in_turn_.end(), its);
-  return at == in_turn_.end() ? std::nullopt : std::optional(*at);
+  return at == in_turn_.end() ? answers_.unsettled.find(request) : std::optional(*at);
 }
 
 bool Turns::answer_interrupted(uint64_t unique) {

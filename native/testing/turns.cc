@@ -31,6 +31,7 @@ class Requests {
       : resources_(limits_of(waiting)), host_(procfs_fd, -1, 0) {}
 
   Turns& turns() { return turns_; }
+  Notifier& notifier() { return notifier_; }
 
   Turns::ContainerPtr make_container(const TenantRates& rates) {
     auto tenant = std::make_shared<Tenant>(ContainerId(), &resources_, rates);
@@ -218,6 +219,31 @@ Result<uint32_t> looks_in_turn(const std::string& procfs, uint32_t pid, uint32_t
   return looks;
 }
 
+/// (directory, pid) -> the numbers of the answers when a signal came for the caller of request 1,
+/// whose status lies in the directory, while its answer waited for a notice.
+Result<std::vector<Number>> answers_before_notice(const std::string& procfs, uint32_t pid) {
+  const Fd directory(::open(procfs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return Error{errno, procfs};
+  std::promise<void> page;
+  const std::shared_future<void> released = page.get_future().share();
+  Requests requests(1, directory.get());
+  if (const auto started = requests.notifier().start(); !started) return started.error();
+  Turns& turns = requests.turns();
+  auto header = Requests::header(1);
+  header.pid = pid;
+  const auto answer = [&](const Request& r) {
+    return ok(r).after_notice(1, [released] { released.wait(); });
+  };
+  static_cast<void>(turns.in_turn(Requests::request(header), requests.make_container({}), answer));
+  // As the server does it.
+  if (turns.caller_of(header.unique)) turns.interrupt(header.unique);
+  const auto answered = requests.answered();
+  page.set_value();
+  requests.notifier().stop();
+  if (turns.caller_of(header.unique)) return Error{EEXIST, "caller"};
+  return std::vector<Number>(answered.begin(), answered.end());
+}
+
 /// (µs) -> after how many work was done that was due in so many, and then told to stop.
 Number delay_at_stop(uint32_t due_us) {
   uint64_t done_us = 0;
@@ -238,6 +264,7 @@ void add_turns(Napi::Object& exports) {
   add<answers_to_interrupted>(exports, "answersToInterrupted");
   add<waiting_after_kills>(exports, "waitingAfterKills");
   add<looks_in_turn>(exports, "looksInTurn");
+  add<answers_before_notice>(exports, "answersBeforeNotice");
   add<delay_at_stop>(exports, "delayAtStop");
 }
 

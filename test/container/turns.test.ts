@@ -40,11 +40,23 @@ it("a request whose caller was killed counts no more as one that waits for a bud
   expect(waitUs).toBeLessThanOrEqual(1_000_000);
 });
 
-it("a caller that gets signal after signal in its turn is looked at by one, not by ever more", () => {
+/** A procfs with process 7, for which these signals wait. */
+function procfsWith(pending: string): string {
   const procfs = temporaryDirectory(testScope(), "proc");
   mkdirSync(join(procfs, "7"));
-  writeFileSync(join(procfs, "7/status"), "Name:\tcat\nSigPnd:\t0000000000000000\n");
-  expect(native.looksInTurn(procfs, 7, 50)).toBe(1);
+  writeFileSync(join(procfs, "7/status"), `Name:\tcat\nSigPnd:\t${pending}\n`);
+  return procfs;
+}
+
+it("a caller that gets signal after signal in its turn is looked at by one, not by ever more", () => {
+  expect(native.looksInTurn(procfsWith("0000000000000000"), 7, 50)).toBe(1);
+});
+
+it.each([
+  ["was killed is answered at once", "0000000000000100", [1]],
+  ["got another signal waits on", "0000000000004000", []],
+] as const)("a caller whose answer waits for a notice and that %s", (_, pending, answered) => {
+  expect(native.answersBeforeNotice(procfsWith(pending), 7)).toEqual(answered);
 });
 
 it("work that waits for its time has it also when it is told to stop", () => {

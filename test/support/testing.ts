@@ -544,6 +544,11 @@ interface Testing {
    * the turn of its request.
    */
   looksInTurn(procfs: string, pid: number, interrupts: number): number;
+  /**
+   * The numbers of the answers when a signal came for the caller of request 1, whose status lies below `procfs`, while
+   * its answer waited for a notice.
+   */
+  answersBeforeNotice(procfs: string, pid: number): number[];
   /** After how many µs work was done that was due in so many, and then told to stop. */
   delayAtStop(dueUs: number): number;
   /**
@@ -807,6 +812,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   answersToInterrupted: "function",
   waitingAfterKills: "function",
   looksInTurn: "function",
+  answersBeforeNotice: "function",
   delayAtStop: "function",
   chargeLaps: "function",
   findContention: "function",
