@@ -12,7 +12,7 @@ Napi::Object initialise(Napi::Env, Napi::Object exports) {
   for (const auto add :
        {add_announced_size, add_budget, add_calls, add_census, add_kernel_logs, add_klog, add_kmsg,
         add_log_owners, add_models, add_parsers, add_processes, add_recorded, add_registry,
-        add_source, add_state, add_tasks, add_trees, add_turns}) {
+        add_source, add_state, add_tasks, add_tick_mirror, add_trees, add_turns}) {
     add(exports);
   }
   return exports;

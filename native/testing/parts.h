@@ -21,6 +21,7 @@ void add_registry(Napi::Object& exports);
 void add_source(Napi::Object& exports);
 void add_state(Napi::Object& exports);
 void add_tasks(Napi::Object& exports);
+void add_tick_mirror(Napi::Object& exports);
 void add_trees(Napi::Object& exports);
 void add_turns(Napi::Object& exports);
 

@@ -214,6 +214,18 @@ export interface HostFiles {
   mounted(nowUs: bigint): string[];
 }
 
+/**
+ * The files of a sysfs's devices/system/node in contract `tick`, as the kernel asks for those of one container. Methods
+ * throw an Error with `code`.
+ */
+export interface TickMirror {
+  /** The node of a file. */
+  lookup(name: string): bigint;
+  /** The kernel may keep them for `validUs`. */
+  attributes(node: bigint): { readonly bytes: number; readonly validUs: number };
+  read(node: bigint): string;
+}
+
 /** A cgroup whose tasks are counted, with those below it. */
 export interface CountedCgroup {
   /** The v1 hierarchy that it is in; null: cgroup2. */
@@ -768,6 +780,7 @@ interface Testing {
     tree: string,
     tickUs: bigint,
   ) => HostFiles;
+  readonly TickMirror: new (sysfs: string, tickUs: number) => TickMirror;
   readonly State: new (bytes: number) => State;
   /** `most`: how many containers of one tenant it may know. */
   readonly Registry: new (
@@ -867,6 +880,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   findMoves: "function",
   Source: "function",
   HostFiles: "function",
+  TickMirror: "function",
   State: "function",
   Registry: "function",
   Census: "function",
@@ -1046,6 +1060,7 @@ export const {
   findMoves,
   Source,
   HostFiles,
+  TickMirror,
   State,
   Registry,
   Census,

@@ -77,8 +77,9 @@ class TickMirrorFiles : public MirrorFiles {
   /// What the page cache is to have of a file.
   Result<CachedTextPtr> snapshot(NodeId node, const ContainerPtr& container,
                                  const std::string& path, bool any_age);
-  void fill_attributes(NodeId node, const ContainerPtr& container, const std::string& path,
-                       bool any_age, fuse_attr& attr);
+  /// Returns when the snapshot was taken, CLOCK_BOOTTIME in µs; now if it cannot be read.
+  uint64_t fill_attributes(NodeId node, const ContainerPtr& container, const std::string& path,
+                           bool any_age, fuse_attr& attr);
 };
 
 }  // namespace vprocfs

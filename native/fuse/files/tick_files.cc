@@ -7,6 +7,13 @@
 
 namespace vprocfs {
 
+void keep_for_tick(fuse_attr_out& out, uint64_t taken_us, uint64_t tick_us) {
+  const uint64_t now = boottime_us();
+  const uint64_t until = taken_us + tick_us;
+  const uint64_t left_us = until > now ? until - now : 0;
+  set_time(left_us * 1000, out.attr_valid, out.attr_valid_nsec);
+}
+
 Answer refuse_open() { return Answer::tell(ENOSYS); }
 
 Result<Container::RecentText> TickFiles::render(const View& view, Container* container,
@@ -76,11 +83,7 @@ Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& vi
   const CachedText& s = *text.value();
   fuse_attr_out out{};
   out.attr = attributes_of(node, mode_of(view), s.text.size(), s.modified_ns);
-  // What is left of its tick: until then the kernel asks nobody.
-  const uint64_t now = boottime_us();
-  const uint64_t until = s.taken_us + options().tick_us;
-  const uint64_t left_us = until > now ? until - now : 0;
-  set_time(left_us * 1000, out.attr_valid, out.attr_valid_nsec);
+  keep_for_tick(out, s.taken_us, options().tick_us);
   return Answer::of(out);
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <linux/fuse.h>
+
 #include <cstdint>
 
 #include "fuse/files/view_files.h"
@@ -37,6 +39,10 @@ class TickFiles : public ViewFiles {
   Answer first_entry(NodeId node, const View& view, const ContainerPtr& container,
                      uint64_t valid_s);
 };
+
+/// Has the kernel keep attributes for what is left of the tick of a snapshot that was taken at
+/// `taken_us` (CLOCK_BOOTTIME). Until then it asks nobody.
+void keep_for_tick(fuse_attr_out& out, uint64_t taken_us, uint64_t tick_us);
 
 /// What every file answers to OPEN in contract `tick`. The kernel remembers: from now on it opens,
 /// reads from its cache and closes without us.

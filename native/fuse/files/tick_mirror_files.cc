@@ -20,13 +20,14 @@ Result<CachedTextPtr> TickMirrorFiles::snapshot(NodeId node, const ContainerPtr&
   return files.set_mirror_text(node.number(), std::move(text.value()), Mirror::growth(path), now);
 }
 
-void TickMirrorFiles::fill_attributes(NodeId node, const ContainerPtr& container,
-                                      const std::string& path, bool any_age, fuse_attr& attr) {
+uint64_t TickMirrorFiles::fill_attributes(NodeId node, const ContainerPtr& container,
+                                          const std::string& path, bool any_age, fuse_attr& attr) {
   const auto text = snapshot(node, container, path, any_age);
   // What cannot be read has no content: the READ says why.
-  if (!text) return;
+  if (!text) return boottime_us();
   attr.size = text.value()->text.size();
   set_modified(text.value()->modified_ns, attr);
+  return text.value()->taken_us;
 }
 
 void TickMirrorFiles::complete_entry(NodeId node, const ContainerPtr& container,
@@ -46,8 +47,8 @@ Answer TickMirrorFiles::complete_attributes(const Request& r, NodeId node, const
   }
   return in_turn_of_owner(r, [this, node, path, out](const Request&, auto& owner) {
     fuse_attr_out completed = out;
-    fill_attributes(node, owner, path, false, completed.attr);
-    set_time(options().tick_us * 1000, completed.attr_valid, completed.attr_valid_nsec);
+    const uint64_t taken_us = fill_attributes(node, owner, path, false, completed.attr);
+    keep_for_tick(completed, taken_us, options().tick_us);
     return Answer::of(completed);
   });
 }

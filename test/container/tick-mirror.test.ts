@@ -1,0 +1,42 @@
+// Mirrored files of sysfs in contract tick, as the kernel asks for them
+// (native/fuse/files/tick_mirror_files.cc).
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { temporaryDirectory } from "../support/daemon.js";
+import { testScope } from "../support/test-scope.js";
+import { TickMirror } from "../support/testing.js";
+import { until } from "../support/wait.js";
+
+const NAME = "possible";
+
+interface Mirrored {
+  readonly mirror: TickMirror;
+  write(text: string): void;
+}
+
+function mirrored(tickUs: number): Mirrored {
+  const sysfs = temporaryDirectory(testScope(), "sysfs");
+  const directory = join(sysfs, "devices/system/node");
+  mkdirSync(directory, { recursive: true });
+  mkdirSync(join(sysfs, "devices/system/cpu"));
+  return {
+    mirror: new TickMirror(sysfs, tickUs),
+    write: (text) => writeFileSync(join(directory, NAME), text),
+  };
+}
+
+it("attributes are valid for what is left of the tick in which the text was taken", async () => {
+  const TICK_US = 60_000_000;
+  const AGE_MS = 5;
+  const { mirror, write } = mirrored(TICK_US);
+  write("1\n");
+  const node = mirror.lookup(NAME);
+  const takenMs = performance.now();
+  await until("it is older", () => performance.now() - takenMs >= AGE_MS);
+  const { bytes, validUs } = mirror.attributes(node);
+  expect(bytes).toBe(2);
+  expect(validUs).toBeLessThanOrEqual(TICK_US - AGE_MS * 1_000);
+  expect(validUs).toBeGreaterThan(0);
+});
