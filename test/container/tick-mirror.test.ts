@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
 import { TickMirror } from "../support/testing.js";
@@ -39,4 +40,19 @@ it("attributes are valid for what is left of the tick in which the text was take
   expect(bytes).toBe(2);
   expect(validUs).toBeLessThanOrEqual(TICK_US - AGE_MS * 1_000);
   expect(validUs).toBeGreaterThan(0);
+});
+
+it("a file that cannot be read any more says why, and no longer what it said before", () => {
+  // Each GETATTR finds that the tick is over.
+  const { mirror, write } = mirrored(0);
+  write("1\n");
+  const node = mirror.lookup(NAME);
+  mirror.attributes(node);
+  expect(mirror.read(node)).toBe("1\n");
+  // More than any attribute has.
+  write("1".repeat(MIB + 1));
+  mirror.attributes(node);
+  expect(() => mirror.read(node)).toThrow(expect.objectContaining({ code: "EFBIG" }));
+  write("2\n");
+  expect(mirror.read(node)).toBe("2\n");
 });

@@ -28,6 +28,12 @@ std::string kept(std::string text) {
 /// open longer must not hold it for all others, who would be told the size of its text.
 constexpr uint64_t kReaderUs = 5000000;
 
+/// What the text of a mirrored file takes.
+size_t room_of(const CachedTextPtr& cached) {
+  constexpr size_t kOverhead = 128;
+  return cached->text.size() + kOverhead;
+}
+
 }  // namespace
 
 TextMark TextMark::of(const std::string& text) {
@@ -89,8 +95,7 @@ CachedTextPtr ContainerFiles::mirror_text(uint32_t number) {
 
 CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
                                               Mirror::Growth growth, uint64_t now_us) {
-  constexpr size_t kMaxMirrorBytes = size_t{256} << 10, kOverhead = 128;
-  const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
+  constexpr size_t kMaxMirrorBytes = size_t{256} << 10;
   const std::lock_guard lock(mutex_);
   CachedTextPtr& present = mirrored_[number];
   auto made = std::make_shared<CachedText>();
@@ -113,6 +118,14 @@ CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
     mirrored_.erase(oldest);
   }
   return made;
+}
+
+void ContainerFiles::drop_mirror_text(uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto at = mirrored_.find(number);
+  if (at == mirrored_.end()) return;
+  mirrored_bytes_ -= room_of(at->second);
+  mirrored_.erase(at);
 }
 
 void ContainerFiles::drop_text(uint16_t view_index) {

@@ -80,6 +80,8 @@ class ContainerFiles : public Container::Attached {
   CachedTextPtr mirror_text(uint32_t number);
   CachedTextPtr set_mirror_text(uint32_t number, std::string text, Mirror::Growth growth,
                                 uint64_t now_us);
+  /// The file cannot be read any more.
+  void drop_mirror_text(uint32_t number);
 
   /// How an OPEN of a file that the kernel caches is to be served.
   enum class CopyUse {

@@ -16,7 +16,11 @@ Result<CachedTextPtr> TickMirrorFiles::snapshot(NodeId node, const ContainerPtr&
   CachedTextPtr present = files.mirror_text(node.number());
   if (present && (any_age || now < present->taken_us + options().tick_us)) return present;
   auto text = text_of(path, container);
-  if (!text) return text.error();
+  if (!text) {
+    // The READ that follows is to say why, and not what it said before.
+    files.drop_mirror_text(node.number());
+    return text.error();
+  }
   return files.set_mirror_text(node.number(), std::move(text.value()), Mirror::growth(path), now);
 }
 
