@@ -64,27 +64,39 @@ bool is_signal(const TaskStat& first) {
   return first.leaves && WIFSIGNALED(first.status);
 }
 
-/// How many threads of a process are on their way out; -1: not all that were found, or it cannot be
-/// found out. The kernel's list may end early where a thread ends meanwhile.
-long count_leaving(pid_t pid) {
+/// Calls `visit` with the name of each thread of a process until it returns false. False if there
+/// is no list of them. The kernel's list may end early where a thread ends meanwhile.
+template <typename Visit>
+bool for_each_thread(pid_t pid, Visit visit) {
   char path[64];
   std::snprintf(path, sizeof(path), "/proc/%d/task", pid);
   const Fd directory(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return -1;
+  if (!directory) return false;
   alignas(dirent64) char entries[4096];
-  long count = 0;
   // getdents64(2) itself: opendir(3) allocates. What does not fit is too much to look at.
   const long n = ::syscall(SYS_getdents64, directory.get(), entries, sizeof(entries));
   for (long at = 0; at < n;) {
     const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
     at += entry->d_reclen;
-    if (entry->d_name[0] == '.') continue;
-    std::snprintf(path, sizeof(path), "%d/task/%.16s/stat", pid, entry->d_name);
-    const std::optional<TaskStat> one = read_stat(path);
-    if (!one || !one->leaves) return -1;
-    ++count;
+    if (entry->d_name[0] != '.' && !visit(entry->d_name)) break;
   }
-  return count;
+  return true;
+}
+
+/// How many threads of a process are on their way out; -1: not all that were found, or it cannot be
+/// found out.
+long count_leaving(pid_t pid) {
+  long count = 0;
+  bool all = true;
+  const bool listed = for_each_thread(pid, [&](const char* thread) {
+    char path[64];
+    std::snprintf(path, sizeof(path), "%d/task/%.16s/stat", pid, thread);
+    const std::optional<TaskStat> one = read_stat(path);
+    all = one && one->leaves;
+    ++count;
+    return all;
+  });
+  return listed && all ? count : -1;
 }
 
 /// Whether no thread has any memory. That is what an OOM score of 0 says, unless the adjustment
@@ -94,6 +106,16 @@ bool has_left_memory(pid_t pid) {
 }
 
 }  // namespace
+
+pid_t other_thread(pid_t pid, pid_t but) {
+  pid_t found = 0;
+  for_each_thread(pid, [&](const char* name) {
+    const auto thread = static_cast<pid_t>(std::strtol(name, nullptr, 10));
+    if (thread != pid && thread != but) found = thread;
+    return found == 0;
+  });
+  return found;
+}
 
 uint64_t starved_ms(pid_t pid) {
   char name[32], text[128];

@@ -9,6 +9,9 @@ namespace vprocfs {
 
 // What /proc tells of a process. Allocates nothing.
 
+/// A thread of a process other than its first one and `but`; 0 if it has none.
+pid_t other_thread(pid_t pid, pid_t but);
+
 /// How long a process's first thread has been ready to run while others had its CPU, in ms. 0 where
 /// the kernel does not count that (CONFIG_SCHED_INFO).
 uint64_t starved_ms(pid_t pid);

@@ -269,7 +269,7 @@ int Supervisor::run() {
                     {client_.get(), POLLIN, 0},
                     {asks_polled ? polled_.refusal.get() : -1, POLLIN, 0},
                     {current_.look_at_ms != 0 ? -1 : current_.thread.get(), POLLIN, 0},
-                    {current_.look_at_ms != 0 ? -1 : current_.main_thread.get(), POLLIN, 0}};
+                    {current_.look_at_ms != 0 ? -1 : current_.other_thread.get(), POLLIN, 0}};
     const pid_t asked = current_.pid;
     const uint64_t begin = monotonic_ms();
     if (woken_ms != 0) adjust_for_pause(woken_ms, begin);

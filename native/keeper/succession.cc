@@ -112,7 +112,7 @@ Worker& Supervisor::retire(Worker& worker) {
   *place = std::move(worker);
   place->control.reset();
   place->thread.reset();
-  place->main_thread.reset();
+  place->other_thread.reset();
   worker = Worker{};
   return *place;
 }

@@ -268,8 +268,10 @@ void Worker::put_first() {
 }
 
 void Worker::watch_threads(pid_t reported) {
-  if (reported != 0) thread = open_thread_pidfd(reported);
-  main_thread = open_thread_pidfd(pid);
+  const pid_t one = reported != 0 ? reported : vprocfs::other_thread(pid, 0);
+  const pid_t other = vprocfs::other_thread(pid, one);
+  if (one != 0) thread = open_thread_pidfd(one);
+  if (other != 0) other_thread = open_thread_pidfd(other);
 }
 
 std::optional<int> Worker::look_at_end(uint64_t now_ms) {
@@ -285,7 +287,7 @@ std::optional<int> Worker::look_at_end(uint64_t now_ms) {
   if (!status && ++looks < kMaxLooks) return status;
   look_at_ms = 0;
   looks = 0;
-  for (Fd* one : {&thread, &main_thread}) {
+  for (Fd* one : {&thread, &other_thread}) {
     if (*one && has_ended(*one)) one->reset();
   }
   if (status) nice_threads(pid, kNiceEnding);

@@ -36,7 +36,7 @@ struct Worker {
   /// Ready when a thread of it has ended, which is long before the kernel has taken its memory
   /// apart and closes `control`. Two threads, because whichever is the last of all ends only after
   /// that. Not open before Linux 6.9.
-  Fd thread, main_thread;
+  Fd thread, other_thread;
   uint64_t look_at_ms = 0;  ///< since one of them ended: when to look at the others; else 0
   uint32_t looks = 0;       ///< how often we have
   WorkerState state = WorkerState::kNone;
@@ -92,9 +92,9 @@ struct Worker {
   /// Readers wait for it from now on. Not once it has been told to serve, when some of its threads
   /// have a priority of their own. When memory is short it counts as any process.
   void put_first();
-  /// Takes note of which threads tell of its end from now on: `thread`, 0 if it did not say, and
-  /// the first one.
-  void watch_threads(pid_t thread);
+  /// Takes note of which threads tell of its end from now on: `reported`, 0 if it did not say, and
+  /// another one. Not its first, of which the kernel tells last of all (Linux 6.15).
+  void watch_threads(pid_t reported);
   /// Is told of the end of one of these threads: the wait status once all others are as far,
   /// nullopt as long as that is to be looked for again, or if the process has not ended after all.
   std::optional<int> look_at_end(uint64_t now_ms);
