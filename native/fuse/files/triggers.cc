@@ -171,12 +171,15 @@ void Triggers::release(uint64_t handle, NodeId node) {
     if (gone->counted) ++gone->file->container->tenant().closing_triggers;
   }
   if (!gone->counted) return given_back_.notify_all();
-  // The kernel waits for a grace period with each; many at once wait for the same.
-  closers_.post(boottime_us(), [this, gone](CpuLaps& laps) {
-    laps.skip();
-    gone->fd.reset();
-    give_back(gone->file->container->tenant(), true);
-  });
+  // The kernel waits for a grace period with each; many at once wait for the same. Nothing that is
+  // kept for the next worker, as the text of the open file is: that may serve already.
+  auto fd = std::make_shared<Fd>(std::move(gone->fd));
+  closers_.post(boottime_us(),
+                [this, fd = std::move(fd), container = gone->file->container](CpuLaps& laps) {
+                  laps.skip();
+                  fd->reset();
+                  give_back(container->tenant(), true);
+                });
 }
 
 void Triggers::adopt(const Find& find) {
