@@ -95,6 +95,7 @@ void LogReader::run() {
       const std::lock_guard lock(mutex_);
       while (!stopping_ && log_.read_some(kAtOnce)) {
       }
+      take_crashes();
     }
     // Readers of files, who may have waited for this worker, come first.
     go_last();
@@ -102,6 +103,8 @@ void LogReader::run() {
     pollfd wake{wake_.fd(), POLLIN, 0};
     ::poll(&wake, 1, kRestMs);
     if (stopping_) return;
+    // Others wait for the lock, and for our end.
+    go_along();
     {
       const std::lock_guard lock(mutex_);
       // So that the first record does not wait for this. It finds the owners of all earlier
