@@ -179,6 +179,7 @@ export function figuresCompanion(options: FiguresOptions): Companion {
   const path = figuresSocketOf(mountpoint);
   let server: Server | undefined;
   return {
+    isAwaited: true,
     start: (engine) => {
       const answer = (question: string) => answerTo(question, engine, options);
       server = createServer({ allowHalfOpen: true }, (client) => serveClient(client, answer));

@@ -96,6 +96,7 @@ export function kernelLogServer(mountpoint: string, log: Logger): Companion {
   const clients = new Set<Socket>();
   let server: Server | undefined;
   return {
+    isAwaited: true,
     start: (engine: Engine) => {
       const { session } = engine;
       if (session === undefined) {
