@@ -24,8 +24,6 @@ constexpr size_t kMaxEvents = 16384, kMaxLooks = 512;
 constexpr uint64_t kPatienceUs = 50'000, kPatiencePart = 10;
 /// How far apart two readings of the clocks may be.
 constexpr uint64_t kClocksAgreeUs = 50;
-/// How long the reader rests before it looks at all processes, which takes much CPU time.
-constexpr int kRestMs = 100;
 constexpr uint64_t kForgetUs = 60'000'000;
 
 }  // namespace
@@ -95,16 +93,9 @@ void LogReader::run() {
       const std::lock_guard lock(mutex_);
       while (!stopping_ && log_.read_some(kAtOnce)) {
       }
-      take_crashes();
     }
-    // Readers of files, who may have waited for this worker, come first.
-    go_last();
     find_printers();
-    pollfd wake{wake_.fd(), POLLIN, 0};
-    ::poll(&wake, 1, kRestMs);
     if (stopping_) return;
-    // Others wait for the lock, and for our end.
-    go_along();
     {
       const std::lock_guard lock(mutex_);
       // So that the first record does not wait for this. It finds the owners of all earlier
