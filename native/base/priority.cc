@@ -6,7 +6,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr int kNice = -10, kNiceLast = 19;
+constexpr int kNice = -10;
 
 }  // namespace
 
@@ -17,11 +17,6 @@ void go_first() {
 
 void go_along() {
   ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, static_cast<id_t>(::getpid())));
-}
-
-void go_last() {
-  // Without the privilege to undo it, it would be for ever.
-  if (::setpriority(PRIO_PROCESS, 0, kNice) == 0) ::setpriority(PRIO_PROCESS, 0, kNiceLast);
 }
 
 }  // namespace vprocfs

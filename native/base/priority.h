@@ -12,8 +12,4 @@ void go_first();
 /// first thread.
 void go_along();
 
-/// Puts the calling thread behind all others until it goes first: for work that takes much CPU time
-/// and that nobody waits for. Does nothing without the privilege to undo it.
-void go_last();
-
 }  // namespace vprocfs

@@ -10,10 +10,6 @@
 #include "container/container.h"
 
 namespace vprocfs {
-void Sampler::prepare() {
-  if (!counter_) choose();
-}
-
 Result<bool> Sampler::start() {
   return thread_.start([this] { run(); });
 }
@@ -109,13 +105,9 @@ void Sampler::run() {
     asked_ = false;
     refresh_from_us_ = kAsked;
     lock.unlock();
-    // Programs are made for how deep cgroups lie, which is known only now: that takes a CPU for
-    // milliseconds, in which others may wait for theirs.
-    const bool is_first = passes() == 0;
-    if (is_first) go_last();
+    const bool is_first = !counter_;
     const uint64_t used_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
     const uint64_t took_us = pass(loads, sample);
-    if (is_first) go_along();
     // What the first one takes, to load BPF programs, says nothing of the others.
     const uint64_t cost_us = is_first ? 0 : clock_us(CLOCK_THREAD_CPUTIME_ID) - used_us;
     refresh_from_us_ = boottime_us() + std::max(kFreshUs, (kRefreshPart - 1) * cost_us);

@@ -42,10 +42,6 @@ class Sampler {
   explicit Sampler(TaskCounting how) : how_(how) {}
   ~Sampler() { stop(); }
 
-  /// Chooses the counter, which takes the CPU for milliseconds: before start(), where nobody waits.
-  /// Otherwise the first pass does it.
-  void prepare();
-
   /// Error: there is no thread for it.
   Result<bool> start();
   void stop();
@@ -76,7 +72,7 @@ class Sampler {
   void fall_back(const Error& why);
 
   const TaskCounting how_;
-  std::unique_ptr<TaskCounter> counter_;  ///< the thread's, from start() on
+  std::unique_ptr<TaskCounter> counter_;  ///< the thread's
   std::atomic<uint64_t> passes_{0}, spent_us_{0};
   /// When refresh() may ask for a pass, CLOCK_BOOTTIME; kAsked: one is to come soon.
   std::atomic<uint64_t> refresh_from_us_{0};

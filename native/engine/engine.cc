@@ -142,8 +142,6 @@ Result<bool> Engine::prepare() {
     if (!text && text.error().code != EOPNOTSUPP) return text.error();
   }
   host_source_->warm_up(boottime_us());
-  sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
-  sampler_->prepare();
   // Early: what ends from now on is known when we take over.
   if (options_.kernel_log && options_.bpf) {
     auto exited = ExitedTasks::open(host_->sysfs.get());
@@ -181,6 +179,7 @@ Result<bool> Engine::start_agent(FdStore* fd_store) {
 Result<bool> Engine::activate(FdStore* fd_store) {
   auto connected = connect();
   if (!connected) return connected;
+  sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
   SharedServices services;
   services.sampler = sampler_.get();
   services.resources = shared_resources_.get();
