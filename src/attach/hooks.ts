@@ -58,10 +58,25 @@ function readIfThere(path: string, encoding: "latin1" | "utf8"): string | undefi
   }
 }
 
+/** Whether a file is ours and would be removed with our hooks. One that cannot be read is not: its own outcome says so. */
+function isRemovable(file: HookFile, root: string): boolean {
+  try {
+    const present = readIfThere(join(root, file.path), encodingOf(file));
+    return present !== undefined && file.stays !== true && !isForeign(file, present);
+  } catch {
+    return false;
+  }
+}
+
+/** The runtimes that were asked for earlier, installed or not. Their files may name each other. */
+function kindsInUse(files: readonly HookFile[], root: string): Set<HookKind> {
+  return new Set(files.filter((file) => isRemovable(file, root)).map(({ kind }) => kind));
+}
+
 function installState(
   file: HookFile,
   options: HookOptions,
-  present: string | undefined,
+  { present, isKindInUse }: { readonly present: string | undefined; readonly isKindInUse: boolean },
 ): HookState {
   if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
     return "not needed";
@@ -70,8 +85,9 @@ function installState(
     return "foreign";
   }
   const isNeeded = options.kinds.includes(file.kind) || existsSync(join(options.root, file.needs));
-  // One that was asked for earlier is kept up to date, if it can be.
-  if (!isNeeded && (present === undefined || file.problem !== undefined)) {
+  // What was asked for earlier is kept up to date, if it can be.
+  const isKept = isKindInUse || present !== undefined;
+  if (!isNeeded && (!isKept || file.problem !== undefined)) {
     return "not needed";
   }
   if (file.problem !== undefined) {
@@ -102,10 +118,12 @@ function guarded(file: HookFile, act: () => HookState): HookOutcome {
 /** Writes the hooks of all runtimes that are installed, or that have ours already. */
 export function installHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
   const missing = new Map<HookKind, string>();
+  const inUse = kindsInUse(files, options.root);
   return files.map((file) => {
     const outcome = guarded(file, () => {
       const path = join(options.root, file.path);
-      const state = installState(file, options, readIfThere(path, encodingOf(file)));
+      const present = readIfThere(path, encodingOf(file));
+      const state = installState(file, options, { present, isKindInUse: inUse.has(file.kind) });
       if (options.dryRun || (state !== "written" && state !== "updated")) {
         return state;
       }

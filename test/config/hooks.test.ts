@@ -99,6 +99,25 @@ describe("hooks", () => {
       expect(existsSync(join(root, STARTER))).toBe(true);
     });
 
+    it("write it also where only the file that is to name it was there, and no runtime is", () => {
+      for (const path of ["/etc/containers", STARTER, HOOK]) {
+        rmSync(join(root, path), { recursive: true });
+      }
+      // As a version without a starter wrote it.
+      installHooks(files, options({ kinds: ["oci"] }));
+      const brought = ["lxc not needed", "oci written", "oci updated", "nspawn not needed"];
+      expect(states(installHooks(withStarter, options()))).toEqual(brought);
+      const { hook } = JSON.parse(readFileSync(join(root, HOOK), "utf8"));
+      expect(existsSync(join(root, hook.path))).toBe(true);
+    });
+
+    it("are not written again because of what stayed of them", () => {
+      rmSync(join(root, "/etc/containers"), { recursive: true });
+      uninstallHooks(withStarter, options());
+      const left = ["lxc not needed", "oci unchanged", "oci not needed", "nspawn not needed"];
+      expect(states(installHooks(withStarter, options()))).toEqual(left);
+    });
+
     it("leave a foreign program alone", () => {
       writeFileSync(join(root, STARTER), "theirs");
       const outcomes = uninstallHooks(withStarter, options());
