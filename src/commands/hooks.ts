@@ -34,6 +34,7 @@ import { installed } from "../layout.js";
 import { canonicalPath } from "../mountpoint.js";
 import { requireRoot } from "../root.js";
 import { printable } from "../text.js";
+import { leavesCallsToKernel } from "../tools/kernel-version.js";
 import { type Context, configByFlags, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -200,6 +201,12 @@ function install(context: Context, command: Command, flags: Flags): void {
   const places = placesOf(canonicalPath(config.mountpoint));
   checkPlaces(places);
   const mode = callModeOf(flags.sysinfo);
+  if (mode !== undefined && !leavesCallsToKernel()) {
+    throw new VprocfsError(
+      "SYSTEM",
+      "--sysinfo needs Linux 5.5: before, system calls that containers hand over would never return",
+    );
+  }
   const silent = answersNone(config);
   if (mode === "all" && silent !== undefined) {
     throw new VprocfsError(

@@ -10,7 +10,7 @@ import { allProcesses } from "../processes.js";
 import { formatBytes } from "../text.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
-import { isAtLeast } from "./kernel-version.js";
+import { isAtLeast, leavesCallsToKernel } from "./kernel-version.js";
 import { memoryUseOfNode } from "./memory-use.js";
 import { NEAR_LIMIT } from "./use-checks.js";
 import { gapsOf } from "./verdicts.js";
@@ -113,7 +113,12 @@ export function checkAge(findings: Findings, version = release()): void {
       "containers whose root is on a FUSE, overlay, 9p or NFS that the host does not have mounted get no files (Linux 5.12 finds places there without asking)",
     );
   }
-  if (!isAtLeast(5, 6, version)) {
+  if (!leavesCallsToKernel(version)) {
+    findings.add(
+      "info",
+      "system calls that containers hand over would never return (before Linux 5.5): do not use install-hooks --sysinfo",
+    );
+  } else if (!isAtLeast(5, 6, version)) {
     findings.add("info", "system calls of containers are left to the kernel (before Linux 5.6)");
   }
 }

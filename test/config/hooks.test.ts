@@ -7,15 +7,20 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { release, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { CALL_MODES, type CallMode, callFiles, usersLeftOut } from "../../src/attach/call-files.js";
 import { checkPlaces, hookFiles, MARK, STARTER } from "../../src/attach/hook-files.js";
 import { type HookOptions, installHooks, uninstallHooks } from "../../src/attach/hooks.js";
 import { main } from "../../src/program.js";
 import { checkCallFiles } from "../../src/tools/daemon-checks.js";
 import { collecting, type Outcome } from "../support/fake-binding.js";
+
+vi.mock("node:os", async (importOriginal) => {
+  const os = await importOriginal<typeof import("node:os")>();
+  return { ...os, release: vi.fn(os.release) };
+});
 
 const files = hookFiles({
   helper: "/usr/lib/vprocfs/vprocfs-attach",
@@ -292,6 +297,29 @@ describe("what hands system calls over", () => {
     expect((await show("--json")).out).toContain("SCMP_ACT_NOTIFY");
     expect(existsSync(join(root, PROFILE))).toBe(false);
   });
+
+  it.each(CALL_MODES)(
+    "is refused with %s where calls could not be left to the kernel",
+    async (mode) => {
+      make("/vprocfs.toml", "");
+      vi.mocked(release).mockReturnValue("5.4.0-200-generic");
+      onTestFinished(() => void vi.mocked(release).mockReset());
+      const install = async (...more: string[]): Promise<Outcome> => {
+        const outcome: Outcome = { out: "", err: "", status: 0 };
+        await main(
+          ["install-hooks", "--root", root, "--dry-run", ...more],
+          { ...collecting(outcome), configFile: join(root, "/vprocfs.toml") },
+          (line) => {
+            outcome.err += line;
+          },
+        );
+        return outcome;
+      };
+      const { err, status } = await install("--sysinfo", mode);
+      expect([err, status]).toEqual([expect.stringContaining("--sysinfo needs Linux 5.5"), 1]);
+      expect((await install()).status).toBe(0);
+    },
+  );
 
   it("is LXC's own policy with the calls at its end", () => {
     make("/usr/share/lxc/config/common.seccomp", "2\ndenylist\n[all]\nkexec_load errno 1\n");

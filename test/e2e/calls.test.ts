@@ -984,7 +984,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     await until("no group is left", () => emptyRestGroups().length === 0);
   });
 
-  it("what lets calls through keeps nothing else open, on Linux 5.3 either", async () => {
+  it("what lets calls through keeps nothing else open, without close_range(2) either", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
     const flags = ["--calls-directory", sockets];

@@ -40,6 +40,17 @@ it.each([
   expect(levels).toEqual(Array(count).fill("info"));
 });
 
+it.each([
+  ["5.6.0", []],
+  ["5.5.19", [/^system calls of containers are left to the kernel/]],
+  ["5.4.0-200-generic", [/would never return.*: do not use install-hooks --sysinfo$/]],
+])("says what becomes of system calls with Linux %s", (version, texts) => {
+  const findings = new Findings("host");
+  checkAge(findings, version);
+  const found = findings.list.map(({ what }) => what).filter((what) => /system calls/.test(what));
+  expect(found).toEqual(texts.map((text) => expect.stringMatching(text)));
+});
+
 it("what needs no survey is checked without one", () => {
   const config = { fsType: "fuse.lxcfs", source: "vprocfs", replaceLxcfs: false };
   const texts = checkHost(undefined, null, [], config, "").map(({ what }) => what);
