@@ -327,11 +327,10 @@ function checkStaticLinking() {
       source,
       "#include <string>\nint main(int n, char**) { return std::to_string(n) == std::string(); }\n",
     );
-    const compiler = process.env.CXX ?? "g++";
-    if (
-      outputOf("sh", ["-c", `${compiler} -static -o "$1" "$2"`, "sh", program, source]) ===
-      undefined
-    ) {
+    const { CXX: compiler = "g++", CPPFLAGS = "", CXXFLAGS = "", LDFLAGS = "" } = process.env;
+    // With the flags that make takes from the environment: they may say where the libraries are.
+    const link = `${compiler} ${CPPFLAGS} ${CXXFLAGS} ${LDFLAGS} -static -o "$1" "$2"`;
+    if (outputOf("sh", ["-c", link, "sh", program, source]) === undefined) {
       throw new SetupError(
         `${compiler} cannot link static programs: install glibc-static and libstdc++-static (on Red Hat's systems from the repository CRB)`,
       );

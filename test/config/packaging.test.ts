@@ -62,8 +62,13 @@ it("setup.mjs names the packages without which nothing static is linked", async 
     writeFileSync(join(checkout, path), "");
   }
   const compiler = join(directory, "compiler");
-  writeFileSync(compiler, '#!/bin/sh\n[ "$1" != -static ]\n', { mode: 0o755 });
-  const { status, stdout, stderr } = await setup(checkout, "start", { CXX: compiler });
+  const given = join(directory, "arguments");
+  const refusing = `#!/bin/sh\necho "$*" > ${given}\nexit 1\n`;
+  writeFileSync(compiler, refusing, { mode: 0o755 });
+  const flags = { CPPFLAGS: "-isystem /i", CXXFLAGS: "-O1", LDFLAGS: "-L/l -Wl,-O1" };
+  const { status, stdout, stderr } = await setup(checkout, "start", { CXX: compiler, ...flags });
+  // As make calls it.
+  expect(readFileSync(given, "utf8")).toMatch(/^-isystem \/i -O1 -L\/l -Wl,-O1 -static -o /);
   expect([status, `${stdout}`]).toEqual([1, ""]);
   expect(stderr).toMatch(
     / cannot link static programs: install glibc-static and libstdc\+\+-static /,
