@@ -50,8 +50,10 @@ void LogReader::find_proofs() {
   if (!sources_.exited_problem.empty()) missing_.push_back(sources_.exited_problem);
 }
 
+/// May take a moment, for which only the log's thread waits.
 void LogReader::open_events() {
   auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
+  const std::lock_guard lock(mutex_);
   if (!events) return retry_events_.note_failure(events.error(), boottime_us());
   // Crashes up to now were not reported.
   if (retry_events_.problem()) crashes_.note_loss(boottime_us());
@@ -114,10 +116,10 @@ void LogReader::run() {
     uint64_t due = 0;
     bool more = true;
     if (retry_printers_.is_due(boottime_us())) find_printers();
+    if (retry_events_.is_due(boottime_us())) open_events();
     {
       const std::lock_guard lock(mutex_);
       pump(kAtOnce);
-      if (retry_events_.is_due(boottime_us())) open_events();
       due = retry_events_.due_us(retry_printers_.due_us(log_.due_us()));
       // Records come first: their readers wait for them.
       more = !live_ || owners_.check_some(boottime_us());

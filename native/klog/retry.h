@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -10,15 +11,18 @@
 
 namespace vprocfs {
 
-/// Something that could not be had, and when to try again: never, unless there was a lack of
-/// descriptors or memory, which may pass. Each further try comes later. Times are of any monotonic
-/// clock. Not thread-safe.
+/// Something that could not be had, and when to try again. If there was a lack of descriptors or
+/// memory, which may pass: soon, each further try later. If the kernel may have it and did not say
+/// (EOPNOTSUPP, see ProcessEvents): after long. Else never. Times are of any monotonic clock. Not
+/// thread-safe.
 class Retry {
  public:
   void note_failure(Error problem, uint64_t now_us) {
-    constexpr uint64_t kFirstUs = 1'000'000, kLastUs = 60'000'000;
+    constexpr uint64_t kFirstUs = 1'000'000, kLastUs = 60'000'000, kUnansweredUs = 600'000'000;
     wait_us_ = std::clamp(wait_us_ * 2, kFirstUs, kLastUs);
-    due_us_ = is_shortage(problem.code) ? now_us + wait_us_ : 0;
+    due_us_ = 0;
+    if (is_shortage(problem.code)) due_us_ = now_us + wait_us_;
+    if (problem.code == EOPNOTSUPP) due_us_ = now_us + kUnansweredUs;
     problem_ = std::move(problem);
   }
   void note_success() {

@@ -41,13 +41,11 @@ Result<bool> NamespaceWatch::start() {
     const auto opened = open();
     if (!opened) return opened;
   }
-  listen();
+  const auto listens = listen();
   Result<bool> started = true;
   if (!thread_.joinable()) started = thread_.start([this] { loop(); });
   if (started && !reader_.joinable()) started = reader_.start([this] { read_loop(); });
-  if (!started) return started;
-  if (no_execs_) return *no_execs_;
-  return true;
+  return started ? listens : started;
 }
 
 Result<bool> NamespaceWatch::open() {
@@ -60,20 +58,16 @@ Result<bool> NamespaceWatch::open() {
   return true;
 }
 
-void NamespaceWatch::listen() {
-  const bool listens = execs_.fd() >= 0;
-  if (listens || (no_execs_ && !is_shortage(no_execs_->code))) return;
+Result<bool> NamespaceWatch::listen() {
+  if (execs_.fd() >= 0) return true;
   auto execs = ProcessEvents::open(ProcessEvents::Kind::kExec);
-  if (!execs) {
-    no_execs_ = execs.error();
-    return;
-  }
+  if (!execs) return execs.error();
   // The loop, which may run already, uses it from the first event on.
   execs_ = std::move(execs.value());
-  no_execs_.reset();
-  if (epoll_.add(execs_.fd(), kExecKey, EPOLLIN)) return;
-  no_execs_ = Error{errno, "epoll"};
+  if (epoll_.add(execs_.fd(), kExecKey, EPOLLIN)) return true;
+  const Error error{errno, "epoll"};
   execs_ = {};
+  return error;
 }
 
 void NamespaceWatch::stop() {

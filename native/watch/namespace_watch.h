@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -57,6 +56,7 @@ class NamespaceWatch {
 
   /// Errors: the process connector cannot be opened, so only followed namespaces have events.
   /// is_shortage(): a thread, a descriptor or memory is short at the moment; call start() again.
+  /// EOPNOTSUPP: see ProcessEvents::open(); call it again after long.
   Result<bool> start();
   void stop();
 
@@ -155,8 +155,8 @@ class NamespaceWatch {
   bool replace(Known& known, uint64_t key, Result<Fd> fresh);
 
   Result<bool> open();
-  /// Has executed programs reported, or notes why they are not.
-  void listen();
+  /// Has executed programs reported.
+  Result<bool> listen();
   bool watch(uint64_t key, Known known);
 
   // namespace_room.cc: what each tenant may have
@@ -175,7 +175,6 @@ class NamespaceWatch {
   const uint64_t own_mounts_, own_pids_;
   const size_t limit_;
   ProcessEvents execs_;
-  std::optional<Error> no_execs_;  ///< why executed programs are not reported
   Epoll epoll_;
   Wake wake_;
   std::atomic<bool> stopping_{false};

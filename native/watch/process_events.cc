@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 
 #include "base/clock.h"
 
@@ -97,34 +98,42 @@ bool receive(int fd, cn_msg& head, proc_event& event) {
   }
 }
 
+/// What the kernel has answered to the wish with a number, an errno value or 0. Nothing: it has not
+/// until then.
+std::optional<int> wait_for_answer(int fd, uint32_t number, uint64_t until_ms) {
+  for (bool late = false; !late;) {
+    // Before it reads: an answer may have come while this thread had no CPU.
+    const uint64_t now = monotonic_ms();
+    late = now >= until_ms;
+    cn_msg head;
+    proc_event event;
+    if (receive(fd, head, event)) {
+      // Others get answers as well.
+      if (head.ack == number + 1) return static_cast<int>(event.event_data.ack.err);
+    } else if (!late) {
+      pollfd p{fd, POLLIN, 0};
+      ::poll(&p, 1, static_cast<int>(until_ms - now));
+    }
+  }
+  return std::nullopt;
+}
+
 /// Whether the kernel sends events to this process: 0, or an errno value. It takes the wish of one
 /// that is to have none and says nothing, as does a kernel without CONFIG_PROC_EVENTS. All others
-/// get an answer.
+/// get an answer, unless memory is short.
 int ask_whether_it_sends() {
-  constexpr int kAttempts = 3, kWaitMs = 50;  // it answers at once, unless memory is short
+  constexpr int kAttempts = 3, kWaitMs = 50;
   const Fd fd = open_socket(kAnswer);
   sockaddr_nl own{};
   socklen_t size = sizeof own;
   if (!fd || ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) return errno;
-  int found = EOPNOTSUPP;
-  for (int i = 0; i < kAttempts && found == EOPNOTSUPP; ++i) {
+  std::optional<int> found;
+  for (int i = 0; i < kAttempts && !found; ++i) {
     if (!send_wish(fd.get(), PROC_CN_MCAST_LISTEN, own.nl_pid)) return errno;
-    const uint64_t until = monotonic_ms() + kWaitMs;
-    cn_msg head;
-    proc_event event;
-    for (uint64_t now = monotonic_ms(); now < until; now = monotonic_ms()) {
-      if (receive(fd.get(), head, event)) {
-        // Others get answers as well.
-        if (head.ack != own.nl_pid + 1) continue;
-        found = static_cast<int>(event.event_data.ack.err);
-        break;
-      }
-      pollfd p{fd.get(), POLLIN, 0};
-      ::poll(&p, 1, static_cast<int>(until - now));
-    }
+    found = wait_for_answer(fd.get(), own.nl_pid, monotonic_ms() + kWaitMs);
   }
   send_wish(fd.get(), PROC_CN_MCAST_IGNORE, own.nl_pid);
-  return found;
+  return found.value_or(EOPNOTSUPP);
 }
 
 }  // namespace

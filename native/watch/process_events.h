@@ -18,7 +18,8 @@ class ProcessEvents {
     kExec,      ///< a program is executed
     kCoredump,  ///< a signal that dumps core ends a process, whether a core is written or not
   };
-  /// EOPNOTSUPP: the kernel has none, or has none for this process. That takes a moment.
+  /// EOPNOTSUPP: the kernel has none, or has none for this process, or its memory was short. It
+  /// does not say which, and that takes a moment.
   static Result<ProcessEvents> open(Kind kind);
 
   int fd() const { return socket_.get(); }

@@ -21,6 +21,8 @@ const COST = { freeMs: 2000, share: 0.1 } as const;
 const ATTACHING_MS = 1000;
 /** Delays of retries to listen to the kernel, if the node is short of something: without end. */
 const LISTEN_AGAIN_MS = { first: 1000, max: 30_000 } as const;
+/** The same if the kernel did not say whether it reports anything, as when it has nothing to report: that takes a moment. */
+const UNANSWERED_AGAIN_MS = 600_000;
 const FORGET_ENDED_MS = 60_000;
 
 interface WatcherOptions extends AttachingOptions {
@@ -186,12 +188,18 @@ export class Watcher {
     };
   }
 
-  /** Tries again later if the node is short of something now. */
+  /** Tries again later if the node is short of something now, or may be. */
   #listen(attempt = 0): void {
     try {
       this.#watch.start();
+      if (this.#problem !== undefined) {
+        this.#problem = undefined;
+        this.#options.log.info("the kernel reports new processes now");
+        this.#scan.begin();
+      }
     } catch (error) {
-      if (isShortage(errnoOf(error) ?? "")) {
+      const code = errnoOf(error) ?? "";
+      if (isShortage(code)) {
         this.#shortages.note(messageOf(error));
         const { first, max } = LISTEN_AGAIN_MS;
         this.#delayed.after(Math.min(first * 2 ** attempt, max), () => {
@@ -201,11 +209,17 @@ export class Watcher {
         });
         return;
       }
+      if (code === "EOPNOTSUPP") {
+        this.#delayed.after(UNANSWERED_AGAIN_MS, () => this.#listen());
+      }
+      const isNews = this.#problem === undefined;
       this.#problem = messageOf(error);
-      this.#options.log.warn(
-        { reason: this.#problem },
-        "the kernel does not report new processes: only hooks find new containers",
-      );
+      if (isNews) {
+        this.#options.log.warn(
+          { reason: this.#problem },
+          "the kernel does not report new processes: only hooks find new containers",
+        );
+      }
     }
   }
 

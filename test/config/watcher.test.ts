@@ -2,7 +2,9 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import {
   type HelperReport,
@@ -24,6 +26,7 @@ import { loadAddon } from "../../src/native/addon.js";
 import type { RunningProgram, WatchEvent } from "../../src/native/binding.js";
 import { runSync } from "../support/command.js";
 import { container, FakeWatch, fakeBinding } from "../support/fake-binding.js";
+import { withPreload } from "../support/programs.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 
 /** A process in a PID namespace of its own, and in our mount namespace unless `more` says otherwise. */
@@ -122,6 +125,41 @@ it("is not asked again to listen where the kernel refuses it for another reason"
   expect(records.map(({ reason }) => reason)).toEqual(["process connector: not permitted"]);
   expect(watcher.state().problem).toBe("process connector: not permitted");
   expect(watcher.state().shortages).toBe(0);
+});
+
+it("is asked again after long to listen where the kernel did not say why not", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const records: Record<string, unknown>[] = [];
+  const log = createLogger("info", "json", { write: (line) => records.push(JSON.parse(line)) });
+  const message = "process connector: not supported";
+  let starts = 0;
+  class Watch extends FakeWatch {
+    override start(): void {
+      starts += 1;
+      if (starts < 3) {
+        throw Object.assign(new Error(message), { code: "EOPNOTSUPP" });
+      }
+    }
+  }
+  const { run } = fakeBinding([]);
+  const binding = { Watch, identityOf: () => null, fnmatch: () => true, run };
+  const watcher = new Watcher({ ...USUAL, log, binding });
+  onTestFinished(() => watcher.stop());
+  watcher.start();
+  for (const begun of [1, 2]) {
+    expect([starts, watcher.state().problem]).toEqual([begun, message]);
+    vi.advanceTimersByTime(599_000);
+    expect(starts).toBe(begun);
+    vi.advanceTimersByTime(1000);
+  }
+  expect([starts, watcher.state().problem]).toEqual([3, undefined]);
+  expect(records.map(({ msg }) => msg)).toEqual([
+    "the kernel does not report new processes: only hooks find new containers",
+    "the kernel reports new processes now",
+  ]);
+  vi.advanceTimersByTime(600_000);
+  expect(starts).toBe(3);
 });
 
 it("can end more than ten helpers at a time, without a warning of Node's", async () => {
@@ -944,6 +982,36 @@ it.runIf(process.getuid?.() === 0).each([
   const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
   const { stdout, stderr } = runSync([...apart, process.execPath, "-e", LISTENING, addon]);
   expect([stdout.trim(), stderr]).toEqual([expect.stringMatching(said), ""]);
+});
+
+/** Begins to listen while no answer of the kernel's arrives, and then with answers. */
+const UNANSWERED = `
+  const { exitNow, Watch } = require(process.argv[1]);
+  const watch = new Watch(() => {});
+  for (const _ of [1, 2]) {
+    try {
+      watch.start();
+      console.log("listens");
+    } catch ({ code }) {
+      console.log(code);
+    }
+    require("node:fs").rmSync(process.env.VPROCFS_TEST_UNANSWERED, { force: true });
+  }
+  exitNow(0);
+`;
+
+it.runIf(process.getuid?.() === 0)("listens when the kernel answers after all", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "vprocfs-watcher-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const unanswered = join(directory, "unanswered");
+  writeFileSync(unanswered, "");
+  const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
+  const { stdout, stderr } = await withPreload(
+    "nolog",
+    { VPROCFS_TEST_UNANSWERED: unanswered },
+    async () => runSync([process.execPath, "-e", UNANSWERED, addon]),
+  );
+  expect([stdout, stderr]).toEqual(["EOPNOTSUPP\nlistens\n", ""]);
 });
 
 /** Ends as Node does by itself, while its watches are there. */

@@ -3,7 +3,8 @@
 // before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector.
 // VPROCFS_TEST_REFUSED: system calls named there, bpf and perf_event_open, fail with EPERM.
 // VPROCFS_TEST_SHORT: as long as that file is there, no descriptor is to be had for the process
-// connector, nor from perf_event_open.
+// connector, nor from perf_event_open. VPROCFS_TEST_UNANSWERED: as long as that file is there,
+// nothing comes from the process connector.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,10 +20,13 @@
 
 static int bad_log = -1;
 
-static int is_short(void) {
-  const char* const path = getenv("VPROCFS_TEST_SHORT");
+/* Whether the file that a variable names is there. */
+static int is_there(const char* variable) {
+  const char* const path = getenv(variable);
   return path != NULL && access(path, F_OK) == 0;
 }
+
+static int is_short(void) { return is_there("VPROCFS_TEST_SHORT"); }
 
 static int is_refused(long number) {
   const char* const refused = getenv("VPROCFS_TEST_REFUSED");
@@ -83,6 +87,16 @@ int socket(int domain, int type, int protocol) {
     return -1;
   }
   return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, struct sockaddr* from,
+                 socklen_t* from_size) {
+  if (from != NULL && *from_size == sizeof(struct sockaddr_nl) &&
+      is_there("VPROCFS_TEST_UNANSWERED")) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return syscall(SYS_recvfrom, fd, buffer, size, flags, from, from_size);
 }
 
 static int opened(const char* path, int flags, mode_t mode) {
