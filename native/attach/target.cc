@@ -238,12 +238,15 @@ Result<bool> Target::enter() {
   if (failed == EINVAL) {  // a pidfd before Linux 5.8
     const Fd mounts(::openat(directory_.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
     failed = mounts && ::setns(mounts.get(), CLONE_NEWNS) == 0 ? 0 : errno;
+    if (!mounts && failed == ENOENT) failed = ESRCH;
   }
   if (failed == 0) {
     entered_ = true;
     return true;
   }
-  return ended() ? Error{ESRCH, "it has ended"} : Error{failed, "cannot enter its mount namespace"};
+  // A process that ends leaves its namespaces before its pidfd tells of that.
+  const bool gone = failed == ESRCH || ended();
+  return gone ? Error{ESRCH, "it has ended"} : Error{failed, "cannot enter its mount namespace"};
 }
 
 }  // namespace vprocfs
