@@ -149,7 +149,7 @@ function addCommand(program: Command, name: string, text: readonly string[]): Co
     )
     .option(
       "--runtime <LIST>",
-      `only for these: ${HOOK_KINDS.join(",")} (default: those that are installed)`,
+      `only for these: ${HOOK_KINDS.join(",")} (default: those that are installed or have hooks of vprocfs)`,
     )
     .option("--root <DIR>", "work below this directory instead of /")
     .option("--json", "print an array of objects");
