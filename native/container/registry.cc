@@ -181,11 +181,14 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   };
   if (const auto clock = known()) return *clock;
   auto found = resolver_.of_process(pid);
+  // Something is short. The namespace may be the container's own: the next request asks again.
+  if (!found && found.error().code != ESRCH) return first;
   // One within it has no clock of its own, nor has a visitor.
   const bool its = found && found.value() && found.value()->id == container.id();
   if (its && found.value()->namespaces.pid == ns.value()) {
-    static_cast<void>(adopt(std::move(*found.value())));
+    const auto adopted = adopt(std::move(*found.value()));
     if (const auto clock = known()) return *clock;
+    if (!adopted && adopted.error().code != ESRCH) return first;
   }
   const std::lock_guard lock(mutex_);
   const auto entry = containers_.find(container.id());

@@ -3,12 +3,13 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
+import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
-import { Registry } from "../support/testing.js";
+import { Registry, TESTING } from "../support/testing.js";
 import { until } from "../support/wait.js";
 
 /** What a look at limits takes; it rests nine times as long, but for a second at most. */
@@ -18,6 +19,32 @@ const LONG_LOOK_MS = 2000;
 /** Mostly the threads are not near enough to each other. */
 const ROUNDS = 1500;
 const THREADS = 4;
+
+/** More descriptors than the search for a container needs. */
+const DESCRIPTORS = 24;
+
+/**
+ * Asks for the age of a younger PID namespace with room for no, one, two, ... further descriptors, and each time
+ * again at once with room for all; prints what the second answers are.
+ */
+const SHORT_OF_FILES = `
+  const { openSync, closeSync } = require("node:fs");
+  const [addon, ...pids] = process.argv.slice(1);
+  const [old, young, most] = pids.map(Number);
+  const registry = new (require(addon).Registry)(2);
+  const ages = [];
+  for (let room = 0; room <= most; room += 1) {
+    registry.forget();
+    registry.clockOf(old);
+    const all = [];
+    for (;;) try { all.push(openSync("/dev/null")); } catch { break; }
+    for (const fd of all.splice(0, room)) closeSync(fd);
+    try { registry.clockOf(young, old); } catch {}
+    for (const fd of all) closeSync(fd);
+    ages.push(registry.clockOf(young, old).toString());
+  }
+  console.log(JSON.stringify(ages));
+`;
 
 /** What began less than two of them ago may have begun just now. */
 const TICK_MS = 10;
@@ -195,7 +222,7 @@ describeLive("containers that end in a PID namespace that lives on", [], () => {
   });
 });
 
-describeLive("a container of two PID namespaces", [], () => {
+describeLive("a container of two PID namespaces", ["prlimit"], () => {
   /** More PID namespaces within a container than are told apart. */
   const VISITORS = 65;
   /** Fewer, but more than the namespaces that a container begins with, any of which gets a number. */
@@ -228,6 +255,18 @@ describeLive("a container of two PID namespaces", [], () => {
     const visitors = await startWithin(own, old, VISITORS);
     expect(new Set(visitors.map((pid) => registry.clockOf(pid)))).toEqual(new Set([began]));
     expect(registry.clockOf(young.init)).toBe(next);
+  });
+
+  it("has its own age in each as soon as descriptors are there again", async () => {
+    const own = testScope();
+    const old = await Container.start(own);
+    await pass(2 * TICK_MS);
+    const young = await Container.start(own, { cgroup: old.cgroup });
+    const next = new Registry(2).clockOf(young.init);
+    const argv = ["prlimit", "--nofile=256", process.execPath, "-e", SHORT_OF_FILES];
+    const pids = [old.init, young.init, DESCRIPTORS].map(String);
+    const ages: unknown = JSON.parse(await output([...argv, TESTING, ...pids]));
+    expect(ages).toEqual(Array(DESCRIPTORS + 1).fill(`${next}`));
   });
 
   it("has its own age in one that has got the number of another within, which has ended", async () => {

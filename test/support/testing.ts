@@ -900,11 +900,13 @@ function isTesting(value: unknown): value is Testing {
   return Object.entries(MEMBERS).every(([name, type]) => typeof members.get(name) === type);
 }
 
+/** The file of the native side, for a process of its own. */
+export const TESTING = join(project, "build", BUILD, "vprocfs_testing.node");
+
 function loadTesting(): Testing {
-  const file = join(project, "build", BUILD, "vprocfs_testing.node");
-  const testing: unknown = createRequire(import.meta.url)(file);
+  const testing: unknown = createRequire(import.meta.url)(TESTING);
   if (!isTesting(testing)) {
-    throw new Error(`${file} is of another version: run 'node packaging/setup.mjs test'`);
+    throw new Error(`${TESTING} is of another version: run 'node packaging/setup.mjs test'`);
   }
   return testing;
 }
