@@ -81,10 +81,10 @@ void Census::settle_doubts() {
   for (auto doubted = doubted_.begin(); doubted != doubted_.end();) {
     if (clock_us(CLOCK_THREAD_CPUTIME_ID) > until_us) break;
     const ContainerId id = *doubted;
-    const auto found = resolver_.of_id(id, kCgroupsOfDoubted);
+    const auto found = resolver_.of_id(id, {kCgroupsOfDoubted, true});
     const bool is_gone = !found && found.error().code == ESRCH;
     if (is_gone) gone.insert(id);
-    // Otherwise something is short: the next look asks again.
+    // Otherwise something is short, or not all of it was seen: the next look asks again.
     doubted = found || is_gone ? doubted_.erase(doubted) : std::next(doubted);
   }
   leave(gone);

@@ -61,7 +61,7 @@ Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cg
     if (it != absent_.end() && boottime_us() < it->second) return Error{ESRCH, id.name()};
   }
   const uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  auto found = resolver_.of_id(id, max_cgroups);
+  auto found = resolver_.of_id(id, {max_cgroups});
   const uint64_t took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
   if (!found && took_us > kLongSearchUs) {
     // Who makes cgroups without processes could have all threads search them.

@@ -124,7 +124,7 @@ void Registry::forget_dead(ContainerId id) {
     lived_us = lived_until(it->second);
   }
   // Another PID namespace of it may live, of which nobody has asked: then it goes on.
-  auto other = resolver_.of_id(id, kLookForOthersIn);
+  auto other = resolver_.of_id(id, {kLookForOthersIn});
   if (other && !began_by(other.value(), lived_us)) other = Error{ESRCH, other.value().cgroup};
   auto pid_namespace = other ? pin(other.value()) : Result<PidNamespace>(other.error());
   // Mostly its cgroup goes with it, and there will be no other one in it.

@@ -273,7 +273,7 @@ bool Resolver::exists(ContainerId id) const {
   return open_cgroup(id) || (errno != ESTALE && errno != ENOENT);
 }
 
-Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups) const {
+Result<ContainerDescription> Resolver::of_id(ContainerId id, const Search& search) const {
   Fd top = open_cgroup(id);
   if (!top) return Error{process_errno(errno), id.name()};
 
@@ -286,7 +286,10 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups)
   const auto note = [&why](int error) {
     if (process_errno(error) != ESRCH) why = error;
   };
-  for (size_t seen = 0; !todo.empty() && seen < max_cgroups; ++seen) {
+  // So may what lies beyond the bounds of this search, or was started by a process that has ended
+  // since the list of processes was read.
+  bool saw_all = true;
+  for (size_t seen = 0; !todo.empty() && seen < search.max_cgroups; ++seen) {
     const Fd at = std::move(todo.front());
     todo.pop_front();
     std::string procs;
@@ -294,31 +297,43 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups)
     if (!text) note(text.error().code);
     if (text) procs = std::move(text.value());
     bool of_another = false;
-    for (const char* p = procs.c_str(); *p != '\0' && tried < kMaxProcessesTried; ++tried) {
+    const char* p = procs.c_str();
+    for (; *p != '\0' && tried < kMaxProcessesTried; ++tried) {
       char* end = nullptr;
       const long pid = std::strtol(p, &end, 10);
       if (end == p) break;
       p = *end == '\n' ? end + 1 : end;
       auto found = of_process(static_cast<pid_t>(pid));
-      if (!found) note(found.error().code);
-      if (!found || !found.value()) continue;
+      if (!found) {
+        note(found.error().code);
+        saw_all = false;
+        continue;
+      }
+      if (!found.value()) continue;
       if (found.value()->id == id) return std::move(*found.value());
       // One within it: neither here nor below is anything of the outer one.
       of_another = seen > 0;
       if (of_another) break;
     }
     if (of_another) continue;
-    const size_t others = std::min<size_t>(512, max_cgroups - seen - 1);
-    for_each_entry(open_directory(at.get(), "."), [&](const dirent& entry) {
+    if (*p != '\0') saw_all = false;
+    const size_t others = std::min<size_t>(512, search.max_cgroups - seen - 1);
+    const int unread = for_each_entry(open_directory(at.get(), "."), [&](const dirent& entry) {
       if (entry.d_type != DT_DIR || entry.d_name[0] == '.') return true;
-      if (todo.size() >= others) return false;
+      if (todo.size() >= others) {
+        saw_all = false;
+        return false;
+      }
       Fd child = open_directory(at.get(), entry.d_name, O_NOFOLLOW);
       if (!child) note(errno);
       if (child) todo.push_back(std::move(child));
       return true;
     });
+    if (unread != 0) note(unread);
   }
-  return Error{why, id.name()};
+  if (!todo.empty()) saw_all = false;
+  const bool is_proven = saw_all || !search.must_prove;
+  return Error{why == ESRCH && !is_proven ? EAGAIN : why, id.name()};
 }
 
 std::vector<ContainerDescription> Resolver::scan() const {

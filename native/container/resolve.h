@@ -86,10 +86,16 @@ class Resolver {
   /// every cgroup is one that we live in or below. ESRCH: one of its own is not there any more.
   Result<bool> describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const;
 
+  /// How of_id() looks for a process.
+  struct Search {
+    size_t max_cgroups = kMaxCgroupsSearched;
+    /// ESRCH is to prove that nobody lives there: a search that did not see everybody answers
+    /// EAGAIN.
+    bool must_prove = false;
+  };
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there,
-  /// as far as `max_cgroups` cgroups of it tell.
-  Result<ContainerDescription> of_id(ContainerId id,
-                                     size_t max_cgroups = kMaxCgroupsSearched) const;
+  /// as far as the search went.
+  Result<ContainerDescription> of_id(ContainerId id, const Search& search) const;
 
   /// The properties of a process that decide which container it is in, but where containers share a
   /// PID and a cgroup namespace. ESRCH when it is gone. Of the host's own processes only the PID

@@ -19,6 +19,8 @@ const MANY = 10_000;
 const FULL_S = 30;
 /** What has been in its place for so many seconds is not looked at before that. */
 const SETTLED_S = 5;
+/** In so many cgroups of a container that may have ended somebody is looked for who lives there. */
+const MOST_CGROUPS = 256;
 
 const us = (seconds: number): bigint => BigInt(seconds) * 1_000_000n;
 
@@ -29,6 +31,12 @@ function idOf(container: Container): string {
 async function remove(cgroup: Cgroup): Promise<void> {
   for (const directory of cgroup.directories) {
     await removeCgroup(directory);
+  }
+}
+
+function move(pid: number, cgroup: Cgroup): void {
+  for (const directory of cgroup.directories) {
+    writeFileSync(join(directory, "cgroup.procs"), `${pid}`);
   }
 }
 
@@ -127,9 +135,7 @@ describeLive("a container in the PID namespace of another one", [], () => {
     const census = new Census(MANY);
     census.look(us(1));
     expect(census.found()).toContain(wrong);
-    for (const directory of after.directories) {
-      writeFileSync(join(directory, "cgroup.procs"), `${side.init}`);
-    }
+    move(side.init, after);
     census.look(us(2));
     expect(census.found()).toContain(idOf(side));
     expect(census.found()).not.toContain(wrong);
@@ -164,6 +170,26 @@ describeLive("containers that share a PID and a cgroup namespace", [], () => {
       census.look(us(5 + round * FULL_S));
       expect(census.found()).toEqual(both);
     }
+  });
+
+  it("are both known when one of them lives further down than a search for it goes", async () => {
+    const { own, one, startOther } = await pair();
+    // A look comes to it second: then the place that they share is the first one's.
+    const other = await startOther();
+    let cgroup = other.cgroup;
+    for (let depth = 0; depth <= MOST_CGROUPS; depth += 1) {
+      cgroup = cgroup.child(own, "d");
+    }
+    move(other.init, cgroup);
+    const both = expect.arrayContaining([idOf(one), idOf(other)]);
+    const census = new Census(MANY);
+    census.look(us(1));
+    census.lookAt(other.init, us(2));
+    for (let round = 1; round <= 3; round += 1) {
+      expect(census.found()).toEqual(both);
+      census.look(us(2 + round * FULL_S));
+    }
+    expect(census.found()).toEqual(both);
   });
 
   it("are both known when the place of one has become the other's", async () => {
