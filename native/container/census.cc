@@ -25,7 +25,8 @@ constexpr size_t kTenantShare = 8, kMinPerTenant = 64;
 constexpr int kMaxNestingDepth = 32;
 
 // In so many cgroups of a container somebody is looked for who lives there; and for so much CPU
-// time in one look, in those of all: a tenant may make any number. The next look goes on.
+// time in one look, in those of all: a tenant may make any number. The next look goes on with the
+// others.
 constexpr size_t kCgroupsOfDoubted = 256;
 constexpr uint64_t kDoubtsUs = 5'000;
 
@@ -73,19 +74,41 @@ void Census::replace(ContainerId other) {
   }
 }
 
+/// One whose cgroup is gone has ended. Asking that takes one system call for each, so that it needs
+/// not wait until others are searched.
+void Census::drop_gone() {
+  std::set<ContainerId> gone;
+  for (const ContainerId id : doubted_) {
+    if (!resolver_.exists(id)) gone.insert(id);
+  }
+  leave(gone);
+}
+
 /// The init of a container in another one's PID namespace is that one's, whose end says nothing of
 /// this one: it has ended when its cgroup is gone or nobody lives there.
 void Census::settle_doubts() {
+  drop_gone();
   std::set<ContainerId> gone;
   const uint64_t until_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + kDoubtsUs;
-  for (auto doubted = doubted_.begin(); doubted != doubted_.end();) {
-    if (clock_us(CLOCK_THREAD_CPUTIME_ID) > until_us) break;
-    const ContainerId id = *doubted;
-    const auto found = resolver_.of_id(id, {kCgroupsOfDoubted, true});
+  const size_t count = doubted_.size();
+  for (size_t tried = 0; tried < count; ++tried) {
+    auto next = doubted_.upper_bound(tried_last_);
+    if (next == doubted_.end()) next = doubted_.begin();
+    const ContainerId id = *next;
+    const auto found = resolver_.of_id(id, {kCgroupsOfDoubted, true, until_us});
     const bool is_gone = !found && found.error().code == ESRCH;
+    const bool is_late = clock_us(CLOCK_THREAD_CPUTIME_ID) > until_us;
     if (is_gone) gone.insert(id);
-    // Otherwise something is short, or not all of it was seen: the next look asks again.
-    doubted = found || is_gone ? doubted_.erase(doubted) : std::next(doubted);
+    if (found || is_gone) {
+      doubted_.erase(next);
+    } else if (is_late && tried > 0) {
+      // Others have had some of its time: it is the first of the next look.
+      break;
+    }
+    // Otherwise something is short, or not all of it was seen: it is asked about again after all
+    // others, which might never have their turn if they were as many as its tenant likes.
+    tried_last_ = id;
+    if (is_late) break;
   }
   leave(gone);
 }
@@ -107,7 +130,12 @@ void Census::look(uint64_t now_us, Old old) {
     const bool is_gone = process->second.look != looks_;
     process = is_gone ? processes_.erase(process) : std::next(process);
   }
-  settle_doubts();
+  if (old == Old::kCheck) {
+    settle_doubts();
+  } else {
+    // Searches are part of what is left to check_old().
+    drop_gone();
+  }
 }
 
 bool Census::look_at(pid_t pid, uint64_t now_us) {
@@ -130,7 +158,10 @@ bool Census::look_at(pid_t pid, uint64_t now_us) {
 
 bool Census::check_old(uint64_t now_us, size_t count) {
   if (to_check_.empty()) {
-    if (full_us_ == 0 || !is_old(now_us)) return false;
+    if (full_us_ == 0 || !is_old(now_us)) {
+      settle_doubts();
+      return false;
+    }
     begin_check(now_us);
     for (const auto& [pid, seen] : processes_) to_check_.push_back(pid);
   }

@@ -80,6 +80,7 @@ class Census {
   void begin_check(uint64_t now_us);
   void drop_dead();
   void replace(ContainerId other);
+  void drop_gone();
   void settle_doubts();
   /// False: something was short, and it has to be looked at again. `in`: the container that the
   /// process was in when it was last visited, and now.
@@ -106,6 +107,7 @@ class Census {
   std::map<ContainerId, Init> inits_;
   /// Those of which nobody was seen where they were known: they may have ended.
   std::set<ContainerId> doubted_;
+  ContainerId tried_last_;                       ///< of those: settle_doubts() goes on after it
   std::map<TenantIdentity, size_t> of_tenants_;  ///< how many of `inits_` each has
   uint64_t full_us_ = 0;         ///< when all of it was checked last, or began to be
   std::vector<pid_t> to_check_;  ///< by check_old()

@@ -11,6 +11,7 @@
 #include <deque>
 #include <set>
 
+#include "base/clock.h"
 #include "base/clock_tick.h"
 #include "base/directory.h"
 #include "base/kernel_abi.h"
@@ -289,7 +290,9 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, const Search& searc
   // So may what lies beyond the bounds of this search, or was started by a process that has ended
   // since the list of processes was read.
   bool saw_all = true;
+  const auto is_late = [&search] { return clock_us(CLOCK_THREAD_CPUTIME_ID) > search.until_us; };
   for (size_t seen = 0; !todo.empty() && seen < search.max_cgroups; ++seen) {
+    if (is_late()) return Error{EAGAIN, id.name()};
     const Fd at = std::move(todo.front());
     todo.pop_front();
     std::string procs;
@@ -303,6 +306,7 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, const Search& searc
       const long pid = std::strtol(p, &end, 10);
       if (end == p) break;
       p = *end == '\n' ? end + 1 : end;
+      if (is_late()) return Error{EAGAIN, id.name()};
       auto found = of_process(static_cast<pid_t>(pid));
       if (!found) {
         note(found.error().code);

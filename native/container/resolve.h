@@ -92,6 +92,8 @@ class Resolver {
     /// ESRCH is to prove that nobody lives there: a search that did not see everybody answers
     /// EAGAIN.
     bool must_prove = false;
+    /// Until when it searches: EAGAIN after that. CLOCK_THREAD_CPUTIME_ID.
+    uint64_t until_us = UINT64_MAX;
   };
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there,
   /// as far as the search went.

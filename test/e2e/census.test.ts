@@ -142,6 +142,53 @@ describeLive("a container in the PID namespace of another one", [], () => {
   });
 });
 
+describeLive("a container that has ended", [], () => {
+  /** Enough for looking at them to take longer than a look has for this. */
+  const OTHERS = 400;
+  const ROUNDS = 6;
+
+  it.each(["goes", "stays"])(
+    "is no more known, however long it takes to find who lives in another one, and its cgroup %s",
+    async (does) => {
+      const { own, cgroup, pause } = await pod();
+      const first = await Container.start(own, { cgroup: cgroup.child(own, "one"), pidsOf: pause });
+      // Its place is that of the first, which a look comes to before: it is always in doubt.
+      const living = await Container.start(own, {
+        cgroup: cgroup.child(own, "living"),
+        pidsOf: pause,
+        cgroupNamespace: first,
+      });
+      // Whoever looks for it finds these first, which are of a container in it.
+      const inner = await Container.start(own, { cgroup: living.cgroup.child(own, "inner") });
+      move(living.init, living.cgroup.child(own, "own"));
+      inner.start(own, ["sh", "-c", `for i in $(seq ${OTHERS}); do sleep 1000 & done; wait`]);
+      const others = await until("all are there", () => {
+        const pids = inner.cgroup.read("memory", "cgroup.procs").split("\n");
+        const all = pids.filter((pid) => commandOf(pid) === "sleep");
+        return all.length === OTHERS && all;
+      });
+      for (const pid of others) {
+        move(Number(pid), living.cgroup);
+      }
+      const side = await Container.start(own, { cgroup: cgroup.child(own, "side"), pidsOf: pause });
+      const [lives, ended] = [idOf(living), idOf(side)];
+      const census = new Census(MANY);
+      census.look(us(1));
+      census.lookAt(living.init, us(2));
+      expect(census.found()).toEqual(expect.arrayContaining([lives, ended]));
+      await side.kill();
+      if (does === "goes") {
+        await remove(side.cgroup);
+      }
+      for (let round = 1; round <= ROUNDS; round += 1) {
+        census.look(us(2 + round * FULL_S));
+      }
+      expect(census.found()).toContain(lives);
+      expect(census.found()).not.toContain(ended);
+    },
+  );
+});
+
 describeLive("containers that share a PID and a cgroup namespace", [], () => {
   async function pair(): Promise<{
     readonly own: Scope;
