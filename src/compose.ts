@@ -99,6 +99,10 @@ function metricsOf(
     stop: async () => (await running)?.close(),
     state: async () => {
       const exporter = await running;
+      if (running === undefined) {
+        // It rests until readers have been served.
+        return { problem: "", isPending: true };
+      }
       return { problem: exporter?.problem ?? problem, isPending: exporter?.isPending ?? false };
     },
   };
