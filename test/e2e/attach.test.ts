@@ -21,6 +21,7 @@ import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
+import { commandOf } from "../support/proc.js";
 import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
@@ -53,14 +54,6 @@ async function bare(scope: Scope, container: Container, setup: string): Promise<
   return Number(children.trim());
 }
 
-function commOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return ""; // It has ended.
-  }
-}
-
 /** What systemd does for ProtectKernelTunables=: what is mounted below /sys is read-only as well. */
 const RESTRICT =
   "mount --make-rslave / && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && " +
@@ -87,7 +80,7 @@ async function sleeping(scope: Scope, container: Container, script?: string): Pr
         ];
   container.start(scope, [...first, ...sleep]);
   const found = await until("it sleeps", () =>
-    pids().find((pid) => !known.includes(pid) && commOf(pid) === "sleep"),
+    pids().find((pid) => !known.includes(pid) && commandOf(pid) === "sleep"),
   );
   return Number(found);
 }
@@ -262,7 +255,7 @@ describeLive("attach", ["unshare"], () => {
     const chrooted = (): string | undefined =>
       readFileSync(procs, "utf8")
         .split("\n")
-        .find((pid) => pid !== "" && commOf(pid) === "wait");
+        .find((pid) => pid !== "" && commandOf(pid) === "wait");
     await until("it is there", () => chrooted() !== undefined);
     expect(statesOf(await report(daemon, Number(chrooted())))).toEqual(["attached"]);
     expect(statesOf(await report(daemon, container.init))).toEqual(["present"]);
@@ -391,7 +384,7 @@ describeLive("attach", ["unshare"], () => {
       const pid = await until("it sleeps", () =>
         readFileSync(procs, "utf8")
           .split("\n")
-          .find((one) => one !== "" && commOf(one) === "sleep"),
+          .find((one) => one !== "" && commandOf(one) === "sleep"),
       );
       const polled = polledMountpointOf(daemon.mountpoint);
       const places = ["--mountpoint", daemon.mountpoint, "--polled", polled];

@@ -8,6 +8,7 @@ import { Cgroup, isV2, removeCgroup } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { commandOf } from "../support/proc.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { Census, LogOwners } from "../support/testing.js";
@@ -40,14 +41,6 @@ function move(pid: number, cgroup: Cgroup): void {
   }
 }
 
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return "";
-  }
-}
-
 /** The cgroup of a process in the hierarchy for memory. */
 function memoryPathOf(pid: number): string {
   const text = readFileSync(`/proc/${pid}/cgroup`, "utf8");
@@ -62,12 +55,21 @@ async function pod(): Promise<{
   readonly own: Scope;
   readonly cgroup: Cgroup;
   readonly pause: Container;
+  /** Starts a container in the PID namespace of the first one, in the same place each time. */
+  readonly startSide: () => Promise<Container>;
 }> {
   const own = testScope();
   const cgroup = Cgroup.create(own, testName("pod"));
   cgroup.delegate();
   const pause = await Container.start(own, { cgroup: cgroup.child(own, "pause") });
-  return { own, cgroup, pause };
+  const startSide = () =>
+    Container.start(own, {
+      cgroup: cgroup.child(own, "side"),
+      pidsOf: pause,
+      // As with one of its own that has the number of the one before.
+      cgroupNamespace: false,
+    });
+  return { own, cgroup, pause, startSide };
 }
 
 describeLive("a container in the PID namespace of another one", [], () => {
@@ -95,15 +97,8 @@ describeLive("a container in the PID namespace of another one", [], () => {
   it.each(["a look at it", "the next look"])(
     "is not taken for one before it, in the same place, by %s",
     async (by) => {
-      const { own, cgroup, pause } = await pod();
-      const start = () =>
-        Container.start(own, {
-          cgroup: cgroup.child(own, "side"),
-          pidsOf: pause,
-          // As with one of its own that has the number of the one before.
-          cgroupNamespace: false,
-        });
-      const side = await start();
+      const { startSide } = await pod();
+      const side = await startSide();
       const ended = idOf(side);
       const census = new Census(MANY);
       census.look(us(1));
@@ -111,7 +106,7 @@ describeLive("a container in the PID namespace of another one", [], () => {
       expect(census.found()).toContain(ended);
       await side.kill();
       await remove(side.cgroup);
-      const next = await start();
+      const next = await startSide();
       if (by === "a look at it") {
         expect(census.lookAt(next.init, us(2 + SETTLED_S))).toBe(true);
       } else {
@@ -278,21 +273,15 @@ describeLive("a container of two PID namespaces", [], () => {
 
 describeLive("the owner of a record about a cgroup", [], () => {
   it("is the container that began there just now, not the one that has ended", async () => {
-    const { own, cgroup, pause } = await pod();
-    const start = () =>
-      Container.start(own, {
-        cgroup: cgroup.child(own, "side"),
-        pidsOf: pause,
-        cgroupNamespace: false,
-      });
-    const side = await start();
+    const { startSide } = await pod();
+    const side = await startSide();
     const path = memoryPathOf(side.init);
     const owners = new LogOwners();
     expect(owners.ofPath(path, us(1))).toContain(idOf(side));
     const ended = idOf(side);
     await side.kill();
     await remove(side.cgroup);
-    const next = await start();
+    const next = await startSide();
     const found = owners.ofPath(path, us(1) + 1n);
     expect(found).toContain(idOf(next));
     expect(found).not.toContain(ended);

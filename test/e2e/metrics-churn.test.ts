@@ -1,6 +1,6 @@
 // What the exporter tells while containers come and go faster than anybody looks.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, MIB, removeCgroup } from "../support/cgroups.js";
@@ -8,6 +8,7 @@ import { Container } from "../support/container.js";
 import { vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { commandOf } from "../support/proc.js";
 import { figureOf, keepThrottled, serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
@@ -19,14 +20,6 @@ const CONTAINERS = inLong(100, 1000);
 const AT_ONCE = 8;
 /** Seconds for which quotas above a container have held it back, as the worker before has told. */
 const KEPT_S = 7;
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return "";
-  }
-}
 
 /** The names of all containers in a text; throws where a sample is no sample. */
 function namesIn(text: string): Set<string> {

@@ -1,12 +1,13 @@
 // What is known of real containers when several threads ask at once, and when they end.
 
-import { readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { commandOf } from "../support/proc.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { Registry, TESTING } from "../support/testing.js";
@@ -48,14 +49,6 @@ const SHORT_OF_FILES = `
 
 /** What began less than two of them ago may have begun just now. */
 const TICK_MS = 10;
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return "";
-  }
-}
 
 async function pass(ms: number): Promise<void> {
   const begun = performance.now();

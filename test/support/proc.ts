@@ -21,6 +21,11 @@ export function textOf(path: string): string {
   return unlessEnded(() => readFileSync(path, "utf8"), "");
 }
 
+/** The name of a process's program, 15 characters of it at most; "" where it has ended. */
+export function commandOf(pid: number | string): string {
+  return textOf(`/proc/${pid}/comm`).trim();
+}
+
 /** Whether strace(1) has a process or a thread, by its directory. */
 export function isTraced(directory: string): boolean {
   return /^TracerPid:\s+[1-9]/m.test(textOf(`${directory}/status`));
