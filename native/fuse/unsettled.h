@@ -17,7 +17,7 @@ class Unsettled {
   void add(const Caller& caller);
   void remove(uint64_t request);
   std::optional<Caller> find(uint64_t request) const;
-  /// Notes that it is being looked whether a caller has been killed. False: that is noted already.
+  /// Notes that a check whether a caller was killed is under way. False if one is already.
   bool begin_to_look(uint64_t request);
 
  private:
