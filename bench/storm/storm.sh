@@ -9,5 +9,11 @@ cd "$(dirname "$0")/../.."
 export VPROCFS_TEST_STORM_KILLS="${1:-1000}"
 export VPROCFS_TEST_STORM_RELOADS="${2:-100}"
 export VPROCFS_TEST_STORM_FLIPS="${3:-200}"
-exec node_modules/.bin/vitest run --config test/vitest.config.ts --project e2e-once --project vm \
-  test/e2e/never-down-storm test/e2e/never-down-state test/e2e/vm/never-down
+status=0
+run() {
+  node_modules/.bin/vitest run --config test/vitest.config.ts "$@" || status=1
+}
+run --project e2e-once test/e2e/never-down-storm test/e2e/never-down-state
+# On a kernel that does not resend requests.
+run --project vm test/e2e/vm/v2 -t "when a worker dies"
+exit "$status"
