@@ -17,9 +17,20 @@ constexpr size_t kFewCgroups = 2;
 }  // namespace
 
 std::shared_ptr<Container> InheritedContainers::of(ContainerId id) {
-  auto& known = known_[id];
-  if (!known) known = look_for(id);
-  return known;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = known_.find(id);
+    if (known != known_.end()) return known->second;
+  }
+  auto found = look_for(id);
+  const std::lock_guard lock(mutex_);
+  return known_.try_emplace(id, std::move(found)).first->second;
+}
+
+void InheritedContainers::forget() {
+  decltype(known_) gone;
+  const std::lock_guard lock(mutex_);
+  gone.swap(known_);
 }
 
 std::shared_ptr<Container> InheritedContainers::look_for(ContainerId id) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "container/registry.h"
 
@@ -10,8 +12,8 @@ namespace vprocfs {
 
 /// Finds the containers of the open files that a previous worker left. The process that opened a
 /// file may have ended, and its container may have made the search as expensive as it can, while
-/// all readers wait for this worker to start. So failed searches have their own budget. Not
-/// thread-safe.
+/// its readers wait. So failed searches have their own budget. Thread-safe: nobody waits for the
+/// search of another.
 class InheritedContainers {
  public:
   /// Borrows the registry.
@@ -19,13 +21,16 @@ class InheritedContainers {
 
   /// One that lives, or an ended one with nothing but its name.
   std::shared_ptr<Container> of(ContainerId id);
+  /// Lets go of all that were found: nothing is asked any more.
+  void forget();
 
  private:
   std::shared_ptr<Container> look_for(ContainerId id);
 
   Registry& registry_;
+  std::mutex mutex_;
   std::map<ContainerId, std::shared_ptr<Container>> known_;
-  uint64_t spent_us_ = 0;
+  std::atomic<uint64_t> spent_us_{0};
 };
 
 }  // namespace vprocfs

@@ -71,7 +71,9 @@ Result<bool> ServedConnection::start(Loop::OnEnd on_end) {
       std::move(on_end));
   // Before we take any: what is resent is then what others took, and nothing of ours.
   if (resends()) reply_->notify_resend();
-  return loop_->start();
+  auto started = loop_->start();
+  if (started) server_->adopt_rest();
+  return started;
 }
 
 Result<bool> ServedConnection::wait_initialised() const {

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "container/inherited_containers.h"
+#include "base/priority.h"
 #include "fuse/init.h"
 
 namespace vprocfs {
@@ -29,6 +29,7 @@ void Server::close_notices(Notifier::Deadline by, bool to_next) {
 }
 
 void Server::stop_turns() {
+  stop_rest();
   files_.stop();
   parts_.turns.stop();
 }
@@ -196,16 +197,34 @@ Answer Server::write(const Request& r) {
 }
 
 void Server::adopt_open_files() {
-  InheritedContainers inherited(parts_.registry);
-  parts_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
-    const View* view = parts_.tree.file(node.index());
-    if (view == nullptr && !node.mirrored()) return nullptr;
-    if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
+  const auto is_known = [this](NodeId node) {
+    return node.mirrored() || parts_.tree.file(node.index()) != nullptr;
+  };
+  parts_.open_files.adopt(is_known, [this](NodeId node, ContainerId id) {
     // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
-    return std::make_shared<OpenFile>(node, view, inherited.of(id));
+    return std::make_shared<OpenFile>(node, parts_.tree.file(node.index()),
+                                      id.none() ? nullptr : inherited_.of(id));
   });
-  parts_.triggers.adopt([this](uint64_t handle) { return parts_.open_files.adopted(handle); });
-  files_.adopt(inherited);
+  parts_.triggers.adopt(parts_.open_files);
+  files_.adopt(inherited_);
+}
+
+void Server::adopt_rest() {
+  const auto work = [this] {
+    // Whoever asks for one finds it himself.
+    go_along();
+    parts_.triggers.adopt_rest(stopped_);
+    files_.adopt_rest(stopped_);
+    parts_.open_files.adopt_rest(stopped_);
+    inherited_.forget();
+  };
+  // Without a thread this one does it.
+  if (!rest_.start(work)) work();
+}
+
+void Server::stop_rest() {
+  stopped_ = true;
+  rest_.join();
 }
 
 void Server::hand_over_open_files() {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 
+#include "base/thread.h"
+#include "container/inherited_containers.h"
 #include "fuse/counters.h"
 #include "fuse/files/all_files.h"
 #include "fuse/measures.h"
@@ -25,8 +28,14 @@ class Server {
   /// turn. Never blocks on another tenant.
   void handle(const Request& request);
 
-  /// Takes over the open files that a dead or retired worker left.
+  ~Server() { stop_rest(); }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Takes note of the open files that a dead or retired worker left, before requests are taken;
+  /// each is taken over when it is asked for. adopt_rest() has the others taken over meanwhile.
   void adopt_open_files();
+  void adopt_rest();
   void hand_over_open_files();
 
   const Tree& tree() const { return parts_.tree; }
@@ -92,10 +101,15 @@ class Server {
   Answer read(const Request& r);
   Answer write(const Request& r);
 
+  void stop_rest();
+
   Files& files_of(const Request& r) { return files_.of(NodeId(r.header().nodeid)); }
 
   ServerParts parts_;
+  InheritedContainers inherited_{parts_.registry};
   AllFiles files_;
+  std::atomic<bool> stopped_{false};
+  Thread rest_;  ///< of adopt_rest()
 };
 
 }  // namespace vprocfs

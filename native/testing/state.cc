@@ -61,6 +61,7 @@ class StateObject : public Wrapped<StateObject> {
                         method<&S::open_file>("openFile"),
                         method<&S::read_file>("readFile"),
                         method<&S::restore_file>("restoreFile"),
+                        method<&S::open_files>("openFiles"),
                         method<&S::close_file>("closeFile"),
                         method<&S::hold_file>("holdFile"),
                         method<&S::renew_held>("renewHeld"),
@@ -87,7 +88,8 @@ class StateObject : public Wrapped<StateObject> {
     if (!state) return state.error();
     state_ = std::move(state.value());
     files_ = std::make_unique<OpenFiles>(*state_);
-    files_->adopt([](NodeId node, ContainerId) { return file_of(node); });
+    files_->adopt([](NodeId) { return true; },
+                  [](NodeId node, ContainerId) { return file_of(node); });
     return ignored;
   }
 
@@ -237,6 +239,9 @@ class StateObject : public Wrapped<StateObject> {
   void restore_file(uint64_t node, uint64_t handle, const std::string& text) {
     files_->restore(handle, file_of(NodeId(node)), text);
   }
+
+  /// How many there are.
+  uint32_t open_files() { return static_cast<uint32_t>(files_->size()); }
 
   void close_file(uint64_t node, uint64_t handle) { files_->erase(handle, NodeId(node)); }
 

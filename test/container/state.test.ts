@@ -185,6 +185,37 @@ describe("a handle", () => {
   });
 });
 
+describe("an open file that a worker before left", () => {
+  it("is left to the next one by a worker whom nobody asked for it", () => {
+    const state = new State(MIB);
+    const handle = state.openFile(A, "text");
+    expect(state.takeOver(false)).toBe("");
+    expect(state.takeOver(false)).toBe("");
+    expect(state.readFile(A, handle)).toBe("text");
+    expect(state.takeOver(false)).toBe("");
+    expect(state.readFile(A, handle)).toBe("text");
+  });
+
+  it("gives its room back when it is closed before anybody has asked for it", () => {
+    const state = new State(MIB);
+    const COUNT = 300;
+    for (let times = 0; times < 10; times += 1) {
+      const text = `${times}`.repeat(1000);
+      const handles = Array.from({ length: COUNT }, () => state.openFile(A, text));
+      expect(state.takeOver(false)).toBe("");
+      const [first = 0n, ...others] = handles;
+      state.closeFile(B, first);
+      expect(state.readFile(A, first)).toBe(text);
+      for (const handle of [first, ...others]) {
+        state.closeFile(A, handle);
+      }
+      expect(state.readFile(A, first)).toBeNull();
+    }
+    expect(state.takeOver(false)).toBe("");
+    expect(state.openFiles()).toBe(0);
+  });
+});
+
 describe("a file that is closed while it is renewed", () => {
   it("changes nothing that has taken its room", () => {
     const state = new State(MIB);

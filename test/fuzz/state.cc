@@ -75,9 +75,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (!state) return 0;
   if (adopt) {
     OpenFiles files(*state.value());
-    files.adopt([](NodeId node, ContainerId) {
-      return std::make_shared<OpenFile>(node, nullptr, nullptr);
-    });
+    files.adopt([](NodeId) { return true; },
+                [](NodeId node, ContainerId) {
+                  return std::make_shared<OpenFile>(node, nullptr, nullptr);
+                });
+    files.adopt_rest(false);
   }
   read_all(*state.value());
   fill(*state.value());

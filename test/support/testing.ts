@@ -343,6 +343,8 @@ export interface State {
   readFile(node: bigint, handle: bigint): string | null;
   /** Registers a handle that another worker gave out. */
   restoreFile(node: bigint, handle: bigint, text: string): void;
+  /** How many there are. */
+  openFiles(): number;
   closeFile(node: bigint, handle: bigint): void;
   /** A reader of it has not ended when it is closed. */
   holdFile(node: bigint, handle: bigint): void;

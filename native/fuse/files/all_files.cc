@@ -27,6 +27,10 @@ void AllFiles::adopt(InheritedContainers& containers) {
   if (kmsg_) kmsg_->adopt(containers);
 }
 
+void AllFiles::adopt_rest(const std::atomic<bool>& stopped) {
+  if (kmsg_) kmsg_->adopt_rest(stopped);
+}
+
 void AllFiles::hand_over() {
   if (kmsg_) kmsg_->hand_over((parts_.state.connection().flags & kFuseHasResend) != 0);
 }

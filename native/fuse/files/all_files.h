@@ -34,6 +34,7 @@ class AllFiles {
   void stop();
   /// Takes over what a worker before us left, or leaves it to the next one.
   void adopt(InheritedContainers& containers);
+  void adopt_rest(const std::atomic<bool>& stopped);
   void hand_over();
   /// The caller of a request got a signal. True: its wait has ended.
   bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }

@@ -66,15 +66,18 @@ void KmsgFile::change(const KmsgState& to) {
   if (record_ != 0) packed_at(state_, record_)->state.write(now_);
 }
 
-void KmsgFile::adopt(StateFile& state,
-                     const std::function<std::shared_ptr<KmsgFile>(const SavedFile&)>& make) {
+void KmsgFile::adopt(StateFile& state, const std::function<bool(const SavedFile&)>& keep) {
   state.for_each(RecordType::kLogFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     const Packed* packed = packed_at(state, record);
     const bool whole = bytes == sizeof(Packed) && packed->checksum == checksum_of(*packed);
     const auto now = whole ? packed->state.read() : std::nullopt;
-    if (now && make({record, handle, packed->request, NodeId(packed->node), *now})) return;
+    if (now && keep({record, handle, packed->request, NodeId(packed->node), *now})) return;
     state.release(record, RecordType::kLogFile, handle);
   });
+}
+
+void KmsgFile::drop(StateFile& state, const SavedFile& saved) {
+  state.release(saved.record, RecordType::kLogFile, saved.handle);
 }
 
 }  // namespace vprocfs

@@ -38,16 +38,17 @@ class KmsgFile {
   KmsgFile(const KmsgFile&) = delete;
   KmsgFile& operator=(const KmsgFile&) = delete;
 
-  /// Calls `make` with all that a worker before us left; for what it answers nullptr to, the
-  /// record is given back. `make` passes on what it is given to the constructor below.
+  /// Calls `keep` with all that a worker before us left; the record of what it does not keep is
+  /// given back. What is kept is for the constructor below.
   struct SavedFile {
     RecordIndex record;
     uint64_t handle, request;
     NodeId node;
     KmsgState state;
   };
-  static void adopt(StateFile& state,
-                    const std::function<std::shared_ptr<KmsgFile>(const SavedFile&)>& make);
+  static void adopt(StateFile& state, const std::function<bool(const SavedFile&)>& keep);
+  /// Gives back the record of one that was kept.
+  static void drop(StateFile& state, const SavedFile& saved);
   KmsgFile(StateFile& state, const SavedFile& saved, const View& view,
            std::shared_ptr<Container> container);
 

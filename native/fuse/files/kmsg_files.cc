@@ -93,6 +93,7 @@ auto KmsgFiles::opener_of(ContainerId id) const -> ContainerPtr {
 }
 
 Answer KmsgFiles::in_turn_of_file(const Request& r, uint64_t handle, FileWork work) {
+  take_over(node_of(r).container());
   const FilePtr file = find_or_restore(handle, node_of(r), view_of(r));
   if (!file) return Answer::error(EBADF);
   return at_gate(r, file->container,
@@ -166,27 +167,6 @@ bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) co
   });
 }
 
-void KmsgFiles::adopt(InheritedContainers& containers) {
-  std::set<ContainerId> polled;
-  const std::lock_guard lock(mutex_);
-  KmsgFile::adopt(parts_.state, [&](const KmsgFile::SavedFile& saved) -> FilePtr {
-    const View* view = nullptr;
-    for (const View* one : kLogViews) {
-      if (saved.node.index() == kFirstFileIndex + one->index) view = one;
-    }
-    if (view == nullptr || saved.node.container().none()) return nullptr;
-    auto file = std::make_shared<KmsgFile>(parts_.state, saved, *view,
-                                           containers.of(saved.node.container()));
-    add_locked(file);
-    if (saved.request != 0) adopted_[saved.request] = saved.handle;
-    if (saved.state.poll_handle != 0) polled.insert(saved.node.container());
-    return file;
-  });
-  // The one before us may have died between a record and its notice. Others tell the kernel: there
-  // may be thousands, and all containers' readers wait until we serve.
-  for (const ContainerId id : polled) note_change(id);
-}
-
 void KmsgFiles::hand_over(bool resend) {
   const std::lock_guard lock(mutex_);
   for (const auto& [unique, parked] : parked_) {
@@ -197,11 +177,14 @@ void KmsgFiles::hand_over(bool resend) {
   by_log_.clear();
   for (const auto& [handle, file] : files_) file->keep();
   files_.clear();
+  left_.clear();
 }
 
 size_t KmsgFiles::open_files() const {
   const std::lock_guard lock(mutex_);
-  return files_.size();
+  size_t n = files_.size();
+  for (const auto& [id, left] : left_) n += left.size();
+  return n;
 }
 
 size_t KmsgFiles::waiting() const {

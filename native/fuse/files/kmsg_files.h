@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,8 +44,11 @@ class KmsgFiles : public Files {
   /// Answers a reader who waits with EINTR; false: that request does not wait here.
   bool interrupt(uint64_t unique);
 
-  /// Takes over what a worker before us left.
+  /// Takes note of what a worker before us left. A container's open files are made when somebody
+  /// asks for one of them, or by adopt_rest(). Before requests are taken.
   void adopt(InheritedContainers& containers);
+  /// Makes those that nobody has asked for, until `stopped`.
+  void adopt_rest(const std::atomic<bool>& stopped);
   /// The next worker goes on. `resend`: it will be handed what waits; else that ends now.
   void hand_over(bool resend);
 
@@ -74,6 +78,13 @@ class KmsgFiles : public Files {
     /// whoever asks for the size must not make others wait for a look at each open file.
     uint64_t furthest = 0;
   };
+
+  /// nullptr: not the node of a container's log.
+  static const View* log_view(NodeId node);
+  /// Makes the open files of a container's log that were left.
+  void take_over(ContainerId id);
+  /// Drops one that was left and has been closed.
+  void drop_left_locked(uint64_t handle, NodeId node);
 
   const View& view_of(const Request& r) const { return *parts_.tree.file(node_of(r).index()); }
   static bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
@@ -136,7 +147,11 @@ class KmsgFiles : public Files {
   std::unordered_map<uint64_t, FilePtr> files_;  ///< by handle
   std::unordered_map<ContainerId, Log, ContainerIdHash> by_log_;
   std::unordered_map<uint64_t, Parked> parked_;     ///< by unique
-  std::unordered_map<uint64_t, uint64_t> adopted_;  ///< handles that were adopted, by their OPEN
+  std::unordered_map<uint64_t, uint64_t> adopted_;  ///< handles that were left, by their OPEN
+  /// Open files that a worker before us left, as long as their container has not been found.
+  std::unordered_map<ContainerId, std::vector<KmsgFile::SavedFile>, ContainerIdHash> left_;
+  std::atomic<bool> has_left_{false};         ///< whether there are any
+  InheritedContainers* inherited_ = nullptr;  ///< set before requests are taken
   uint64_t next_handle_;
 
   std::mutex changed_mutex_;       ///< guards what follows; nothing else is locked while it is held

@@ -73,6 +73,7 @@ Answer KmsgFiles::finish_open(const Request& r, const View& view, const Containe
   fuse_open_out out{};
   out.open_flags = FOPEN_DIRECT_IO;
   if (is_stream(view)) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
+  take_over(node.container());
   FilePtr gone;  // after the lock
   const std::lock_guard lock(mutex_);
   const auto left = adopted_.find(r.identity());
@@ -103,6 +104,7 @@ fuse_attr_out KmsgFiles::attributes_locked(NodeId node, const View& view) const 
 
 Answer KmsgFiles::attributes(const Request& r) {
   if (r.arg<fuse_getattr_in>() == nullptr) return Answer::error(EINVAL);
+  take_over(node_of(r).container());
   return at_gate(r, opener_of(node_of(r).container()),
                  [this](const Request& req) { return attributes_in_turn(req); });
 }
@@ -251,6 +253,7 @@ Answer KmsgFiles::release(const Request& r) {
   {
     const std::lock_guard lock(mutex_);
     gone = remove_locked(in->fh, node_of(r));
+    if (!gone) drop_left_locked(in->fh, node_of(r));
   }
   return Answer::ok();
 }

@@ -1,32 +1,15 @@
 #include "fuse/files/open_file.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
 #include <optional>
-#include <unordered_set>
 #include <utility>
 
 #include "fuse/files/container_files.h"
+#include "fuse/files/open_record.h"
 
 namespace vprocfs {
 namespace {
-
-/// An open file as it lies in the state file.
-struct OpenRecord {
-  uint64_t node;
-  uint64_t container;  ///< packed id, 0 the host
-  uint64_t request;    ///< identity of the OPEN
-  uint64_t checksum;   ///< of the fields above, which never change
-  std::atomic<uint32_t> snapshot;
-  std::atomic<uint32_t> progress;  ///< the size that its reader knows and kBegun, or 0
-};
-/// Somebody has read from offset 0. Earlier versions say 0 of all.
-constexpr uint32_t kBegun = uint32_t{1} << 31;
-
-OpenRecord* open_record(StateFile& state, RecordIndex record) {
-  return reinterpret_cast<OpenRecord*>(state.data(record));
-}
 
 // A worker counts handles on from the nanoseconds since boot, and cannot open a file in less than
 // one. The two highest bits, which that number needs in 146 years, keep them apart from those of
@@ -97,7 +80,8 @@ std::shared_ptr<Snapshot> OpenFile::snapshot() const {
 void OpenFile::keep_progress_locked(StateFile& state) {
   if (record_ == 0) return;
   const auto announced = static_cast<uint32_t>(announced_.load());
-  open_record(state, record_)->progress = announced == 0 ? 0 : announced | (begun_ ? kBegun : 0);
+  OpenRecord::at(state, record_)->progress =
+      announced == 0 ? 0 : announced | (begun_ ? OpenRecord::kBegun : 0);
 }
 
 OpenFiles::~OpenFiles() = default;
@@ -113,12 +97,17 @@ auto OpenFiles::Shard::find(uint64_t handle, NodeId node) -> decltype(files)::it
   return it == end ? files.end() : it;
 }
 
+auto OpenFiles::Shard::find_left(uint64_t handle, NodeId node) -> decltype(left)::iterator {
+  const auto it = left.find(handle);
+  return it != left.end() && it->second.node.raw() == node.raw() ? it : left.end();
+}
+
 void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) {
-  OpenRecord* record = open_record(state_, file.record_);
+  OpenRecord* record = OpenRecord::at(state_, file.record_);
   record->node = file.node.raw();
   record->container = file.container ? file.container->id().packed() : 0;
   record->request = request;
-  record->checksum = StateFile::checksum(record, offsetof(OpenRecord, checksum));
+  record->checksum = record->sum();
   record->snapshot = file.snapshot_->record();
   record->progress = 0;
   state_.publish(file.record_, RecordType::kOpenFile, handle, sizeof(OpenRecord));
@@ -162,30 +151,43 @@ void OpenFiles::restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::st
   s.files.emplace(handle, std::move(file));
 }
 
-std::shared_ptr<OpenFile> OpenFiles::find(uint64_t handle, NodeId node) const {
+std::shared_ptr<OpenFile> OpenFiles::find(uint64_t handle, NodeId node) {
   Shard& s = shard(handle);
+  const auto known = [&] {
+    const auto it = s.find(handle, node);
+    return it == s.files.end() ? nullptr : it->second;
+  };
+  {
+    const std::lock_guard lock(s.mutex);
+    if (auto file = known()) return file;
+    if (s.find_left(handle, node) == s.left.end()) return nullptr;
+  }
+  take_over(handle);
   const std::lock_guard lock(s.mutex);
-  const auto it = s.find(handle, node);
-  return it == s.files.end() ? nullptr : it->second;
-}
-
-std::shared_ptr<OpenFile> OpenFiles::adopted(uint64_t handle) const {
-  Shard& s = shard(handle);
-  const std::lock_guard lock(s.mutex);
-  const auto it = s.files.find(handle);
-  return it == s.files.end() ? nullptr : it->second;
+  return known();
 }
 
 void OpenFiles::erase(uint64_t handle, NodeId node) {
   std::shared_ptr<OpenFile> gone;
+  Left left;
   Shard& s = shard(handle);
   {
     const std::lock_guard lock(s.mutex);
     const auto it = s.find(handle, node);
-    if (it == s.files.end()) return;
-    gone = std::move(it->second);
-    s.files.erase(it);
+    if (it != s.files.end()) {
+      gone = std::move(it->second);
+      s.files.erase(it);
+    } else if (const auto at = s.find_left(handle, node); at != s.left.end()) {
+      left = at->second;
+      s.left.erase(at);
+    }
   }
+  // Its record goes first here too.
+  if (left.record != 0) {
+    state_.release(left.record, RecordType::kOpenFile, handle);
+    state_.release(left.snapshot, RecordType::kSnapshot, 0);
+  }
+  if (!gone) return;
   // Whoever renews it at this moment, for a reader that was killed, must not write there any more.
   RecordIndex record = 0;
   {
@@ -205,7 +207,9 @@ void OpenFiles::renew(OpenFile& file, Result<std::string> text, Renewal renewal)
   const std::lock_guard lock(file.mutex_);
   old = file.snapshot_;
   file.hold(std::move(fresh));
-  if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
+  if (file.record_ != 0) {
+    OpenRecord::at(state_, file.record_)->snapshot = file.snapshot_->record();
+  }
   // Its reader asked a while ago, and reads the file time and again: stdio asks once in its life.
   if (longer) file.announced_ = 0;
   file.keep_progress_locked(state_);
@@ -247,41 +251,6 @@ std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t
   return text.substr(static_cast<size_t>(offset), size);
 }
 
-void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
-  std::unordered_set<RecordIndex> held;
-  state_.for_each(RecordType::kOpenFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
-    if (bytes != sizeof(OpenRecord)) {
-      state_.release(record, RecordType::kOpenFile, handle);  // of another version
-      return;
-    }
-    const OpenRecord* r = open_record(state_, record);
-    size_t size = 0;
-    const RecordIndex snapshot = r->snapshot;
-    const bool good = r->checksum == StateFile::checksum(r, offsetof(OpenRecord, checksum)) &&
-                      state_.find(snapshot, RecordType::kSnapshot, 0, &size);
-    const bool first = good && held.insert(snapshot).second;
-    auto file = first ? make(NodeId(r->node), ContainerId::from_packed(r->container)) : nullptr;
-    if (!file) {
-      if (first) held.erase(snapshot);
-      state_.release(record, RecordType::kOpenFile, handle);
-      return;
-    }
-    file->hold(std::make_shared<Snapshot>(state_, snapshot, size, boottime_us()));
-    file->record_ = record;
-    file->adopted_ = true;
-    const uint32_t progress = r->progress;
-    file->announced_ = progress & ~kBegun;
-    // Where nothing is known of its reader he is shown something new at 0.
-    file->begun_ = progress == 0 || (progress & kBegun) != 0;
-    file->read_ = true;
-    adopted_by_request_.insert_or_assign(r->request, AdoptedHandle{handle, file->node});
-    shard(handle).files.emplace(handle, std::move(file));
-  });
-  state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {
-    if (held.count(record) == 0) state_.release(record, RecordType::kSnapshot, 0);
-  });
-}
-
 void OpenFiles::hand_over() {
   for (auto& s : shards_) {
     const std::lock_guard lock(s.mutex);
@@ -290,6 +259,7 @@ void OpenFiles::hand_over() {
       file->snapshot_->keep();
     }
     s.files.clear();
+    s.left.clear();
   }
 }
 
@@ -297,7 +267,7 @@ size_t OpenFiles::size() const {
   size_t n = 0;
   for (auto& s : shards_) {
     const std::lock_guard lock(s.mutex);
-    n += s.files.size();
+    n += s.files.size() + s.left.size();
   }
   return n;
 }

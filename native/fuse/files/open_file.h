@@ -107,10 +107,8 @@ class OpenFiles {
   void restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::string text);
 
   /// The kernel names a file by node and handle: a handle alone proves nothing.
-  std::shared_ptr<OpenFile> find(uint64_t handle, NodeId node) const;
+  std::shared_ptr<OpenFile> find(uint64_t handle, NodeId node);
   void erase(uint64_t handle, NodeId node);
-  /// By the handle alone, for what adopt() has taken over: there are no two of a handle then.
-  std::shared_ptr<OpenFile> adopted(uint64_t handle) const;
   /// Whether a read needs a new snapshot.
   enum class Renewal {
     kNone,
@@ -134,27 +132,49 @@ class OpenFiles {
   /// The bytes for a read.
   static std::string_view slice(std::string_view text, uint64_t offset, size_t size);
 
-  /// What a dead worker left: calls `make` for each open file with its node and container id; drops
-  /// those for which it answers nullptr, and snapshots that no open file holds.
-  void adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make);
+  /// Makes one of a node and a container, which may have to be found first. Never nullptr.
+  using Make = std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>;
+  /// Takes note of what a dead worker left, and drops what is of a node that `is_known` says no to,
+  /// and snapshots that no open file holds. Each open file is made when somebody asks for it, or by
+  /// adopt_rest(): there may be hundreds of containers, and no reader is to wait until those of
+  /// others are found. Before requests are taken.
+  void adopt(const std::function<bool(NodeId)>& is_known, Make make);
+  /// Makes those that nobody has asked for, until `stopped`.
+  void adopt_rest(const std::atomic<bool>& stopped);
+  /// The node of a container's open file that was left and has not been made yet: there are no two
+  /// of a handle.
+  std::optional<NodeId> left_node(uint64_t handle) const;
   /// Gives up without releasing anything in the state file: the next worker adopts it.
   void hand_over();
 
   size_t size() const;
 
  private:
+  /// An open file that a worker before us left.
+  struct Left {
+    RecordIndex record = 0, snapshot = 0;
+    size_t size = 0;  ///< of the snapshot
+    NodeId node{0};
+    ContainerId container;
+  };
   struct Shard {
     mutable std::mutex mutex;
     std::unordered_multimap<uint64_t, std::shared_ptr<OpenFile>> files;  ///< by handle
+    std::unordered_map<uint64_t, Left> left;  ///< by handle; those that are not in files
     /// files.end() when there is none of that handle and node.
     decltype(files)::iterator find(uint64_t handle, NodeId node);
+    /// left.end() likewise.
+    decltype(left)::iterator find_left(uint64_t handle, NodeId node);
   };
   Shard& shard(uint64_t handle) const { return shards_[handle % shards_.size()]; }
   /// The snapshot of a text that was made just now.
   std::shared_ptr<Snapshot> take(std::string text);
   void write_record(OpenFile& file, uint64_t handle, uint64_t request);
+  /// Makes one that was left, if it still is.
+  void take_over(uint64_t handle);
 
   StateFile& state_;
+  Make make_;  ///< set before requests are taken
   mutable std::array<Shard, 16> shards_;
   std::mutex adopted_mutex_;
   struct AdoptedHandle {

@@ -28,6 +28,12 @@ struct Packed {
 };
 static_assert(std::is_trivially_copyable_v<Packed>);
 
+Packed packed_at(StateFile& state, RecordIndex record) {
+  Packed packed{};
+  std::memcpy(&packed, state.data(record), sizeof(packed));
+  return packed;
+}
+
 }  // namespace
 
 Triggers::Triggers(const Reply& reply, StateFile& state, Notifier& notifier)
@@ -112,6 +118,7 @@ void Triggers::save(Trigger& trigger) {
 
 int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text,
                   bool resent) {
+  take_over(handle);
   auto trigger = std::make_shared<Trigger>();
   trigger->handle = handle;
   trigger->file = file;
@@ -146,6 +153,7 @@ auto Triggers::find_locked(uint64_t handle, NodeId node) -> decltype(triggers_):
 }
 
 uint32_t Triggers::poll(uint64_t handle, NodeId node, uint64_t poll_handle, bool resent) {
+  take_over(handle);
   const std::lock_guard lock(mutex_);
   const auto it = find_locked(handle, node);
   if (it == triggers_.end()) return POLLERR | POLLPRI;
@@ -163,6 +171,13 @@ void Triggers::release(uint64_t handle, NodeId node) {
   TriggerPtr gone;
   {
     const std::lock_guard lock(mutex_);
+    const auto left = left_.find(handle);
+    if (left != left_.end() && left->second.node.raw() == node.raw()) {
+      state_.release(left->second.record, RecordType::kTrigger, handle);
+      left_.erase(left);
+      has_left_ = !left_.empty();
+      return;
+    }
     const auto it = find_locked(handle, node);
     if (it == triggers_.end()) return;
     gone = it->second;
@@ -182,34 +197,66 @@ void Triggers::release(uint64_t handle, NodeId node) {
                 });
 }
 
-void Triggers::adopt(const Find& find) {
+void Triggers::adopt(OpenFiles& files) {
+  files_ = &files;
   const std::lock_guard lock(mutex_);
   state_.for_each(RecordType::kTrigger, [&](RecordIndex record, uint64_t handle, size_t bytes) {
-    Packed packed{};
-    const auto file = bytes == sizeof(packed) ? find(handle) : nullptr;
-    if (bytes == sizeof(packed)) std::memcpy(&packed, state_.data(record), bytes);
-    const bool good = file && file->container && packed.size <= kMaxText;
+    const auto packed = bytes == sizeof(Packed) ? packed_at(state_, record) : Packed();
+    const auto node = files.left_node(handle);
+    const bool good = node && bytes == sizeof(Packed) && packed.size <= kMaxText;
     // A crash while saving leaves two.
-    if (!good || triggers_.count(handle) != 0) {
-      state_.release(record, RecordType::kTrigger, handle);
-      // Whoever waits asks again, and is told that there is no trigger where there is none.
-      if (packed.poll_handle != 0) reply_.notify_poll(packed.poll_handle);
-      return;
-    }
-    auto trigger = std::make_shared<Trigger>();
-    trigger->handle = handle;
-    trigger->file = file;
-    trigger->text.assign(packed.text, packed.size);
-    trigger->poll_handle = packed.poll_handle;
-    trigger->event = packed.event != 0;
-    trigger->record = record;
-    trigger->counted = true;
-    trigger->adopted = true;
-    file->container->tenant().resources().note(Resource::kTriggers, 1);
-    triggers_[handle] = trigger;
-    adopted_.push_back(std::move(trigger));
+    if (good && left_.try_emplace(handle, Left{record, *node}).second) return;
+    state_.release(record, RecordType::kTrigger, handle);
+    // Whoever waits asks again, and is told that there is no trigger where there is none.
+    if (packed.poll_handle != 0) reply_.notify_poll(packed.poll_handle);
   });
-  if (!adopted_.empty()) wake_.ring();
+  has_left_ = !left_.empty();
+}
+
+void Triggers::take_over(uint64_t handle) {
+  if (!has_left_) return;
+  Left left;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = left_.find(handle);
+    if (at == left_.end()) return;
+    left = at->second;
+  }
+  const auto file = files_->find(handle, left.node);
+  const std::lock_guard lock(mutex_);
+  // Another thread may have been first, or the file been closed.
+  if (left_.erase(handle) == 0) return;
+  has_left_ = !left_.empty();
+  const Packed packed = packed_at(state_, left.record);
+  if (!file) {
+    state_.release(left.record, RecordType::kTrigger, handle);
+    return;
+  }
+  auto trigger = std::make_shared<Trigger>();
+  trigger->handle = handle;
+  trigger->file = file;
+  trigger->text.assign(packed.text, packed.size);
+  trigger->poll_handle = packed.poll_handle;
+  trigger->event = packed.event != 0;
+  trigger->record = left.record;
+  trigger->counted = true;
+  trigger->adopted = true;
+  file->container->tenant().resources().note(Resource::kTriggers, 1);
+  triggers_[handle] = trigger;
+  adopted_.push_back(std::move(trigger));
+  wake_.ring();
+}
+
+void Triggers::adopt_rest(const std::atomic<bool>& stopped) {
+  while (!stopped) {
+    uint64_t handle = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (left_.empty()) return;
+      handle = left_.begin()->first;
+    }
+    take_over(handle);
+  }
 }
 
 void Triggers::set_again(const TriggerPtr& trigger) {
@@ -271,7 +318,7 @@ void Triggers::run() {
 
 size_t Triggers::size() const {
   const std::lock_guard lock(mutex_);
-  return triggers_.size();
+  return triggers_.size() + left_.size();
 }
 
 }  // namespace vprocfs

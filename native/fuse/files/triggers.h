@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -53,10 +54,12 @@ class Triggers {
   /// The file was closed.
   void release(uint64_t handle, NodeId node);
 
-  /// Sets again what a worker before us left; `find` finds the open files that have been adopted.
-  /// If a trigger cannot be set again, its pollers get POLLERR.
-  using Find = std::function<std::shared_ptr<OpenFile>(uint64_t handle)>;
-  void adopt(const Find& find);
+  /// Takes note of what a worker before us left in the open files that `files` has of it. A trigger
+  /// is set again when somebody asks for it, or by adopt_rest(). If it cannot be, its pollers get
+  /// POLLERR. Before requests are taken.
+  void adopt(OpenFiles& files);
+  /// Sets those again that nobody has asked for, until `stopped`.
+  void adopt_rest(const std::atomic<bool>& stopped);
 
   size_t size() const;
 
@@ -75,6 +78,11 @@ class Triggers {
     RecordIndex record = 0;
   };
   using TriggerPtr = std::shared_ptr<Trigger>;
+  /// One that a worker before us left, as long as its open file has not been made.
+  struct Left {
+    RecordIndex record = 0;
+    NodeId node{0};
+  };
 
   /// Counts it against its tenant's limit, for which it may wait. 0 or an errno: nothing is
   /// counted, and it is no trigger any more.
@@ -88,17 +96,22 @@ class Triggers {
   void run();
   /// triggers_.end() when that file has none.
   std::unordered_map<uint64_t, TriggerPtr>::iterator find_locked(uint64_t handle, NodeId node);
+  /// Takes over one that was left, and has it set again.
+  void take_over(uint64_t handle);
   void set_again(const TriggerPtr& trigger);
   void happened(uint64_t handle, uint32_t events);
 
   const Reply& reply_;
   StateFile& state_;
   Notifier& notifier_;
+  OpenFiles* files_ = nullptr;  ///< set before requests are taken
   Epoll epoll_;
   Wake wake_;
   mutable std::mutex mutex_;
   std::condition_variable given_back_;
   std::unordered_map<uint64_t, TriggerPtr> triggers_;  ///< by handle
+  std::unordered_map<uint64_t, Left> left_;            ///< by handle
+  std::atomic<bool> has_left_{false};                  ///< whether there are any
   std::vector<TriggerPtr> adopted_;                    ///< to be set again
   bool stopping_ = false;
   Thread thread_;
