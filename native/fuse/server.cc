@@ -211,15 +211,17 @@ void Server::adopt_open_files() {
 
 void Server::adopt_rest() {
   const auto work = [this] {
-    // Whoever asks for one finds it himself.
-    go_along();
     parts_.triggers.adopt_rest(stopped_);
     files_.adopt_rest(stopped_);
     parts_.open_files.adopt_rest(stopped_);
     inherited_.forget();
   };
-  // Without a thread this one does it.
-  if (!rest_.start(work)) work();
+  const auto started = rest_.start([work] {
+    // No reader waits for this: whoever asks for a file takes it over himself.
+    go_along();
+    work();
+  });
+  if (!started) work();
 }
 
 void Server::stop_rest() {

@@ -23,18 +23,18 @@ class Server {
   /// own.
   Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state, Tree tree,
          const ServerOptions& options);
+  ~Server() { stop_rest(); }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
 
   /// Answers one request, or leaves it with its tenant's gate to be answered by whoever has the
   /// turn. Never blocks on another tenant.
   void handle(const Request& request);
 
-  ~Server() { stop_rest(); }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-
-  /// Takes note of the open files that a dead or retired worker left, before requests are taken;
-  /// each is taken over when it is asked for. adopt_rest() has the others taken over meanwhile.
+  /// Takes note of the open files that a dead or retired worker left. Before requests are taken:
+  /// each is taken over when somebody asks for it.
   void adopt_open_files();
+  /// Has a thread take over those that nobody has asked for. Once requests are taken.
   void adopt_rest();
   void hand_over_open_files();
 
@@ -101,6 +101,7 @@ class Server {
   Answer read(const Request& r);
   Answer write(const Request& r);
 
+  /// Ends the thread of adopt_rest(). What it has not taken over stays as it was left.
   void stop_rest();
 
   Files& files_of(const Request& r) { return files_.of(NodeId(r.header().nodeid)); }

@@ -186,7 +186,7 @@ describe("a handle", () => {
 });
 
 describe("an open file that a worker before left", () => {
-  it("is left to the next one by a worker whom nobody asked for it", () => {
+  it("is left to the next worker if nobody has asked this one for it", () => {
     const state = new State(MIB);
     const handle = state.openFile(A, "text");
     expect(state.takeOver(false)).toBe("");

@@ -79,9 +79,9 @@ class KmsgFiles : public Files {
     uint64_t furthest = 0;
   };
 
-  /// nullptr: not the node of a container's log.
+  /// The view of a node of a container's log; nullptr for any other node.
   static const View* log_view(NodeId node);
-  /// Makes the open files of a container's log that were left.
+  /// Makes the open files of a container's log that a worker before us left.
   void take_over(ContainerId id);
   /// Drops one that was left and has been closed.
   void drop_left_locked(uint64_t handle, NodeId node);
@@ -148,7 +148,7 @@ class KmsgFiles : public Files {
   std::unordered_map<ContainerId, Log, ContainerIdHash> by_log_;
   std::unordered_map<uint64_t, Parked> parked_;     ///< by unique
   std::unordered_map<uint64_t, uint64_t> adopted_;  ///< handles that were left, by their OPEN
-  /// Open files that a worker before us left, as long as their container has not been found.
+  /// Open files that a worker before us left, until they are taken over.
   std::unordered_map<ContainerId, std::vector<KmsgFile::SavedFile>, ContainerIdHash> left_;
   std::atomic<bool> has_left_{false};         ///< whether there are any
   InheritedContainers* inherited_ = nullptr;  ///< set before requests are taken

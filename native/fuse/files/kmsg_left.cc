@@ -1,7 +1,6 @@
 // Open files of kernel logs that a worker before us left.
 
 #include <algorithm>
-#include <utility>
 
 #include "fuse/files/kmsg_files.h"
 
@@ -47,8 +46,8 @@ void KmsgFiles::take_over(ContainerId id) {
     left_.erase(left);
     has_left_ = !left_.empty();
   }
-  // The one before us may have died between a record and its notice, and what was logged since had
-  // nobody to be told. Others tell the kernel: its pollers may be thousands.
+  // The worker before us may have died between a record and its notice, and nobody was told of
+  // records since. Other threads tell the kernel, because there may be thousands of pollers.
   if (polled) note_change(id);
 }
 

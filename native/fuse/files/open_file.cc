@@ -182,7 +182,7 @@ void OpenFiles::erase(uint64_t handle, NodeId node) {
       s.left.erase(at);
     }
   }
-  // Its record goes first here too.
+  // The record goes before the snapshot: see below.
   if (left.record != 0) {
     state_.release(left.record, RecordType::kOpenFile, handle);
     state_.release(left.snapshot, RecordType::kSnapshot, 0);

@@ -134,15 +134,15 @@ class OpenFiles {
 
   /// Makes one of a node and a container, which may have to be found first. Never nullptr.
   using Make = std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>;
-  /// Takes note of what a dead worker left, and drops what is of a node that `is_known` says no to,
-  /// and snapshots that no open file holds. Each open file is made when somebody asks for it, or by
-  /// adopt_rest(): there may be hundreds of containers, and no reader is to wait until those of
-  /// others are found. Before requests are taken.
+  /// Takes note of what a dead worker left. Drops open files of nodes that `is_known` does not
+  /// know, and snapshots that no open file holds. Each open file is made when somebody asks for it,
+  /// or by adopt_rest(), so that no reader waits until the containers of others are found. Before
+  /// requests are taken.
   void adopt(const std::function<bool(NodeId)>& is_known, Make make);
   /// Makes those that nobody has asked for, until `stopped`.
   void adopt_rest(const std::atomic<bool>& stopped);
-  /// The node of a container's open file that was left and has not been made yet: there are no two
-  /// of a handle.
+  /// The node of a container's open file that was left and has not been made yet. No two of these
+  /// have the same handle.
   std::optional<NodeId> left_node(uint64_t handle) const;
   /// Gives up without releasing anything in the state file: the next worker adopts it.
   void hand_over();

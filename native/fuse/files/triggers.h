@@ -54,9 +54,9 @@ class Triggers {
   /// The file was closed.
   void release(uint64_t handle, NodeId node);
 
-  /// Takes note of what a worker before us left in the open files that `files` has of it. A trigger
-  /// is set again when somebody asks for it, or by adopt_rest(). If it cannot be, its pollers get
-  /// POLLERR. Before requests are taken.
+  /// Takes note of the triggers that a worker before us left; `files` knows their open files by
+  /// now. Each is set again when somebody asks for it, or by adopt_rest(). If that fails, its
+  /// pollers get POLLERR. Before requests are taken.
   void adopt(OpenFiles& files);
   /// Sets those again that nobody has asked for, until `stopped`.
   void adopt_rest(const std::atomic<bool>& stopped);
@@ -78,7 +78,7 @@ class Triggers {
     RecordIndex record = 0;
   };
   using TriggerPtr = std::shared_ptr<Trigger>;
-  /// One that a worker before us left, as long as its open file has not been made.
+  /// One that a worker before us left, until it is taken over.
   struct Left {
     RecordIndex record = 0;
     NodeId node{0};
