@@ -1,5 +1,6 @@
 #include "source/change_notifier.h"
 
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -41,7 +42,11 @@ std::shared_ptr<ChangeNotifier> ChangeNotifier::open() {
 }
 
 ChangeNotifier::Watched ChangeNotifier::watch(int dir_fd, const char* name) {
-  const std::string path = "/proc/self/fd/" + std::to_string(dir_fd) + "/" + name;
+  // Without the lock that all tenants need: a container can have us wait for ever in a directory of
+  // its own (see Attempts).
+  const Fd file(::openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) return nullptr;
+  const std::string path = "/proc/self/fd/" + std::to_string(file.get());
   // Declared before the lock: dropping them takes it.
   std::shared_ptr<Watch> watch, before;
   const std::lock_guard lock(mutex_);
