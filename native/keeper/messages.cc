@@ -10,7 +10,6 @@
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
-
 void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
   const bool came = static_cast<bool>(descriptor);
   // Without any that is free no worker could be started. In the place of another it takes none.
@@ -107,14 +106,22 @@ void Supervisor::on_idle_beat(Worker& worker, bool idle) {
 }
 
 /// Readers are waiting, so a worker that a signal has ended is replaced before wait(2) tells of it.
-/// It is reaped later.
+/// It is reaped later, if it ends at all.
+void Supervisor::on_early_end(int status) {
+  Worker ending;
+  ending.pid = current_.pid;
+  ending.ending_ms = monotonic_ms();
+  on_child(ending.pid, status);
+  retire(ending);
+}
+
 void Supervisor::on_hang_up(Worker& worker) {
   if (worker.control || &worker != &current_) return;
-  if (const auto status = ending(worker.pid)) on_child(worker.pid, *status);
+  if (const auto status = ending(worker.pid)) on_early_end(*status);
 }
 
 void Supervisor::on_thread_end(uint64_t now) {
-  if (const auto status = current_.look_at_end(now)) on_child(current_.pid, *status);
+  if (const auto status = current_.look_at_end(now)) on_early_end(*status);
 }
 
 /// Reads what a worker that has ended sent last, which may bring descriptors.

@@ -6,6 +6,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 #include "base/fd.h"
@@ -60,8 +61,12 @@ void leave_passthrough_group() {
   });
 }
 
-void remove_passthrough_group() {
-  for_each_root([](int root) { ::unlinkat(root, kGroup, AT_REMOVEDIR); });
+bool remove_passthrough_group() {
+  bool gone = true;
+  for_each_root([&gone](int root) {
+    if (::unlinkat(root, kGroup, AT_REMOVEDIR) != 0 && errno == EBUSY) gone = false;
+  });
+  return gone;
 }
 
 }  // namespace vprocfs

@@ -13,7 +13,7 @@ void enter_passthrough_group(pid_t pid = 0);
 /// To the root, and takes the group away unless another one is in it.
 void leave_passthrough_group();
 
-/// Takes the group away unless a process is in it.
-void remove_passthrough_group();
+/// Takes the group away unless a process is in it. False: one is.
+bool remove_passthrough_group();
 
 }  // namespace vprocfs

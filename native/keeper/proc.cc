@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,6 +116,14 @@ pid_t other_thread(pid_t pid, pid_t but) {
     return found == 0;
   });
   return found;
+}
+
+void nice_threads(pid_t pid, int nice) {
+  for_each_thread(pid, [nice](const char* name) {
+    const auto thread = static_cast<id_t>(std::strtoul(name, nullptr, 10));
+    if (thread != 0) ::setpriority(PRIO_PROCESS, thread, nice);
+    return true;
+  });
 }
 
 uint64_t starved_ms(pid_t pid) {

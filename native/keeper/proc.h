@@ -12,6 +12,9 @@ namespace vprocfs {
 /// A thread of a process other than its first one and `but`; 0 if it has none.
 pid_t other_thread(pid_t pid, pid_t but);
 
+/// Sets the nice value of each thread of a process, and of nothing that it has started.
+void nice_threads(pid_t pid, int nice);
+
 /// How long a process's first thread has been ready to run while others had its CPU, in ms. 0 where
 /// the kernel does not count that (CONFIG_SCHED_INFO).
 uint64_t starved_ms(pid_t pid);

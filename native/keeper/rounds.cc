@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/notify.h"
+#include "keeper/passthrough_group.h"
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
@@ -141,6 +142,7 @@ void Supervisor::on_timers(uint64_t now) {
   if (reap_at_ms_ != 0 && now >= reap_at_ms_) reap();
   abandon_unkillable(now);
   move_out_unkillable(now);
+  if (rest_left_ && current_.serves()) rest_left_ = !remove_passthrough_group();
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
   if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {

@@ -153,13 +153,17 @@ void Supervisor::abandon_unkillable(uint64_t now) {
 /// The service manager would kill it too once we end, and wait for minutes for its end before it
 /// starts the next keeper.
 void Supervisor::move_out_unkillable(uint64_t now) {
-  const auto move = [now](Worker& worker) {
-    if (worker.moved_out || !worker.unkillable(now)) return;
-    worker.moved_out = true;
-    enter_passthrough_group(worker.pid);
+  const auto move = [this, now](Worker& worker) {
+    if (worker.unkillable(now)) move_out(worker);
   };
   for (Worker* worker : {&current_, &next_}) move(*worker);
   for (Worker& worker : retired_) move(worker);
+}
+
+void Supervisor::move_out(Worker& worker) {
+  if (worker.moved_out || !worker.alive()) return;
+  worker.moved_out = true;
+  enter_passthrough_group(worker.pid);
 }
 
 void Supervisor::promote(uint64_t now) {

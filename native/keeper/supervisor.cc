@@ -66,7 +66,7 @@ void Supervisor::resume(const Resume& from) {
 }
 
 void Supervisor::succeed(const MemoRecord& from) {
-  adopted_ = true;
+  adopted_ = rest_left_ = true;
   generation_ = from.generation;
   restarts_ = from.restarts;
   born_ms_ = from.born_ms;
@@ -184,6 +184,9 @@ void Supervisor::begin_leave() {
   current_.state = WorkerState::kDraining;
   current_.deadline_ms = now + options_.drain_ms;
   if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
+  // The kernel takes seconds to close what it may have, such as many triggers, and a process that
+  // ends stays in its cgroup: the service manager would wait for that.
+  move_out(current_);
 }
 
 bool Supervisor::stopped(uint64_t now) const {

@@ -87,9 +87,11 @@ class Supervisor {
   void hand_over_to_next(uint64_t now);
   void abandon_unkillable(uint64_t now);
   void move_out_unkillable(uint64_t now);
+  void move_out(Worker& worker);
   void on_ready(Worker& worker, uint64_t now);
   void on_serving(Worker& worker, const char* ignored, uint64_t now);
   void on_child(int pid, int status);
+  void on_early_end(int status);
   void lose_current(const char* why, uint64_t now);
   void note_stood_by(const Worker& standby, uint64_t now);
   void lose_next(const char* why, uint64_t now);
@@ -190,7 +192,8 @@ class Supervisor {
   Lies lies_ = Lies::kThere;       ///< the mount, when last looked at, which was said
   uint64_t look_at_mount_ms_ = 0;  ///< not before then it is looked at again
   bool adopted_ = false;           ///< goes on with the mount of an earlier keeper
-  uint64_t leave_until_ms_ = 0;    ///< how long a worker that takes over has the queue for itself
+  bool rest_left_ = false;  ///< its worker may be in the cgroup that it was moved to, or have been
+  uint64_t leave_until_ms_ = 0;  ///< how long a worker that takes over has the queue for itself
   const char* ready_untold_ = nullptr;  ///< what tell_ready() is to tell again
   bool reloading_ = false;
   bool reload_pending_ = false;     ///< once a worker serves

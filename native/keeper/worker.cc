@@ -68,8 +68,8 @@ bool set_oom_score_adj(pid_t pid, int value) {
   return write_text(AT_FDCWD, path, text);
 }
 
-/// All threads of a worker, which leads a process group.
-void nice_threads(pid_t pid, int nice) {
+/// All threads of a worker that has started no process yet, and leads a group.
+void nice_group(pid_t pid, int nice) {
   if (::getpgid(pid) == pid) ::setpriority(PRIO_PGRP, static_cast<id_t>(pid), nice);
 }
 
@@ -255,14 +255,14 @@ bool Worker::extend_deadline(uint64_t now_ms) {
 
 void Worker::put_back() const {
   if (!alive()) return;
-  nice_threads(pid, ::getpriority(PRIO_PROCESS, 0));
+  nice_group(pid, ::getpriority(PRIO_PROCESS, 0));
   nice_session(pid, "0\n");
 }
 
 void Worker::put_first() {
   if (!alive()) return;
   behind = false;
-  nice_threads(pid, ::getpriority(PRIO_PROCESS, 0));
+  nice_group(pid, ::getpriority(PRIO_PROCESS, 0));
   put_session_first(pid);
   set_oom_score_adj(pid, kUsual);
 }

@@ -1,7 +1,7 @@
 // Keepers end, and others go on with what the service manager kept for them.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
@@ -14,10 +14,12 @@ import { MIB } from "../support/cgroups.js";
 import { haveProgram, outputSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { temporaryDirectory } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
 import { Managed } from "../support/managed.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { isTraced } from "../support/proc.js";
+import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { inLong, itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -254,9 +256,31 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     expect(serviceProcesses(service)).not.toContain(workerPid);
     freezer.thaw();
     await managed.serving(keeperPid);
-    for (const group of emptyRestGroups()) {
-      rmdirSync(group);
-    }
+    await until("its cgroup is gone", () => emptyRestGroups().length === 0);
+  });
+
+  // The kernel waits for a grace period with each: seconds for so many.
+  it("has its manager not wait until its worker has closed triggers", async () => {
+    const TRIGGERS = 256;
+    const scope = testScope();
+    const managed = await Managed.start(scope, ["--max-triggers-per-container", `${TRIGGERS}`]);
+    const { keeperPid, workerPid } = await managed.serving();
+    const container = await Container.start(scope);
+    const self = await container.output(["readlink", join(managed.mountpoint, "self")]);
+    const link = join(managed.mountpoint, self.trim(), "proc/pressure");
+    const file = join(readlinkSync(link), "memory");
+    const argv = [program("trigger"), "hoard", `${TRIGGERS}`, file, "some 500000 2000000"];
+    const hoard = follow(scope, container, argv);
+    await until("it has all triggers", () => hoard.text === `${TRIGGERS} 0 0\n`);
+    const service = testName("service");
+    asService(scope, service, [keeperPid, ...workersOf(keeperPid)]);
+    managed.tell("restart");
+    await until("it has left", () => managed.events.some((line) => line.startsWith("ended ")));
+    expect(existsSync(`/proc/${workerPid}`)).toBe(true);
+    expect(serviceProcesses(service)).not.toContain(workerPid);
+    await managed.serving(keeperPid);
+    await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
+    await until("its cgroup is gone", () => emptyRestGroups().length === 0);
   });
 
   it("mounts anew when the mount that was kept has gone", async () => {
