@@ -22,7 +22,11 @@ const LONGEST_ANSWER = 16 << 20;
 const SILENT_MS = 5000;
 const MAX_CLIENTS = 16;
 
-const Question = z.object({ containers: z.array(z.string()) });
+const Question = z.object({
+  containers: z.array(z.string()),
+  /** The PIDs of their inits, as the host sees them. */
+  inits: z.optional(z.array(z.number())),
+});
 
 const Resource = z.object({
   used: z.number(),
@@ -124,12 +128,13 @@ async function answerTo(
   options: FiguresOptions,
 ): Promise<DaemonFigures> {
   const { binding, metrics, replaceLxcfs, attaching } = options;
-  const { containers } = Question.parse(JSON.parse(question));
+  const { containers, inits = [] } = Question.parse(JSON.parse(question));
+  const those = containers.map((id, at) => ({ id, init: inits[at] ?? 0 }));
   const { problem: metricsProblem, isPending: metricsPending } = await options.metricsState();
   const { kernelLogMissing, kernelLogProblem = "", callsProblem = "" } = engine.features();
   const counters = engine.counters();
   const watcher = attaching?.();
-  const counted = engine.containers(containers).map(({ id, requests, load }) => {
+  const counted = (await engine.containers(those)).map(({ id, requests, load }) => {
     return [id, { requests, load: load[0] ?? 0 }] as const;
   });
   return {
@@ -214,10 +219,11 @@ function exchange(path: string, question: string): Promise<string> {
 /** Asks the worker of a mount point; undefined if none serves there, or if it does not answer. */
 export async function askFigures(
   mountpoint: string,
-  containers: readonly string[] = [],
+  those: readonly { readonly id: string; readonly init: number }[] = [],
 ): Promise<DaemonFigures | undefined> {
+  const question = { containers: those.map(({ id }) => id), inits: those.map(({ init }) => init) };
   try {
-    const text = await exchange(figuresSocketOf(mountpoint), JSON.stringify({ containers }));
+    const text = await exchange(figuresSocketOf(mountpoint), JSON.stringify(question));
     return Answer.parse(JSON.parse(text));
   } catch {
     return undefined;

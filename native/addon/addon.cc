@@ -123,7 +123,7 @@ Result<Napi::Value> scan_containers(Napi::Env env) {
     return !now || !now.value() || !(now.value()->id == d.id);
   };
   Napi::Array out = Napi::Array::New(env);
-  for (const ContainerDescription& found : resolver.scan()) {
+  for (const ContainerDescription& found : PromptResolver(resolver, nullptr).scan()) {
     const Napi::HandleScope scope(env);
     const auto full = to_js(env, found, around);
     if (full) {
@@ -144,7 +144,8 @@ Result<Napi::Value> locate_containers(Napi::Env env) {
   const auto make = [&](const auto& found) {
     return Napi::Object(located(env, found, tools.value()->around));
   };
-  return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
+  return Napi::Value(
+      list_of(env, PromptResolver(*tools.value()->host->resolver, nullptr).scan(), make));
 }
 
 /// The memory of the node, bytes.

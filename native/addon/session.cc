@@ -61,6 +61,13 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   napi_type_tag_object(info.Env(), info.This(), &kSessionTag);
 }
 
+Result<bool> SessionObject::stop_engine(const std::shared_ptr<Engine>& engine, bool unmount) {
+  auto lazy = engine->stop(unmount);
+  // Its threads that do not end may use all of it.
+  if (engine->is_held()) static_cast<void>(new std::shared_ptr<Engine>(engine));
+  return lazy;
+}
+
 std::shared_ptr<Engine> SessionObject::make_engine() {
   return std::make_shared<Engine>(
       options_, [this](const std::string& reason) { tell_end(reason); },
@@ -109,7 +116,7 @@ void SessionObject::on_teardown(void* self) { static_cast<SessionObject*>(self)-
 void SessionObject::end() {
   if (link_) link_->stop();
   // What a keeper has mounted stays: another worker will serve it.
-  if (engine_ && !stopped_) static_cast<void>(engine_->stop(options_.plain.fuse_fd < 0));
+  if (engine_ && !stopped_) static_cast<void>(stop_engine(engine_, options_.plain.fuse_fd < 0));
   stopped_ = true;
   for (Napi::ThreadSafeFunction* callback :
        {&on_end_, &on_serving_, &on_features_, &on_more_cpus_}) {
@@ -148,12 +155,28 @@ Napi::Value SessionObject::stop(bool unmount) {
   // Joining threads blocks.
   const auto stop = [engine = engine_, link = link_, unmount]() mutable {
     if (link) link->stop();
-    const Result<bool> lazy = engine->stop(unmount);
+    const Result<bool> lazy = stop_engine(engine, unmount);
     link.reset();
     engine.reset();
     return lazy;
   };
   return run_on_thread(Env(), "vprocfs-stop", stop, told, OnNoThread::kRunInline);
+}
+
+/// A promise of ContainerCounters[]
+Napi::Value SessionObject::containers(const std::vector<std::string>& ids,
+                                      const std::vector<int32_t>& inits) {
+  const auto find = [engine = engine_, ids, inits]() mutable -> Result<bool> {
+    find_containers(*engine, ids, inits);
+    engine.reset();
+    return true;
+  };
+  // Not the last who has it, on whatever thread.
+  const auto tell = [weak = std::weak_ptr<Engine>(engine_), ids](Napi::Env env, bool) {
+    const auto engine = weak.lock();
+    return engine ? containers_of(env, *engine, ids) : Napi::Array::New(env);
+  };
+  return run_on_thread(Env(), "vprocfs-find", find, tell);
 }
 
 /// A promise of {records, first, next}

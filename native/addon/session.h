@@ -30,6 +30,8 @@ class SessionObject : public Wrapped<SessionObject> {
   /// Without JavaScript's stop().
   void end();
   std::shared_ptr<Engine> make_engine();
+  /// As Engine::stop(). One that is held stays.
+  static Result<bool> stop_engine(const std::shared_ptr<Engine>& engine, bool unmount);
   void tell_end(const std::string& reason);
   /// The same of `on_serving_`, and rings `done` once JavaScript has returned.
   void tell_serving(const std::shared_ptr<Wake>& done);
@@ -38,9 +40,7 @@ class SessionObject : public Wrapped<SessionObject> {
   Napi::Value stop(bool unmount);
   Napi::Object counters() { return counters_of(Env(), *engine_); }
   Napi::Object measures() { return measures_of(Env(), *engine_); }
-  Napi::Array containers(const std::vector<std::string>& ids) {
-    return containers_of(Env(), *engine_, ids);
-  }
+  Napi::Value containers(const std::vector<std::string>& ids, const std::vector<int32_t>& inits);
   Napi::Object features() { return features_of(Env(), *engine_); }
   std::vector<std::string> more_cpus();
   std::vector<std::string> files() { return engine_->tree_lines(); }

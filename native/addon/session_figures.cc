@@ -1,7 +1,6 @@
 #include "addon/session_figures.h"
 
 #include <atomic>
-#include <cerrno>
 #include <optional>
 #include <string>
 #include <vector>
@@ -168,16 +167,29 @@ Napi::Object measures_of(Napi::Env env, const Engine& engine) {
   return JsObject(env).set("requests", requests).set("times", times);
 }
 
+void find_containers(const Engine& engine, const std::vector<std::string>& ids,
+                     const std::vector<int32_t>& inits) {
+  constexpr uint64_t kWithinUs = 500'000;
+  Registry* registry = engine.registry();
+  if (registry == nullptr) return;
+  const uint64_t until_us = monotonic_us() + kWithinUs;
+  for (size_t i = 0; i < ids.size() && i < inits.size() && monotonic_us() < until_us; ++i) {
+    const auto id = ContainerId::parse(ids[i]);
+    // Whoever cannot be found now may be the next time.
+    if (id && inits[i] > 0) static_cast<void>(registry->for_operator(*id, inits[i]));
+  }
+}
+
 Napi::Array containers_of(Napi::Env env, const Engine& engine,
                           const std::vector<std::string>& ids) {
   Napi::Array out = Napi::Array::New(env);
-  Registry* registry = engine.registry();
+  const Registry* registry = engine.registry();
   const uint64_t now = boottime_us();
   for (const std::string& name : ids) {
     const auto id = ContainerId::parse(name);
-    const auto found = id && registry != nullptr ? registry->for_operator(*id) : Error{ESRCH, name};
-    if (!found) continue;
-    Container& container = *found.value();
+    const auto found = id && registry != nullptr ? registry->known(*id) : nullptr;
+    if (!found || found->dead()) continue;
+    Container& container = *found;
     JsObject one(env);
     one.set("id", name)
         .set("requests", container.requests.load())

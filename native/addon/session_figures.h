@@ -16,7 +16,11 @@ namespace vprocfs {
 Napi::Object counters_of(Napi::Env env, const Engine& engine);
 /// SessionMeasures.
 Napi::Object measures_of(Napi::Env env, const Engine& engine);
-/// ContainerCounters of those `ids` that live.
+/// Finds those containers of which nobody has asked yet, so that containers_of() tells of them; as
+/// many as it can before long. `inits`: 0: not known. May wait: not for JavaScript's thread.
+void find_containers(const Engine& engine, const std::vector<std::string>& ids,
+                     const std::vector<int32_t>& inits);
+/// ContainerCounters of those `ids` that are known.
 Napi::Array containers_of(Napi::Env env, const Engine& engine, const std::vector<std::string>& ids);
 /// SessionFeatures.
 Napi::Object features_of(Napi::Env env, const Engine& engine);

@@ -9,6 +9,7 @@
 
 #include "addon/run_on_thread.h"
 #include "addon/session.h"
+#include "base/attempts.h"
 #include "container/host.h"
 #include "container/name.h"
 #include "survey/inside.h"
@@ -17,8 +18,8 @@
 namespace vprocfs {
 namespace {
 
-// Readers come first: a survey may take a little longer.
 constexpr int kNice = 5;
+constexpr uint64_t kAttemptUs = 500'000;
 // More than any file of ours has.
 constexpr size_t kMaxInsideBytes = size_t{4} << 20;
 
@@ -50,12 +51,25 @@ Napi::Object to_js(Napi::Env env, const Survey& survey) {
       .set("readsLog", survey.reads_log);
 }
 
+/// Readers come first: a survey may take a little longer.
+void go_last() { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice); }
+
 }  // namespace
 
 struct SurveyObject::State {
+  ~State() {
+    if (attempts->end()) return;
+    // A container keeps one of the threads from ending, which may use all of these.
+    static_cast<void>(surveyor.release());
+    static_cast<void>(source.release());
+    static_cast<void>(host.release());
+    static_cast<void>(attempts.release());
+  }
+
   std::mutex mutex;
   std::unique_ptr<Host> host;
   std::unique_ptr<HostSource> source;
+  std::unique_ptr<Attempts> attempts = std::make_unique<Attempts>(go_last, kAttemptUs);
   std::unique_ptr<Surveyor> surveyor;
 };
 
@@ -93,15 +107,17 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   // One reading of the host's files serves a whole survey.
   state->source = std::make_unique<HostSource>(state->host->procfs.get(), state->host->sysfs.get(),
                                                uint64_t{500000});
-  state->surveyor = std::make_unique<Surveyor>(
-      Surveyor::Sources{&state->host->mounts, state->host->resolver.get(), state->source.get(),
-                        state->host->procfs.get(), type, source, totals, std::move(kills)});
+  state->surveyor = std::make_unique<Surveyor>(Surveyor::Sources{
+      &state->host->mounts, state->host->resolver.get(), state->source.get(),
+      state->host->procfs.get(), type, source, totals, std::move(kills), state->attempts.get()});
+  // Without threads whoever asks for a survey may have to wait.
+  static_cast<void>(state->attempts->start());
   state_ = std::move(state);
 }
 
 Napi::Value SurveyObject::take() {
   const auto survey = [state = state_]() mutable -> Result<std::shared_ptr<Survey>> {
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
+    go_last();
     auto found = std::make_shared<Survey>();
     {
       const std::lock_guard lock(state->mutex);

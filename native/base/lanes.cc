@@ -1,30 +1,28 @@
-#include "fuse/notifier.h"
+#include "base/lanes.h"
 
 #include <utility>
 #include <vector>
 
-#include "base/priority.h"
-
 namespace vprocfs {
 
-void Notifier::settle(Deadline by) {
+void Lanes::settle(Deadline by) {
   std::unique_lock lock(mutex_);
   settled_.wait_until(lock, by, [this] { return pending_ == 0; });
 }
 
-void Notifier::close(Deadline by) {
+void Lanes::close(Deadline by) {
   std::vector<Job> instead;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    for (auto& [lane, notices] : lanes_) {
-      pending_ -= notices.size();
-      for (Notice& notice : notices) {
-        if (notice.instead) instead.push_back(std::move(notice.instead));
+    for (auto& [lane, work] : lanes_) {
+      pending_ -= work.size();
+      for (Work& one : work) {
+        if (one.instead) instead.push_back(std::move(one.instead));
       }
-      notices.clear();
+      work.clear();
     }
-    // The others have one that is being sent.
+    // The others have one that is being done.
     for (const uint64_t lane : ready_) lanes_.erase(lane);
     ready_.clear();
   }
@@ -32,7 +30,7 @@ void Notifier::close(Deadline by) {
   settle(by);
 }
 
-void Notifier::stop() {
+void Lanes::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -41,7 +39,7 @@ void Notifier::stop() {
   threads_.join();
 }
 
-void Notifier::post(uint64_t lane, Job job, Job instead) {
+void Lanes::post(uint64_t lane, Job job, Job instead) {
   {
     std::unique_lock lock(mutex_);
     if (closed_) {
@@ -58,13 +56,13 @@ void Notifier::post(uint64_t lane, Job job, Job instead) {
   threads_.reinforce();
 }
 
-size_t Notifier::pending() const {
+size_t Lanes::pending() const {
   const std::lock_guard lock(mutex_);
   return pending_;
 }
 
-void Notifier::run() {
-  go_first();
+void Lanes::run() {
+  begin_();
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return !ready_.empty() || (stopping_ && pending_ == 0); });

@@ -8,61 +8,60 @@
 #include <functional>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "base/result.h"
 #include "base/threads.h"
 
 namespace vprocfs {
 
-/// Sends notices about files to the kernel, on its own threads, because a notice may wait for a
-/// page that another request is reading, so no thread that answers READs may send it. Used before
-/// an OPEN is answered (if a file has become longer, because sendfile(2) and splice(2) read no
-/// further than the size the kernel knows), when limits change (what the kernel has cached is
-/// outdated), and for readers of a kernel log, because they may be thousands.
-///
-/// A reader can hold its page for long: it may wait for its own budget, or get no CPU time. So each
-/// tenant has a lane: its notices go in order, one at a time, and no lane waits for another.
-class Notifier {
+/// Work that may wait long, each piece in a lane: those of one lane are done in order, one at a
+/// time, and no lane waits for another. Work that blocks keeps one thread, so that a tenant whose
+/// work has one lane keeps one at most.
+class Lanes {
  public:
   using Job = std::function<void()>;
   using Deadline = std::chrono::steady_clock::time_point;
 
-  ~Notifier() { stop(); }
+  /// `begin`: what each thread does first.
+  explicit Lanes(std::function<void()> begin) : begin_(std::move(begin)) {}
+  ~Lanes() { stop(); }
 
   /// Error: there is no thread for it.
   Result<bool> start() { return threads_.start(1); }
-  /// Waits until nothing is queued or being sent, and no longer than until `by`.
+  /// Waits until nothing is queued or being done, and no longer than until `by`.
   void settle(Deadline by);
   /// Takes no more, does what is queued in its other way, and waits likewise for what is being
-  /// sent. To be done while requests are still taken: a notice may wait for the answer to a READ.
+  /// done.
   void close(Deadline by);
   /// Finishes what is queued and ends the threads.
   void stop();
   /// See Threads.
   void reinforce() { threads_.reinforce(); }
 
-  /// `lane`: any number that stands for the tenant. `instead`: what is done if it has not begun
-  /// when no more is taken, maybe at once; nullptr: it is dropped then.
+  /// `instead`: what is done if it has not begun when no more is taken, maybe at once; nullptr: it
+  /// is dropped then.
   void post(uint64_t lane, Job job, Job instead = nullptr);
 
-  /// Notices that wait or are being sent.
+  /// Pieces of work that wait or are being done.
   size_t pending() const;
 
  private:
-  /// Only tenants that hold a page at the same moment take one each.
+  /// Only lanes that block at the same moment take one each.
   static constexpr size_t kMaxThreads = 64;
 
-  struct Notice {
+  struct Work {
     Job job, instead;
   };
 
   void run();
 
+  const std::function<void()> begin_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::condition_variable settled_;  ///< nothing waits or is being sent any more
+  std::condition_variable settled_;  ///< nothing waits or is being done any more
   /// A lane is there as long as it has jobs, or one that is being done.
-  std::unordered_map<uint64_t, std::deque<Notice>> lanes_;
+  std::unordered_map<uint64_t, std::deque<Work>> lanes_;
   std::deque<uint64_t> ready_;  ///< lanes with jobs, none of which is being done
   size_t pending_ = 0;
   bool closed_ = false;

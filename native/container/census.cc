@@ -24,8 +24,8 @@ constexpr size_t kTenantShare = 8, kMinPerTenant = 64;
 // Containers may be nested as deep as somebody likes.
 constexpr int kMaxNestingDepth = 32;
 
-// In so many cgroups of a container somebody is looked for who lives there; and for so much CPU
-// time in one look, in those of all: a tenant may make any number. The next look goes on with the
+// In so many cgroups of a container somebody is looked for who lives there; and for so long in one
+// look, in those of all: a tenant may make any number. The next look goes on with the
 // others.
 constexpr size_t kCgroupsOfDoubted = 256;
 constexpr uint64_t kDoubtsUs = 5'000;
@@ -67,7 +67,7 @@ void Census::begin_check(uint64_t now_us) {
 /// its room; but it may only have shared the placement, or be in others as well.
 void Census::replace(ContainerId other) {
   if (inits_.count(other) == 0) return;
-  if (resolver_.exists(other)) {
+  if (exists(other)) {
     doubted_.insert(other);
   } else {
     leave({other});
@@ -79,7 +79,7 @@ void Census::replace(ContainerId other) {
 void Census::drop_gone() {
   std::set<ContainerId> gone;
   for (const ContainerId id : doubted_) {
-    if (!resolver_.exists(id)) gone.insert(id);
+    if (!exists(id)) gone.insert(id);
   }
   leave(gone);
 }
@@ -89,15 +89,15 @@ void Census::drop_gone() {
 void Census::settle_doubts() {
   drop_gone();
   std::set<ContainerId> gone;
-  const uint64_t until_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + kDoubtsUs;
+  const uint64_t until_us = monotonic_us() + kDoubtsUs;
   const size_t count = doubted_.size();
   for (size_t tried = 0; tried < count; ++tried) {
     auto next = doubted_.upper_bound(tried_last_);
     if (next == doubted_.end()) next = doubted_.begin();
     const ContainerId id = *next;
-    const auto found = resolver_.of_id(id, {kCgroupsOfDoubted, true, until_us});
+    const auto found = resolver_.of_id(id, {kCgroupsOfDoubted, true, kDoubtsUs}, payer_of(id));
     const bool is_gone = !found && found.error().code == ESRCH;
-    const bool is_late = clock_us(CLOCK_THREAD_CPUTIME_ID) > until_us;
+    const bool is_late = monotonic_us() > until_us;
     if (is_gone) gone.insert(id);
     if (found || is_gone) {
       doubted_.erase(next);
@@ -148,8 +148,9 @@ bool Census::look_at(pid_t pid, uint64_t now_us) {
     const pid_t init = found.value()->init;
     // Whatever is known of its placement: in a PID namespace that lives on, that may be of one that
     // has ended.
-    if (const auto at = resolver_.placement_of(pid)) take(at.value(), std::move(found), now_us);
-    const auto outer = resolver_.outer_init(init);
+    if (const auto at = resolver_.resolver().placement_of(pid))
+      take(at.value(), std::move(found), now_us);
+    const auto outer = resolver_.resolver().outer_init(init);
     if (!outer || !outer.value()) return is_inside;
     pid = *outer.value();
   }
@@ -228,8 +229,8 @@ bool Census::has_room(const TenantIdentity& tenant) const {
 }
 
 bool Census::visit(pid_t pid, uint64_t now_us, ContainerId& in) {
-  const auto at = resolver_.placement_of(pid);
-  if (!at || at.value().namespaces.pid == resolver_.own().pid) return true;
+  const auto at = resolver_.resolver().placement_of(pid);
+  if (!at || at.value().namespaces.pid == resolver_.resolver().own().pid) return true;
   const ContainerId was_in = in;
   const bool is_found = visit(at.value(), pid, now_us, was_in);
   const auto known = placements_.find(at.value());
@@ -254,10 +255,16 @@ bool Census::visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us, Co
   return take(at, resolver_.of_process(pid), now_us);
 }
 
+Attempts::Payer Census::payer_of(ContainerId id) const {
+  const auto known = inits_.find(id);
+  return known == inits_.end() ? PromptResolver::payer_of(id)
+                               : PromptResolver::payer_of(known->second.tenant);
+}
+
 /// Asks the kernel once in a look, however many processes come.
 bool Census::exists(KnownPlacement& placement, uint64_t now_us) const {
   if (placement.id.none() || placement.existed_us == now_us) return true;
-  if (!resolver_.exists(placement.id)) return false;
+  if (!exists(placement.id)) return false;
   placement.existed_us = now_us;
   return true;
 }
@@ -292,7 +299,7 @@ bool Census::take(const Resolver::Placement& at, Found found, uint64_t now_us) {
   if (id.none()) return true;
   placement.left_out = !has_room(found.value()->tenant_identity);
   if (placement.left_out) return true;
-  auto init = resolver_.pin_init(*found.value());
+  auto init = resolver_.resolver().pin_init(*found.value());
   if (!init) {
     // One that has ended meanwhile is not there.
     const bool ended = init.error().code == ESRCH;

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "container/resolve.h"
+#include "container/prompt_resolver.h"
 
 namespace vprocfs {
 
@@ -34,7 +34,7 @@ class Census {
 
   /// Reports at most `limit` containers, and at most its share of a tenant: a container that can
   /// nest may create any number.
-  Census(const Resolver& resolver, int procfs_fd, size_t limit, Callbacks callbacks)
+  Census(const PromptResolver& resolver, int procfs_fd, size_t limit, Callbacks callbacks)
       : resolver_(resolver),
         procfs_fd_(procfs_fd),
         limit_(limit),
@@ -87,13 +87,15 @@ class Census {
   bool visit(pid_t pid, uint64_t now_us, ContainerId& in);
   bool visit(const Resolver::Placement& at, pid_t pid, uint64_t now_us, ContainerId was_in);
   bool exists(KnownPlacement& placement, uint64_t now_us) const;
+  bool exists(ContainerId id) const { return resolver_.exists(id, payer_of(id)); }
+  Attempts::Payer payer_of(ContainerId id) const;
   /// Takes note of what was found at a placement: as visit().
   using Found = Result<std::optional<ContainerDescription>>;
   bool take(const Resolver::Placement& at, Found found, uint64_t now_us);
   void leave(const std::set<ContainerId>& ids);
   bool has_room(const TenantIdentity& tenant) const;
 
-  const Resolver& resolver_;
+  const PromptResolver resolver_;
   const int procfs_fd_;
   const size_t limit_;
   const Callbacks callbacks_;

@@ -164,6 +164,13 @@ Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   return gather_locked(needs, now_us);
 }
 
+bool Container::may_have_other_limits() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return true;
+  const auto writes = limit_writes_locked(kAnyCpus);
+  return writes && writes != cpu_limit_writes_;
+}
+
 bool Container::limits_changed(uint64_t now_us) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return false;

@@ -27,6 +27,7 @@
 
 namespace vprocfs {
 
+class Attempts;
 class OpenSources;
 class Sampler;
 
@@ -41,6 +42,7 @@ struct SharedServices {
   SharedResources* resources = nullptr;  ///< may be nullptr: nothing is limited then
   OpenSources* sources = nullptr;        ///< may be nullptr: they stay open then
   MoreCpus* more_cpus = nullptr;         ///< may be nullptr: nobody is told then
+  Attempts* attempts = nullptr;          ///< may be nullptr: who asks may have to wait then
   TenantRates rates;
 };
 
@@ -94,6 +96,8 @@ class Container {
   /// CPUs that it has from now on count from now on. One whose files are not open finds that at its
   /// next reading. False: they are being read; ask again.
   bool limits_changed(uint64_t now_us);
+  /// Whether that has something to do. Reads nothing.
+  bool may_have_other_limits();
 
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);

@@ -1,5 +1,7 @@
 #include "container/inherited_containers.h"
 
+#include <functional>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
@@ -25,6 +27,19 @@ std::shared_ptr<Container> InheritedContainers::of(ContainerId id) {
   auto found = look_for(id);
   const std::lock_guard lock(mutex_);
   return known_.try_emplace(id, std::move(found)).first->second;
+}
+
+bool InheritedContainers::is_known(ContainerId id) {
+  const std::lock_guard lock(mutex_);
+  return known_.count(id) != 0;
+}
+
+bool InheritedContainers::find(ContainerId id, Attempts* attempts) {
+  if (is_known(id)) return true;
+  const std::function<bool()> look = [this, id] { return of(id) != nullptr; };
+  const std::optional<bool> found =
+      attempts == nullptr ? look() : attempts->ask(Attempts::stranger(id.packed()), look);
+  return found.value_or(false);
 }
 
 void InheritedContainers::forget() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base/attempts.h"
 #include "container/registry.h"
 
 namespace vprocfs {
@@ -21,10 +22,14 @@ class InheritedContainers {
 
   /// One that lives, or an ended one with nothing but its name.
   std::shared_ptr<Container> of(ContainerId id);
+  /// Whether of() is known. Finds it first, unless the container keeps us from that: those are left
+  /// to whoever asks for them. For the thread that asks for what nobody else has asked for.
+  bool find(ContainerId id, Attempts* attempts);
   /// Lets go of all that were found: nothing is asked any more.
   void forget();
 
  private:
+  bool is_known(ContainerId id);
   std::shared_ptr<Container> look_for(ContainerId id);
 
   Registry& registry_;

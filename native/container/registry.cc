@@ -31,8 +31,11 @@ constexpr size_t kMaxAbsent = 4096;
 Registry::Registry(const Resolver& resolver, SharedServices services)
     : resolver_(resolver),
       services_(services),
+      patient_(resolver, nullptr),
+      prompt_(resolver, services.attempts),
       unseen_(
-          services.state, [this](ContainerId id) { return resolver_.exists(id); },
+          services.state,
+          [this](ContainerId id) { return prompt_.exists(id, PromptResolver::payer_of(id)); },
           [this](ContainerId id) { forget_gone({id}); }) {}
 
 size_t Registry::size() const {
@@ -41,28 +44,46 @@ size_t Registry::size() const {
 }
 
 Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cgroups) {
-  return by_id(id, max_cgroups, Asker::kTenant);
+  return by_id(id, max_cgroups, Asker::kTenant, patient_);
 }
 
 Result<std::shared_ptr<Container>> Registry::for_operator(ContainerId id) {
-  return by_id(id, Resolver::kMaxCgroupsSearched, Asker::kOperator);
+  return by_id(id, Resolver::kMaxCgroupsSearched, Asker::kOperator, patient_);
 }
 
-Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cgroups,
-                                                   Asker asker) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto it = containers_.find(id);
-    if (it != containers_.end() && !it->second.container->dead()) return it->second.container;
-  }
+Result<std::shared_ptr<Container>> Registry::for_host(ContainerId id) {
+  return by_id(id, Resolver::kMaxCgroupsSearched, Asker::kTenant, prompt_);
+}
+
+Result<std::shared_ptr<Container>> Registry::for_operator(ContainerId id, pid_t init) {
+  if (auto it = known(id); it && !it->dead()) return it;
+  auto found = prompt_.of_process(init);
+  if (!found) return found.error();
+  if (!found.value() || found.value()->id != id) return Error{ESRCH, id.name()};
+  return adopt(std::move(*found.value()), Asker::kOperator);
+}
+
+Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t max_cgroups, Asker asker,
+                                                   const PromptResolver& resolver) {
+  if (auto it = known(id); it && !it->dead()) return it;
   {
     const std::lock_guard lock(mutex_);
     const auto it = absent_.find(id);
     if (it != absent_.end() && boottime_us() < it->second) return Error{ESRCH, id.name()};
   }
-  const uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
-  auto found = resolver_.of_id(id, {max_cgroups});
-  const uint64_t took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
+  struct Search {
+    Result<ContainerDescription> found;
+    uint64_t took_us = 0;
+  };
+  const auto searched = resolver.ask<std::shared_ptr<Search>>(
+      PromptResolver::payer_of(id), [all = &resolver_, id, max_cgroups] {
+        const uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+        auto search = std::make_shared<Search>(Search{all->of_id(id, {max_cgroups}), 0});
+        search->took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
+        return search;
+      });
+  if (!searched) return Error{EAGAIN, id.name()};
+  auto& [found, took_us] = **searched;
   if (!found && took_us > kLongSearchUs) {
     // Who makes cgroups without processes could have all threads search them.
     const std::lock_guard lock(mutex_);
@@ -156,6 +177,7 @@ void Registry::join_locked(Entry& entry, const ContainerDescription& description
   entry.clocks[pid_namespace.number] = {{description.init_start_us, description.boottime_offset_us},
                                         kAlways};
   entry.pid_namespaces.push_back(std::move(pid_namespace));
+  entry.has_ended = false;
   entry.container->join(description);
 }
 
@@ -245,9 +267,9 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   }
   Entry entry;
   // Not with std::make_shared, as weak references to it would keep all of its memory.
-  entry.container.reset(new Container(description, services_, std::move(payer)));
+  entry.container.reset(new Container(description, services_, payer));
   auto container = entry.container;
-  const auto used = used_by_ended(description);
+  const auto used = used_by_ended(description, *payer);
   Containers gone;
   const std::lock_guard lock(mutex_);
   if (auto known = join_known_locked(description, pid_namespace.value())) return known;

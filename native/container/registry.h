@@ -18,6 +18,7 @@
 #include "base/thread.h"
 #include "base/wake.h"
 #include "container/container.h"
+#include "container/prompt_resolver.h"
 #include "container/resolve.h"
 #include "container/unseen_ends.h"
 
@@ -36,6 +37,12 @@ class Registry {
 
   /// The same for an operator: its tenant neither pays for it nor has a refusal counted.
   Result<std::shared_ptr<Container>> for_operator(ContainerId id);
+  /// The same for a process of the host, in no tenant's turn. EAGAIN: that keeps us from finding
+  /// it.
+  Result<std::shared_ptr<Container>> for_host(ContainerId id);
+  /// The same if its init is known, and before long, whatever the container does: EAGAIN then.
+  /// ESRCH: that is not its init.
+  Result<std::shared_ptr<Container>> for_operator(ContainerId id, pid_t init);
 
   /// The age of a container to a process: that of the process's PID namespace, of which a container
   /// may have several.
@@ -47,8 +54,9 @@ class Registry {
   /// A stand-in for a container that is no more: whatever is asked of it fails with ESRCH.
   std::shared_ptr<Container> ended(ContainerId id);
 
-  /// All containers with processes, whether asked about or not.
-  std::vector<ContainerDescription> list() const { return resolver_.scan(); }
+  /// All containers with processes, whether asked about or not; without those that keep us from
+  /// finding them.
+  std::vector<ContainerDescription> list() const { return prompt_.scan(); }
 
   /// The containers with state in memory.
   std::vector<std::shared_ptr<Container>> known() const;
@@ -58,6 +66,9 @@ class Registry {
 
   /// Containers with state in memory.
   size_t size() const;
+
+  /// nullptr: there are none.
+  Attempts* attempts() const { return services_.attempts; }
 
   /// Watches for the end of containers on a thread of its own.
   /// `limits_changed` is called from it when somebody wrote to a limit of any container, and again
@@ -83,7 +94,8 @@ class Registry {
     std::vector<PidNamespace> pid_namespaces;
     /// When each PID namespace began of which somebody asked, by its number.
     Clocks clocks;
-    uint64_t lived_us = 0;  ///< CLOCK_BOOTTIME: when one of them was last seen alive
+    uint64_t lived_us = 0;   ///< CLOCK_BOOTTIME: when one of them was last seen alive
+    bool has_ended = false;  ///< none of them is left, and until when it lived is known
   };
   static constexpr size_t kSweepAt = 256;
   struct Caller {
@@ -94,7 +106,8 @@ class Registry {
   };
 
   enum class Asker : uint8_t { kTenant, kOperator };
-  Result<std::shared_ptr<Container>> by_id(ContainerId id, size_t max_cgroups, Asker asker);
+  Result<std::shared_ptr<Container>> by_id(ContainerId id, size_t max_cgroups, Asker asker,
+                                           const PromptResolver& resolver);
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description,
                                            Asker asker = Asker::kTenant);
   /// Who pays for a container: one for each outermost PID namespace, and for each outermost
@@ -122,12 +135,16 @@ class Registry {
                                                PidNamespace& pid_namespace);
   /// Of all PID namespaces that somebody asked from, keeps only the container's own.
   static void forget_visitors_locked(Entry& entry);
+  /// Notes which of its PID namespaces have ended. If none is left, finishes that on a thread of
+  /// its tenant.
   void forget_dead(ContainerId id);
+  void finish(ContainerId id, const std::shared_ptr<Container>& last, uint64_t lived_us);
   /// Forgets what was noted of tenants that are gone, now and then.
   void sweep_ended();
   void note_use_locked(const Container& ended, CpuUsageFacts used);
   /// CPU time that containers which have ended used in its cgroup, as far as that is known.
-  std::optional<CpuUsageFacts> used_by_ended(const ContainerDescription& next);
+  std::optional<CpuUsageFacts> used_by_ended(const ContainerDescription& next,
+                                             const Tenant& tenant);
   Result<uint64_t> cgroups_of(pid_t pid);
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
@@ -137,6 +154,7 @@ class Registry {
 
   const Resolver& resolver_;
   const SharedServices services_;
+  const PromptResolver patient_, prompt_;  ///< the latter for threads that others need
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;

@@ -72,6 +72,7 @@ bool Registry::lives(Entry& entry, uint64_t now_us) {
 }
 
 uint64_t Registry::lived_until(const Entry& entry) const {
+  if (entry.has_ended) return entry.lived_us;
   // Requests by id do not look whether it lives: the last look may be long ago.
   const uint64_t heard_us = std::min(heard_us_.load(std::memory_order_relaxed), boottime_us());
   return std::max(entry.lived_us, heard_us);
@@ -122,7 +123,15 @@ void Registry::forget_dead(ContainerId id) {
     if (!pid_namespaces.empty()) return;
     last = it->second.container;
     lived_us = lived_until(it->second);
+    it->second.lived_us = lived_us;
+    it->second.has_ended = true;
   }
+  const auto work = [this, id, last, lived_us] { finish(id, last, lived_us); };
+  if (services_.attempts == nullptr) return work();
+  services_.attempts->post(last->description().tenant_identity.pid_namespace, work);
+}
+
+void Registry::finish(ContainerId id, const std::shared_ptr<Container>& last, uint64_t lived_us) {
   // Another PID namespace of it may live, of which nobody has asked: then it goes on.
   auto other = resolver_.of_id(id, {kLookForOthersIn});
   if (other && !began_by(other.value(), lived_us)) other = Error{ESRCH, other.value().cgroup};
@@ -160,18 +169,19 @@ void Registry::sweep_ended() {
 }
 
 void Registry::note_use_locked(const Container& ended, CpuUsageFacts used) {
-  auto& its = ended_[ended.description().tenant];
+  auto& its = ended_[ended.tenant().id()];
   if (its.size() >= kMaxEndedOfTenant) its.clear();
   its[ended.id()] = std::move(used);
 }
 
-std::optional<CpuUsageFacts> Registry::used_by_ended(const ContainerDescription& next) {
+std::optional<CpuUsageFacts> Registry::used_by_ended(const ContainerDescription& next,
+                                                     const Tenant& tenant) {
   if (const auto last = known(next.id)) {
     if (auto used = last->used_cpu()) return used;
   }
   // Also after that: forget_dead() may have ended the last one meanwhile.
   const std::lock_guard lock(mutex_);
-  const auto its = ended_.find(next.tenant);
+  const auto its = ended_.find(tenant.id());
   if (its == ended_.end()) return std::nullopt;
   const auto noted = its->second.find(next.id);
   return noted == its->second.end() ? std::nullopt : std::optional(noted->second);

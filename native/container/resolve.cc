@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <set>
 
 #include "base/clock.h"
 #include "base/clock_tick.h"
@@ -133,6 +132,19 @@ Result<std::optional<pid_t>> Resolver::outer_init(pid_t init) const {
                                                        : scan_for_init(st.st_ino);
   if (!other) return other.error();
   return Answer(other.value());
+}
+
+uint64_t Resolver::outermost_namespace(pid_t pid) const {
+  Fd at(::openat(procfs_fd_, pid_path(pid, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+  uint64_t outermost = 0;
+  while (at) {
+    struct stat st {};
+    if (::fstat(at.get(), &st) != 0 || st.st_ino == own_.pid) break;
+    outermost = st.st_ino;
+    // EPERM: the one around it is not below ours.
+    at = Fd(::ioctl(at.get(), kNsGetParent));
+  }
+  return outermost;
 }
 
 Result<uint64_t> Resolver::cgroups_of(pid_t pid) const {
@@ -290,7 +302,10 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, const Search& searc
   // So may what lies beyond the bounds of this search, or was started by a process that has ended
   // since the list of processes was read.
   bool saw_all = true;
-  const auto is_late = [&search] { return clock_us(CLOCK_THREAD_CPUTIME_ID) > search.until_us; };
+  const uint64_t begun_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+  const auto is_late = [&search, begun_us] {
+    return clock_us(CLOCK_THREAD_CPUTIME_ID) - begun_us > search.cpu_us;
+  };
   for (size_t seen = 0; !todo.empty() && seen < search.max_cgroups; ++seen) {
     if (is_late()) return Error{EAGAIN, id.name()};
     const Fd at = std::move(todo.front());
@@ -338,24 +353,6 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, const Search& searc
   if (!todo.empty()) saw_all = false;
   const bool is_proven = saw_all || !search.must_prove;
   return Error{why == ESRCH && !is_proven ? EAGAIN : why, id.name()};
-}
-
-std::vector<ContainerDescription> Resolver::scan() const {
-  std::vector<ContainerDescription> out;
-  std::set<Placement> placements;
-  std::set<ContainerId> ids;
-  for_each_process(procfs_fd_, [&](pid_t pid) {
-    const auto placement = placement_of(pid);
-    if (!placement || placement.value().namespaces.pid == own_.pid) return true;
-    if (!placements.insert(placement.value()).second) return true;
-    auto found = of_process(pid);
-    if (!found) placements.erase(placement.value());
-    if (found && found.value() && ids.insert(found.value()->id).second) {
-      out.push_back(std::move(*found.value()));
-    }
-    return true;
-  });
-  return out;
 }
 
 }  // namespace vprocfs

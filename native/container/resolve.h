@@ -80,6 +80,10 @@ class Resolver {
   /// one of them is gone.
   Result<std::optional<pid_t>> outer_init(pid_t init) const;
 
+  /// The number of the outermost PID namespace below our own that a process is in; 0: it is in our
+  /// own, or gone. Asks nothing that a container could keep from being answered.
+  uint64_t outermost_namespace(pid_t pid) const;
+
   /// The cgroups of an init; of those that systemd has made for itself inside, the ones above.
   Result<CgroupPaths> init_paths(pid_t init) const;
   /// What a container with these cgroups and this init is, but for namespaces and tenant. False:
@@ -92,8 +96,8 @@ class Resolver {
     /// ESRCH is to prove that nobody lives there: a search that did not see everybody answers
     /// EAGAIN.
     bool must_prove = false;
-    /// Until when it searches: EAGAIN after that. CLOCK_THREAD_CPUTIME_ID.
-    uint64_t until_us = UINT64_MAX;
+    /// CPU time that it may take, µs: EAGAIN after that.
+    uint64_t cpu_us = UINT64_MAX;
   };
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there,
   /// as far as the search went.
@@ -121,13 +125,12 @@ class Resolver {
   /// Whether the cgroup that a container has its identity from is still there, as far as is known.
   bool exists(ContainerId id) const;
 
-  /// All containers that have processes, by looking at every process once.
-  std::vector<ContainerDescription> scan() const;
-
   /// A pidfd of the container's init. ESRCH when it is gone, and only then.
   Result<Fd> pin_init(const ContainerDescription& description) const;
 
   const NamespaceIds& own() const { return own_; }
+  /// The procfs that it reads.
+  int procfs() const { return procfs_fd_; }
 
  private:
   Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;

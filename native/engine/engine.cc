@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/attempts.h"
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/priority.h"
@@ -23,6 +24,9 @@ constexpr size_t kPolledThreads = 4;
 /// How long notices may take at the end, and again as long those that have begun. Together less
 /// than a keeper lets us hand over (KeeperOptions::drain_ms).
 constexpr std::chrono::milliseconds kSettle{500};
+
+/// How long one of our threads that all need waits for what one container may keep from ending.
+constexpr uint64_t kAttemptUs = 250'000;
 
 ResourceLimits limits_of(const ServerOptions& options, uint64_t descriptors) {
   constexpr uint64_t kMib = uint64_t{1} << 20, kFiles = 65536;
@@ -117,10 +121,21 @@ std::vector<std::string> Engine::tree_lines() const {
 bool Engine::limits_changed() {
   bool all = true;
   for (const auto& container : registry_->known()) {
-    all = container->limits_changed(boottime_us()) && all;
+    bool has_copies = false;
+    for_each_started(
+        [&](Server& server) { has_copies = has_copies || server.has_copies(*container); });
+    if (!has_copies && !container->may_have_other_limits()) continue;
+    // One whose cgroup does not answer must not keep the others waiting.
+    const auto look = [this, container] {
+      bool is_done = container->limits_changed(boottime_us());
+      for_each_started(
+          [&](Server& server) { is_done = server.limits_changed(container) && is_done; });
+      return is_done;
+    };
+    const auto payer = PromptResolver::payer_of(container->description().tenant_identity);
+    all = attempts_->ask<bool>(payer, look).value_or(false) && all;
   }
-  all = plain_->server()->limits_changed() && all;
-  return (!polled_ || polled_->server()->limits_changed()) && all;
+  return all;
 }
 
 Result<bool> Engine::prepare() {
@@ -180,11 +195,13 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   auto connected = connect();
   if (!connected) return connected;
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
+  attempts_ = std::make_unique<Attempts>(go_first, kAttemptUs);
   SharedServices services;
   services.sampler = sampler_.get();
   services.resources = shared_resources_.get();
   services.sources = &sources_;
   services.more_cpus = &more_cpus_;
+  services.attempts = attempts_.get();
   services.mounts = &host_->mounts;
   services.notifier = notifier_.get();
   services.host = host_source_.get();
@@ -210,6 +227,7 @@ Result<bool> Engine::begin(FdStore* fd_store) {
   auto begun = plain_->server()->start_helpers();
   if (begun && polled_) begun = polled_->server()->start_helpers();
   if (begun) begun = sampler_->start();
+  if (begun) begun = attempts_->start();
   if (begun) begun = registry_->start([this] { return limits_changed(); });
   // First: links of the plain one lead there.
   if (begun && polled_) begun = polled_->start([this](const auto&) { on_end_(kPolledGone); });
@@ -258,6 +276,7 @@ Result<bool> Engine::stop(bool unmount) {
   each([](ServedConnection& served) { served.server()->stop_turns(); });
   registry_->stop();
   sampler_->stop();
+  is_held_ = !attempts_->end();
   each([unmount](ServedConnection& served) {
     served.server()->stop_helpers();
     if (!unmount) served.server()->hand_over_open_files();
@@ -276,6 +295,7 @@ void Engine::reinforce() {
   plain_->reinforce();
   if (polled_) polled_->reinforce();
   if (agent_) agent_->reinforce();
+  attempts_->reinforce();
 }
 
 bool Engine::serving() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/attempts.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "container/host.h"
@@ -60,6 +61,10 @@ class Engine {
   /// Answers what is in hand and ends all threads. `unmount`: unmounts too; else another worker is
   /// to take over. True when the unmount had to be lazy.
   Result<bool> stop(bool unmount);
+
+  /// After stop(): a container keeps one of our threads from ending, so that this must stay as long
+  /// as the process does.
+  bool is_held() const { return is_held_; }
 
   // Of these there is nothing before activate() has succeeded, whatever thread that runs on.
   bool active() const { return active_.load(std::memory_order_acquire); }
@@ -116,12 +121,20 @@ class Engine {
   void make_servers();
   Result<bool> begin(FdStore* fd_store);
   bool limits_changed();
+  template <typename Visit>
+  void for_each_started(Visit visit) {
+    visit(*plain_->server());
+    if (polled_) visit(*polled_->server());
+  }
   Result<bool> start_agent(FdStore* fd_store);
   void open_logs();
   Result<bool> start_log();
   LifeStarts starts_of(const ContainerDescription& found) const;
   BannerFacts banner_facts(const ContainerDescription& description);
   BannerOf banner();
+  /// The same for a thread that others need: without the figures of a container that keeps them
+  /// from being read.
+  BannerOf prompt_banner();
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
@@ -137,12 +150,14 @@ class Engine {
   std::unique_ptr<SharedResources> shared_resources_;
   OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;
+  std::unique_ptr<Attempts> attempts_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<ExitedTasks> exited_;  ///< until activate()
   std::unique_ptr<KernelLogs> logs_;
   std::shared_ptr<LogReader> log_reader_;
   std::unique_ptr<Agent> agent_;
   bool started_ = false;
+  std::atomic<bool> is_held_{false};
 };
 
 }  // namespace vprocfs

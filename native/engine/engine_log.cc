@@ -5,16 +5,47 @@
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "engine/engine.h"
 
 namespace vprocfs {
+namespace {
+
+/// When it started by its own clock, as the log tells the time.
+uint64_t started_us(const PidNamespaceClock& clock) {
+  // Without a suspend that is 0 for each worker, and the upper bound is not.
+  const int64_t started = static_cast<int64_t>(clock.init_start_us) -
+                          static_cast<int64_t>(boottime_ahead().least_us) + clock.offset_us;
+  return static_cast<uint64_t>(std::max<int64_t>(started, 0));
+}
+
+std::vector<OwnLine> lines_of(BannerFacts facts) {
+  utsname system{};
+  if (::uname(&system) == 0) {
+    facts.release = system.release;
+    facts.version = system.version;
+  }
+  return banner_lines(facts);
+}
+
+BannerFacts without_figures(const ContainerDescription& description) {
+  BannerFacts out;
+  out.time_us = started_us({description.init_start_us, description.boottime_offset_us});
+  return out;
+}
+
+}  // namespace
 
 void Engine::open_logs() {
   if (!options_.kernel_log) return;
   logs_ = std::make_unique<KernelLogs>(
-      plain_->state(), [this](ContainerId id) { return host_->resolver->exists(id); });
+      plain_->state(), [this](ContainerId id, const TenantIdentity& tenant) {
+        // Whoever asks keeps others from making room for a log.
+        const PromptResolver resolver(*host_->resolver, attempts_.get());
+        return resolver.exists(id, PromptResolver::payer_of(tenant));
+      });
   logs_->adopt();
 }
 
@@ -25,21 +56,10 @@ LifeStarts Engine::starts_of(const ContainerDescription& found) const {
 }
 
 BannerFacts Engine::banner_facts(const ContainerDescription& description) {
-  BannerFacts out;
-  utsname system{};
-  if (::uname(&system) == 0) {
-    out.release = system.release;
-    out.version = system.version;
-  }
+  BannerFacts out = without_figures(description);
   const auto container = registry_->by_id(description.id);
-  const PidNamespaceClock clock =
-      container ? container.value()->clock()
-                : PidNamespaceClock{description.init_start_us, description.boottime_offset_us};
-  // Without a suspend that is 0 for each worker, and the upper bound is not.
-  const int64_t started = static_cast<int64_t>(clock.init_start_us) -
-                          static_cast<int64_t>(boottime_ahead().least_us) + clock.offset_us;
-  out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
   if (!container) return out;
+  out.time_us = started_us(container.value()->clock());
   const auto facts = container.value()->call_facts(boottime_us(), options_.server.tick_us);
   if (!facts) return out;
   constexpr uint64_t kKb = 1024;
@@ -51,7 +71,16 @@ BannerFacts Engine::banner_facts(const ContainerDescription& description) {
 
 BannerOf Engine::banner() {
   return [this](const ContainerDescription& description) {
-    return banner_lines(banner_facts(description));
+    return lines_of(banner_facts(description));
+  };
+}
+
+BannerOf Engine::prompt_banner() {
+  return [this](const ContainerDescription& description) {
+    const auto make = [this, description] { return banner_facts(description); };
+    auto facts =
+        attempts_->ask<BannerFacts>(PromptResolver::payer_of(description.tenant_identity), make);
+    return lines_of(facts ? std::move(*facts) : without_figures(description));
   };
 }
 
@@ -60,6 +89,7 @@ Result<bool> Engine::start_log() {
   sources.mounts = &host_->mounts;
   sources.resolver = host_->resolver.get();
   sources.procfs_fd = host_->procfs.get();
+  sources.attempts = attempts_.get();
   sources.starts_of = [this](const ContainerDescription& found) { return starts_of(found); };
   if (options_.kernel_log) {
     // Elsewhere PIDs and paths in the log are not what we know by these names.
@@ -68,7 +98,7 @@ Result<bool> Engine::start_log() {
     sources.exited = std::move(exited_);
     sources.exited_problem = exited_problem_;
     if (!first) log_problem_ = "not in the host's initial PID and cgroup namespaces";
-    sources.banner = banner();
+    sources.banner = prompt_banner();
     sources.on_begun = on_features_;
   }
   log_reader_ = std::make_shared<LogReader>(std::move(sources));

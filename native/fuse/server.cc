@@ -211,9 +211,12 @@ void Server::adopt_open_files() {
 
 void Server::adopt_rest() {
   const auto work = [this] {
-    parts_.triggers.adopt_rest(stopped_);
-    files_.adopt_rest(stopped_);
-    parts_.open_files.adopt_rest(stopped_);
+    const auto is_found = [this](ContainerId id) {
+      return !stopped_ && inherited_.find(id, parts_.registry.attempts());
+    };
+    parts_.triggers.adopt_rest(is_found);
+    files_.adopt_rest(is_found);
+    parts_.open_files.adopt_rest(is_found);
     inherited_.forget();
   };
   const auto started = rest_.start([work] {

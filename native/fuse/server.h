@@ -63,9 +63,13 @@ class Server {
   /// Tries again to have the threads of these where none were to be had.
   void reinforce();
 
-  /// Somebody wrote to a limit: makes the kernel forget files that say something else now. False:
-  /// it has to be called once more.
-  bool limits_changed() { return files_.limits_changed(); }
+  /// Somebody wrote to a limit: makes the kernel forget files of this container that say something
+  /// else now. False: it has to be called once more.
+  bool limits_changed(const std::shared_ptr<Container>& container) {
+    return files_.limits_changed(container);
+  }
+  /// Whether that has something to look at.
+  bool has_copies(Container& container) const { return files_.has_copies(container); }
 
  private:
   /// The container whose tenant pays for a request: the node's; or its caller's where the node is

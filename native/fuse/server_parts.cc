@@ -7,7 +7,8 @@ Result<ServerParts::ContainerPtr> ServerParts::container_of(const Request& r, No
   if (id.none()) return caller_of(r);
   const ContainerPtr* payer = r.payer();
   if (payer != nullptr && (*payer)->id() == id && !(*payer)->dead()) return *payer;
-  return registry.by_id(id);
+  // Those of the host take no turns: one that cannot be found would keep a thread of each.
+  return payer == nullptr ? registry.for_host(id) : registry.by_id(id);
 }
 
 Result<ServerParts::ContainerPtr> ServerParts::caller_of(const Request& r) {

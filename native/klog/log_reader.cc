@@ -30,7 +30,8 @@ constexpr uint64_t kForgetUs = 60'000'000;
 
 LogReader::LogReader(Sources sources)
     : sources_(std::move(sources)),
-      owners_(*sources_.mounts, *sources_.resolver, sources_.procfs_fd) {}
+      owners_(*sources_.mounts, PromptResolver(*sources_.resolver, sources_.attempts),
+              sources_.procfs_fd) {}
 
 Result<bool> LogReader::start() {
   if (!log_.readable()) return true;
@@ -54,31 +55,47 @@ void LogReader::find_proofs() {
 void LogReader::open_events() {
   auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
   const std::lock_guard lock(mutex_);
-  if (!events) return retry_events_.note_failure(events.error(), boottime_us());
+  if (!events) {
+    retry_events_.note_failure(events.error(), boottime_us());
+    return tell_locked();
+  }
   // Crashes up to now were not reported.
   if (retry_events_.problem()) crashes_.note_loss(boottime_us());
   events_ = std::move(events.value());
   events_ahead_us_ = boottime_ahead().least_us;
   retry_events_.note_success();
+  tell_locked();
 }
 
 /// May take long while tracing tools start or end. Only the log's thread waits for it.
 void LogReader::find_printers() {
   auto printers = Printers::open();
   const std::lock_guard lock(mutex_);
-  if (!printers) return retry_printers_.note_failure(printers.error(), boottime_us());
+  if (!printers) {
+    retry_printers_.note_failure(printers.error(), boottime_us());
+    return tell_locked();
+  }
   log_.know_printers(std::move(printers.value()));
   retry_printers_.note_success();
+  tell_locked();
 }
 
 std::optional<std::vector<std::string>> LogReader::missing() const {
-  const std::lock_guard lock(mutex_);
-  if (!has_begun()) return std::nullopt;
-  std::vector<std::string> out = missing_;
-  for (const Retry* retry : {&retry_printers_, &retry_events_}) {
-    if (retry->problem()) out.push_back(problem_of(*retry->problem()));
+  const std::lock_guard lock(told_mutex_);
+  return told_.missing;
+}
+
+void LogReader::tell_locked() {
+  Told told;
+  told.counters = counters_;
+  if (has_begun()) {
+    told.missing = missing_;
+    for (const Retry* retry : {&retry_printers_, &retry_events_}) {
+      if (retry->problem()) told.missing->push_back(problem_of(*retry->problem()));
+    }
   }
-  return out;
+  const std::lock_guard lock(told_mutex_);
+  told_ = std::move(told);
 }
 
 void LogReader::stop() {
@@ -213,6 +230,7 @@ void LogReader::pump(size_t count) {
   }
   counters_.lost = log_.lost();
   if (!more) live_ = true;
+  tell_locked();
 }
 
 /// The processes with the PID of a crash record. Waits a moment until the crash is certain: until
@@ -340,8 +358,8 @@ void LogReader::forget_ended(uint64_t now_us) {
 }
 
 LogReader::Counters LogReader::counters() const {
-  const std::lock_guard lock(mutex_);
-  return counters_;
+  const std::lock_guard lock(told_mutex_);
+  return told_.counters;
 }
 
 }  // namespace vprocfs

@@ -35,6 +35,7 @@ class LogReader {
     const CgroupMounts* mounts = nullptr;
     const Resolver* resolver = nullptr;
     int procfs_fd = -1;
+    Attempts* attempts = nullptr;         ///< nullptr: nobody needs the thread that reads
     std::unique_ptr<ExitedTasks> exited;  ///< may be nullptr
     std::string exited_problem;           ///< why `exited` is nullptr; empty: it is not wanted
     KernelLogs* logs = nullptr;           ///< nullptr: only kills are collected
@@ -90,6 +91,9 @@ class LogReader {
   bool has_events() const { return events_.fd() >= 0; }
   bool has_begun() const { return sources_.logs == nullptr || begun_us_ != 0; }
 
+  /// Puts what others are told where they need not wait for the thread that reads.
+  void tell_locked();
+
   Sources sources_;
   std::vector<std::string> missing_;
   HostLog log_;
@@ -111,8 +115,14 @@ class LogReader {
   std::array<uint64_t, kLogKinds> patient_from_us_{};
   uint64_t promptly_from_us_ = 0;  ///< see pace()
   OwnerTranslator::Known known_;   ///< processes that the present group is about
-  mutable std::mutex mutex_;       ///< guards all of the above
+  mutable std::mutex mutex_;       ///< guards all of the above, and counters_
   Counters counters_;
+  struct Told {
+    Counters counters;
+    std::optional<std::vector<std::string>> missing;
+  };
+  mutable std::mutex told_mutex_;  ///< guards `told_`; held for a moment only
+  Told told_;
   std::atomic<bool> stopping_{false};
   Wake wake_;
   Thread thread_;

@@ -266,16 +266,16 @@ void KernelLogs::notify_listeners(ContainerId id) {
 }
 
 void KernelLogs::forget_ended(const TenantIdentity* of) {
-  std::vector<ContainerId> ids;
+  std::vector<std::pair<ContainerId, TenantIdentity>> all;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, log] : logs_) {
       if (of != nullptr && log.tenant != *of) continue;
-      ids.push_back(id);
+      all.emplace_back(id, log.tenant);
     }
   }
-  for (const ContainerId id : ids) {
-    if (is_there_(id)) continue;
+  for (const auto& [id, tenant] : all) {
+    if (is_there_(id, tenant)) continue;
     const std::lock_guard lock(mutex_);
     const auto it = logs_.find(id);
     if (it != logs_.end()) drop_locked(it);

@@ -39,7 +39,7 @@ struct LogBounds {
 /// let it, and after that each new record overwrites its oldest ones. Thread-safe.
 class KernelLogs {
  public:
-  using IsThere = std::function<bool(ContainerId)>;
+  using IsThere = std::function<bool(ContainerId, const TenantIdentity&)>;
   /// `is_there`: whether a container has not ended; thread-safe. Logs of containers that have ended
   /// are forgotten when a new log finds no room.
   explicit KernelLogs(StateFile& state, IsThere is_there, LogBounds bounds = {});

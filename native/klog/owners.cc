@@ -40,11 +40,11 @@ std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
 
 }  // namespace
 
-LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd)
+LogOwners::LogOwners(const CgroupMounts& mounts, const PromptResolver& resolver, int procfs_fd)
     : mounts_(mounts),
       resolver_(resolver),
       procfs_fd_(procfs_fd),
-      own_namespace_(resolver.own().pid),
+      own_namespace_(resolver.resolver().own().pid),
       census_(resolver, procfs_fd, kMaxOwners,
               {[this](Census::Discovered one) { add(std::move(one)); },
                [this](ContainerId id) { remove(id); }, [this](ContainerId id) { check(id); }}) {
@@ -154,7 +154,8 @@ LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
 
 bool LogOwners::all_exist(const Owners& owners) const {
   return std::all_of(owners.begin(), owners.end(), [this](const LogOwner* owner) {
-    return resolver_.exists(owner->description.id);
+    const ContainerDescription& its = owner->description;
+    return resolver_.exists(its.id, PromptResolver::payer_of(its.tenant_identity));
   });
 }
 
@@ -185,18 +186,33 @@ bool LogOwners::is_around_us(Path which, const std::string& path) const {
          (own.size() == path.size() || own[path.size()] == '/');
 }
 
+Attempts::Payer LogOwners::payer_of(Path which, const std::string& path) const {
+  const Owners known = find(which, path);
+  if (known.empty()) return Attempts::stranger(std::hash<std::string>()(path));
+  return PromptResolver::payer_of(known.front()->description.tenant_identity);
+}
+
+std::optional<std::string> LogOwners::read_in(Path which, const std::string& path,
+                                              const char* name) const {
+  using Text = std::optional<std::string>;
+  const Hierarchy* tree = hierarchy(which);
+  if (tree == nullptr) return std::nullopt;
+  const auto read = [tree, path, name]() -> Text {
+    const auto cgroup = CgroupDir::open(*tree, path);
+    const Fd file(cgroup ? ::openat(cgroup.value()->fd(), name, O_RDONLY | O_CLOEXEC) : -1);
+    char text[512];
+    const ssize_t size = file ? ::read(file.get(), text, sizeof text) : 0;
+    return size <= 0 ? Text() : Text(std::string(text, static_cast<size_t>(size)));
+  };
+  return resolver_.ask<Text>(payer_of(which, path), read).value_or(std::nullopt);
+}
+
 /// Looks at processes of this cgroup for the containers that they are in. False: there are none.
 bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
   constexpr int kMaxPidsTried = 16;
-  const Hierarchy* tree = hierarchy(which);
-  if (tree == nullptr) return false;
-  const auto cgroup = CgroupDir::open(*tree, path);
-  const Fd processes(cgroup ? ::openat(cgroup.value()->fd(), "cgroup.procs", O_RDONLY | O_CLOEXEC)
-                            : -1);
-  char text[512];
-  const ssize_t size = processes ? ::read(processes.get(), text, sizeof text) : 0;
-  if (size <= 0) return false;
-  std::string_view rest(text, static_cast<size_t>(size));
+  const auto text = read_in(which, path, "cgroup.procs");
+  if (!text) return false;
+  std::string_view rest(*text);
   for (int i = 0; i < kMaxPidsTried; ++i) {
     const size_t end = rest.find('\n');
     const auto pid = end == rest.npos ? std::nullopt : parse_u64(rest.substr(0, end));
@@ -210,13 +226,11 @@ bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
 std::optional<bool> LogOwners::had_kill(const std::string& memory_path) const {
   const Hierarchy* tree = hierarchy(Path::kMemory);
   if (tree == nullptr) return std::nullopt;
-  const auto cgroup = CgroupDir::open(*tree, memory_path);
-  if (!cgroup) return std::nullopt;
   const auto text =
-      read_file(cgroup.value()->fd(), tree->v2 ? "memory.events" : "memory.oom_control");
+      read_in(Path::kMemory, memory_path, tree->v2 ? "memory.events" : "memory.oom_control");
   if (!text) return std::nullopt;
   std::optional<bool> had;
-  for_each_line(text.value(), [&had](std::string_view line) {
+  for_each_line(*text, [&had](std::string_view line) {
     if (take_word(line) != "oom_kill") return;
     if (const auto kills = parse_u64(take_word(line))) had = *kills != 0;
   });
@@ -312,9 +326,11 @@ bool LogOwners::is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const
   for_each_line(controllers, [&](std::string_view line) {
     if (take_word(line) == "perf_event") is_of_v2 = parse_u64(take_word(line)).value_or(1) == 0;
   });
-  struct stat st {};
-  return is_of_v2 && ::fstatat(v2->root.get(), path.c_str() + 1, &st, 0) == 0 &&
-         st.st_ino == cgroup;
+  const auto is_it = [v2, path, cgroup] {
+    struct stat st {};
+    return ::fstatat(v2->root.get(), path.c_str() + 1, &st, 0) == 0 && st.st_ino == cgroup;
+  };
+  return is_of_v2 && resolver_.ask<bool>(payer_of(Path::kUnified, path), is_it).value_or(false);
 }
 
 std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {

@@ -15,7 +15,7 @@
 
 #include "base/fd.h"
 #include "container/census.h"
-#include "container/resolve.h"
+#include "container/prompt_resolver.h"
 #include "klog/known_process.h"
 #include "source/cgroup_mounts.h"
 #include "source/tasks/exited_tasks.h"
@@ -34,7 +34,7 @@ struct LogOwner {
 /// Looks for new containers only when a question needs it. Not thread-safe; borrows its arguments.
 class LogOwners {
  public:
-  LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd);
+  LogOwners(const CgroupMounts& mounts, const PromptResolver& resolver, int procfs_fd);
   /// From now on processes that have ended are found too.
   void remember_exited(std::unique_ptr<ExitedTasks> exited) { exited_ = std::move(exited); }
 
@@ -73,6 +73,9 @@ class LogOwners {
  private:
   using Map = std::unordered_map<std::string, const LogOwner*>;
   bool look_in(Path which, const std::string& path, uint64_t now_us);
+  Attempts::Payer payer_of(Path which, const std::string& path) const;
+  /// What a file of a cgroup begins with; nothing where it cannot be read, or not before long.
+  std::optional<std::string> read_in(Path which, const std::string& path, const char* name) const;
   const Hierarchy* hierarchy(Path which) const;
   void add(Census::Discovered one);
   void check(ContainerId id);
@@ -91,7 +94,7 @@ class LogOwners {
   const LogOwner* of_innermost(const KnownProcess& process) const;
 
   const CgroupMounts& mounts_;
-  const Resolver& resolver_;
+  const PromptResolver resolver_;
   const int procfs_fd_;
   const uint64_t own_namespace_;  ///< of PIDs: the host's
   std::array<std::string, kPaths> own_paths_;

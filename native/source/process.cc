@@ -50,7 +50,8 @@ int64_t boottime_offset(int procfs_fd, const std::string& process) {
 }  // namespace
 
 int process_errno(int errno_value) {
-  const bool ours = errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOMEM;
+  const bool ours = errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOMEM ||
+                    errno_value == EAGAIN;
   return ours ? errno_value : ESRCH;
 }
 

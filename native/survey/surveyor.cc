@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <iterator>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/clock_tick.h"
 #include "base/descriptors.h"
-#include "base/thread.h"
 #include "base/wide.h"
 #include "base/words.h"
 #include "container/container.h"
@@ -41,6 +44,10 @@ constexpr size_t kMaxRemembered = 1000;
 // A survey of more containers than this uses another thread for each so many, up to a maximum.
 constexpr size_t kRowsPerThread = 100;
 constexpr size_t kMaxThreads = 4;
+// A container that takes longer to read is given up, with all of its tenant's, and its tenant left
+// alone for a while; how often that is looked at.
+constexpr uint64_t kReadWithinUs = 1'000'000, kRestUs = 10 * kReadWithinUs;
+constexpr std::chrono::milliseconds kLook{250};
 
 /// How many descriptors this process may have. The limits below are parts of it, because answering
 /// requests needs descriptors too.
@@ -61,16 +68,14 @@ void note_mounts(const Mounted& mounts, Figures& out) {
 }  // namespace
 
 struct Surveyor::Member {
-  Member(ContainerDescription d, LifeStarts s, Fd fd, const CgroupMounts& tree, HostSource& host)
-      : description(std::move(d)),
-        starts(std::move(s)),
-        init(std::move(fd)),
-        cgroups(tree, host, description) {}
+  Member(ContainerDescription d, LifeStarts s, Fd fd)
+      : description(std::move(d)), starts(std::move(s)), init(std::move(fd)) {}
 
   ContainerDescription description;
   const LifeStarts starts;
   Fd init;
-  CgroupFigures cgroups;
+  std::unique_ptr<CgroupFigures> cgroups;   ///< nullptr until they are read
+  bool may_have_moved = false;              ///< to other cgroups
   std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
   bool keeps_source = false;
   uint64_t last_kill_us = 0;  ///< CLOCK_BOOTTIME; 0: none known
@@ -80,6 +85,29 @@ struct Surveyor::Member {
   uint64_t mounts_next_us = 0;  ///< when they are counted again
   CpuTotals cpu;
   KeptCounters counters;
+  std::atomic<bool> is_read{true};  ///< nobody is reading it
+};
+
+/// What the threads that read for one survey share. A container may keep one of them for as long as
+/// it likes: then the others go on without it.
+struct Surveyor::Reading {
+  struct Row {
+    std::shared_ptr<Member> member;
+    Figures figures;
+    bool failed = false;
+    bool done = false;
+  };
+  struct Worker {
+    std::optional<size_t> row;  ///< that it reads
+    uint64_t since_us = 0;      ///< CLOCK_MONOTONIC: when it began that, or was to begin at all
+    bool given_up = false, has_ended = false;
+  };
+  std::mutex mutex;
+  std::condition_variable ended;  ///< a worker has
+  std::vector<Row> rows;
+  std::vector<Worker> workers;
+  size_t next = 0;              ///< row
+  std::set<uint64_t> given_up;  ///< tenants, of which nothing more is read
 };
 
 /// A reader without a thread, which reads when a survey is taken.
@@ -88,6 +116,7 @@ std::shared_ptr<LogReader> Surveyor::own_log(const Sources& sources) {
   of_log.mounts = sources.mounts;
   of_log.resolver = sources.resolver;
   of_log.procfs_fd = sources.procfs_fd;
+  of_log.attempts = sources.attempts;
   return std::make_shared<LogReader>(std::move(of_log));
 }
 
@@ -95,7 +124,8 @@ Surveyor::Surveyor(Sources sources)
     : sources_(std::move(sources)),
       open_limit_(open_limit()),
       notifier_(ChangeNotifier::open()),
-      census_(*sources_.resolver, sources_.procfs_fd, row_limit(),
+      census_(PromptResolver(*sources_.resolver, sources_.attempts), sources_.procfs_fd,
+              row_limit(),
               {[this](Census::Discovered found) { add(std::move(found)); },
                [this](ContainerId id) { remove(id); }, [this](ContainerId id) { check(id); }}),
       log_(sources_.kills ? sources_.kills : own_log(sources_)) {
@@ -131,7 +161,7 @@ void Surveyor::renew(Member& member, Census::Discovered found, const LifeStarts&
   // By which the next worker is to know them. Where nothing is kept of its life, that is not the
   // start of an init that has ended.
   member.counters.start_us = starts.first_us;
-  take_moves(member);
+  member.may_have_moved = true;
 }
 
 void Surveyor::add(Census::Discovered found) {
@@ -145,8 +175,8 @@ void Surveyor::add(Census::Discovered found) {
     return;
   }
   if (left != left_.end()) drop(left);
-  auto member = std::make_unique<Member>(std::move(found.description), std::move(starts),
-                                         std::move(found.init), *sources_.mounts, *sources_.host);
+  auto member = std::make_shared<Member>(std::move(found.description), std::move(starts),
+                                         std::move(found.init));
   for (const OomKill& kill : kills_) attribute(*member, kill);
   const ContainerId id = member->description.id;
   const auto kept = counter_totals_.entries.find(id);
@@ -172,9 +202,12 @@ void Surveyor::remember_kills() {
 /// Stores the counters before they are reported, as remember_kills() does.
 void Surveyor::remember_counters() {
   if (sources_.totals.empty()) return;
-  counter_totals_.entries.clear();
+  auto& entries = counter_totals_.entries;
+  for (auto entry = entries.begin(); entry != entries.end();) {
+    entry = held_.count(entry->first) != 0 ? std::next(entry) : entries.erase(entry);
+  }
   for (const auto& [id, member] : members_) {
-    if (member->counters.are_needed()) counter_totals_.entries[id] = member->counters;
+    if (member->counters.are_needed()) entries[id] = member->counters;
   }
   std::string text = counter_totals_.text();
   if (text == counters_text_ || (counters_text_.empty() && counter_totals_.entries.empty())) return;
@@ -223,6 +256,11 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
 }
 
 bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
+  if (!member.cgroups) {
+    member.cgroups =
+        std::make_unique<CgroupFigures>(*sources_.mounts, *sources_.host, member.description);
+  }
+  if (std::exchange(member.may_have_moved, false)) take_moves(member);
   const Figures before = out;
   auto done = read_once(member, now_us, out);
   // Its processes may live on in other cgroups than the one that is gone.
@@ -235,7 +273,7 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
     return is_of_removed(done.error());
   }
   if (!member.keeps_source) close(member);
-  member.cgroups.read(out, member.counters);
+  member.cgroups->read(out, member.counters);
   note_kills(member, out);
   return true;
 }
@@ -274,7 +312,7 @@ bool Surveyor::take_moves(Member& member) {
   if (last) member.cpu.take_last(std::move(last.value()), member.counters);
   close(member);
   description.paths = std::move(*moved);
-  member.cgroups.move(*sources_.mounts, description, member.counters);
+  if (member.cgroups) member.cgroups->move(*sources_.mounts, description, member.counters);
   return true;
 }
 
@@ -302,31 +340,113 @@ void Surveyor::count_mounts(uint64_t now_us) {
   }
 }
 
+void Surveyor::work(const std::shared_ptr<Reading>& reading, size_t worker) {
+  Reading& all = *reading;
+  std::unique_lock lock(all.mutex);
+  while (!all.workers[worker].given_up && all.next < all.rows.size()) {
+    const size_t at = all.next++;
+    Reading::Row& row = all.rows[at];
+    const uint64_t tenant = row.member->description.tenant_identity.pid_namespace;
+    if (all.given_up.count(tenant) != 0) continue;
+    all.workers[worker].row = at;
+    all.workers[worker].since_us = monotonic_us();
+    row.member->is_read = false;
+    lock.unlock();
+    Figures figures = row.figures;
+    const bool done = read(*row.member, boottime_us(), figures);
+    lock.lock();
+    // Nobody else may know it any more.
+    if (all.workers[worker].given_up) close(*row.member);
+    row.member->is_read = true;
+    all.workers[worker].row.reset();
+    row.figures = figures;
+    row.failed = !done;
+    row.done = true;
+  }
+  all.workers[worker].has_ended = true;
+  all.ended.notify_all();
+}
+
 uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
-  std::atomic<size_t> next{0};
-  std::atomic<uint64_t> failed{0};
-  const auto work = [&] {
-    for (size_t i = next++; i < rows.size(); i = next++) {
-      Member& member = *members_.at(rows[i].id);
-      if (!read(member, boottime_us(), rows[i].figures)) ++failed;
+  const auto reading = std::make_shared<Reading>();
+  Reading& all = *reading;
+  const uint64_t begun_us = monotonic_us();
+  for (const SurveyRow& row : rows) {
+    Reading::Row& one = all.rows.emplace_back();
+    one.member = members_.at(row.id);
+    one.figures = row.figures;
+    const auto rests = rests_.find(one.member->description.tenant_identity);
+    if (rests == rests_.end()) continue;
+    if (begun_us < rests->second) {
+      all.given_up.insert(rests->first.pid_namespace);
+    } else {
+      rests_.erase(rests);
     }
-  };
+  }
   const size_t cpus = std::max(std::thread::hardware_concurrency(), 1u);
   const size_t threads = std::min({kMaxThreads, cpus, rows.size() / kRowsPerThread + 1});
-  std::vector<Thread> others;
-  while (others.size() + 1 < threads) {
-    Thread other;
-    if (!other.start(work)) break;
-    others.push_back(std::move(other));
+  const auto start_locked = [&](std::unique_lock<std::mutex>& lock) {
+    const size_t worker = all.workers.size();
+    all.workers.emplace_back().since_us = monotonic_us();
+    lock.unlock();
+    if (sources_.attempts == nullptr) {
+      work(reading, worker);
+    } else {
+      // Each in a lane of its own: of one tenant no second one begins.
+      sources_.attempts->post(++last_lane_, [this, reading, worker] { work(reading, worker); });
+    }
+    lock.lock();
+  };
+  std::unique_lock lock(all.mutex);
+  for (size_t i = 0; i < threads; ++i) start_locked(lock);
+  for (;;) {
+    const auto is_over = [](const Reading::Worker& worker) {
+      return worker.has_ended || worker.given_up;
+    };
+    if (std::all_of(all.workers.begin(), all.workers.end(), is_over)) break;
+    all.ended.wait_for(lock, kLook);
+    const uint64_t now_us = monotonic_us();
+    for (size_t i = 0; i < all.workers.size(); ++i) {
+      Reading::Worker& worker = all.workers[i];
+      if (is_over(worker) || now_us < worker.since_us + kReadWithinUs) continue;
+      worker.given_up = true;
+      // There is no thread for it.
+      if (!worker.row) continue;
+      const TenantIdentity& tenant = all.rows[*worker.row].member->description.tenant_identity;
+      all.given_up.insert(tenant.pid_namespace);
+      rests_[tenant] = now_us + kRestUs;
+      if (all.next < all.rows.size()) start_locked(lock);
+    }
   }
-  work();
-  for (Thread& other : others) other.join();
+  uint64_t failed = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Reading::Row& row = all.rows[i];
+    if (row.done) rows[i].figures = row.figures;
+    if (!row.done || row.failed) ++failed;
+    if (!row.member->is_read) held_.insert(members_.extract(rows[i].id));
+  }
   return failed;
+}
+
+void Surveyor::take_back() {
+  for (auto held = held_.begin(); held != held_.end();) {
+    const auto next = std::next(held);
+    Member& member = *held->second;
+    if (member.is_read) {
+      // Those that it has not been told of.
+      for (const OomKill& kill : kills_) attribute(member, kill);
+      member.may_have_moved = true;
+      members_.insert(held_.extract(held));
+    }
+    held = next;
+  }
 }
 
 void Surveyor::remove(ContainerId id) {
   const auto member = members_.find(id);
   if (member != members_.end()) left_.insert(members_.extract(member));
+  // It goes when its reading has ended.
+  held_.erase(id);
 }
 
 void Surveyor::drop(Members::iterator left) {
@@ -336,7 +456,7 @@ void Surveyor::drop(Members::iterator left) {
 
 void Surveyor::check(ContainerId id) {
   const auto member = members_.find(id);
-  if (member != members_.end()) take_moves(*member->second);
+  if (member != members_.end()) member->second->may_have_moved = true;
 }
 
 Survey Surveyor::take() {
@@ -348,6 +468,7 @@ Survey Surveyor::take() {
   }
   has_begun_ = true;
   epoch_.observe(read_clock_pair([] { return clock_s(CLOCK_REALTIME); }, boottime_us));
+  take_back();
   log_->update();
   for (OomKill& kill : log_->kills(kills_seen_)) {
     for (auto& [id, member] : members_) attribute(*member, kill);
@@ -369,9 +490,13 @@ Survey Surveyor::take() {
     row.init = member->description.init;
     if (member->mounts) note_mounts(*member->mounts, row.figures);
   }
-  out.failed = read_all(out.rows);
+  const size_t held = held_.size();
+  out.failed = held + read_all(out.rows);
   remember_counters();
-  for (SurveyRow& row : out.rows) row.last_victim = members_.at(row.id)->last_victim;
+  for (SurveyRow& row : out.rows) {
+    const auto member = members_.find(row.id);
+    if (member != members_.end()) row.last_victim = member->second->last_victim;
+  }
   // Leaves out containers that have ended meanwhile.
   const auto ended = [](const SurveyRow& row) { return !row.figures.has(Figure::kStartTime); };
   out.rows.erase(std::remove_if(out.rows.begin(), out.rows.end(), ended), out.rows.end());

@@ -37,7 +37,8 @@ struct SurveyRow {
 struct Survey {
   std::vector<SurveyRow> rows;  ///< ascending by id
   uint64_t took_us = 0;
-  uint64_t failed = 0;     ///< containers that have not ended, of which something could not be read
+  /// Containers that have not ended, of which something could not be read, or not before long.
+  uint64_t failed = 0;
   size_t left_out = 0;     ///< containers that were too many for one survey
   bool reads_log = false;  ///< kills are dated by the kernel's log
 };
@@ -59,6 +60,9 @@ class Surveyor {
     std::string totals;
     /// Collects kills; nullptr: the surveyor reads the kernel's log itself.
     std::shared_ptr<LogReader> kills;
+    /// On whose threads containers are found and read. What these may touch, such as this
+    /// surveyor, must stay if Attempts::end() says so.
+    Attempts* attempts = nullptr;
   };
   explicit Surveyor(Sources sources);
   ~Surveyor();
@@ -67,11 +71,15 @@ class Surveyor {
 
  private:
   struct Member;
-  using Members = std::map<ContainerId, std::unique_ptr<Member>>;
+  using Members = std::map<ContainerId, std::shared_ptr<Member>>;
+  struct Reading;
   static std::shared_ptr<LogReader> own_log(const Sources& sources);
 
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
+  void work(const std::shared_ptr<Reading>& reading, size_t worker);
+  /// Takes back those whose reading was given up, and has ended since.
+  void take_back();
   void add(Census::Discovered found);
   void renew(Member& member, Census::Discovered found, const LifeStarts& starts);
   void check(ContainerId id);
@@ -107,6 +115,11 @@ class Surveyor {
   Members members_;
   /// Those of which the look that is under way says that the init they were found by has ended.
   Members left_;
+  /// Those whose reading was given up and may go on: nobody else touches them.
+  Members held_;
+  /// CLOCK_MONOTONIC, until when a tenant is not read after one of its containers was given up.
+  std::map<TenantIdentity, uint64_t> rests_;
+  uint64_t last_lane_ = 0;
   uint64_t looked_us_ = 0;  ///< CLOCK_BOOTTIME: `members_` had not ended by then
   std::atomic<size_t> open_count_ = 0;
   TableTurns tables_;

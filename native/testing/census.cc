@@ -33,7 +33,7 @@ class CensusObject : public Wrapped<CensusObject> {
     }
     host_ = std::move(host.value());
     census_ = std::make_unique<Census>(
-        *host_->resolver, host_->procfs.get(), std::get<0>(*given),
+        PromptResolver(*host_->resolver, nullptr), host_->procfs.get(), std::get<0>(*given),
         Census::Callbacks{[this](Census::Discovered one) {
                             const ContainerId id = one.description.id;
                             found_.insert_or_assign(id, std::move(one));

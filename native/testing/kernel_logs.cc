@@ -64,7 +64,7 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
     auto state = StateFile::open(memory_.get(), &ignored);
     if (!state || !ignored.empty()) return false;
     state_ = std::move(state.value());
-    const auto is_there = [this](ContainerId id) {
+    const auto is_there = [this](ContainerId id, const TenantIdentity&) {
       if (const auto once = std::exchange(while_looking_, nullptr)) once();
       return ended_.count(id) == 0;
     };

@@ -26,7 +26,8 @@ class LogOwnersObject : public Wrapped<LogOwnersObject> {
       return;
     }
     host_ = std::move(host.value());
-    owners_ = std::make_unique<LogOwners>(host_->mounts, *host_->resolver, host_->procfs.get());
+    owners_ = std::make_unique<LogOwners>(host_->mounts, PromptResolver(*host_->resolver, nullptr),
+                                          host_->procfs.get());
   }
 
  private:

@@ -106,7 +106,7 @@ Result<CensusCounts> count_containers(const std::string& proc, const std::string
   for (uint32_t i = 0; spare && i <= *spare && !used.empty(); ++i) used.pop_back();
   std::vector<Census::Discovered> found;
   const auto none = [](ContainerId) {};
-  Census census(resolver, procfs.value().get(), kMany,
+  Census census(PromptResolver(resolver, nullptr), procfs.value().get(), kMany,
                 {[&](Census::Discovered one) { found.push_back(std::move(one)); }, none, none});
   census.look(1);
   return CensusCounts{found.size(), census.left_out()};

@@ -76,8 +76,8 @@ class Watch {
   async next(): Promise<Activity[]> {
     const survey: Containers = await this.#surveys.take();
     this.#gaps = gapsOf(survey);
-    const ids = survey.containers.map(({ id }) => id);
-    const counted = Object.entries((await askFigures(this.#mountpoint, ids))?.containers ?? {});
+    const figures = await askFigures(this.#mountpoint, survey.containers);
+    const counted = Object.entries(figures?.containers ?? {});
     const requests = new Map(counted.map(([id, figures]) => [id, figures.requests]));
     const loads = new Map(counted.map(([id, figures]) => [id, figures.load]));
     const [atMs, epochS] = [performance.now(), Date.now() / 1000];

@@ -10,6 +10,13 @@ import type {
 /** What every engine needs to know to serve a tree. */
 export type EngineOptions = SessionOptions;
 
+/** Whose counters are asked for. */
+export interface CountedContainer {
+  readonly id: string;
+  /** PID of its init as the host sees it. */
+  readonly init?: number;
+}
+
 /** Serves the tree. Mount points, signals and logs are not an engine's business. */
 export interface Engine {
   readonly name: string;
@@ -20,8 +27,8 @@ export interface Engine {
   counters(): SessionCounters;
   /** Measurements of requests; empty if the engine takes none. */
   measures(): SessionMeasures;
-  /** Counters of these containers; empty if the engine has none. */
-  containers(ids: readonly string[]): ContainerCounters[];
+  /** Counters of these containers, as NativeSession.containers(); empty if the engine has none. */
+  containers(those: readonly CountedContainer[]): Promise<ContainerCounters[]>;
   features(): SessionFeatures;
   /** The ids of containers that show more CPUs than before, since the last call; without it this is not known. */
   moreCpus?(): readonly string[];

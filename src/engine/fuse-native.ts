@@ -254,7 +254,7 @@ class FuseNativeEngine implements Engine {
     return { requests: [], times: [] };
   }
 
-  containers(): ContainerCounters[] {
+  async containers(): Promise<ContainerCounters[]> {
     return [];
   }
 

@@ -11,7 +11,11 @@ export function nativeEngine(binding: Pick<NativeBinding, "Session">): EngineFac
       stop: (unmount) => session.stop(unmount),
       counters: () => session.counters(),
       measures: () => session.measures(),
-      containers: (ids) => session.containers(ids),
+      containers: (those) =>
+        session.containers(
+          those.map(({ id }) => id),
+          those.map(({ init = 0 }) => init),
+        ),
       features: () => session.features(),
       moreCpus: () => session.moreCpus(),
       files: () => session.files(),

@@ -119,7 +119,7 @@ export class Scrapes {
       this.#lateSurveys += 1;
     }
     const containers = survey?.containers ?? [];
-    const counters = engine.containers(containers.map(({ id }) => id));
+    const counters = await engine.containers(containers);
     const excluded = ifReadable(exclusionReason);
     const sheets: Sheets = {
       self: {

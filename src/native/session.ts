@@ -269,8 +269,11 @@ export interface NativeSession {
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;
   measures(): SessionMeasures;
-  /** The counters of those of these containers that are running, whether or not they have sent requests. */
-  containers(ids: readonly string[]): ContainerCounters[];
+  /**
+   * The counters of those of these containers that are running, and that have sent requests or whose init is given (0:
+   * it is not) and can be found before long. The others may be there the next time.
+   */
+  containers(ids: readonly string[], inits: readonly number[]): Promise<ContainerCounters[]>;
   features(): SessionFeatures;
   /** The ids of containers that show more CPUs than before, since the last call. */
   moreCpus(): string[];

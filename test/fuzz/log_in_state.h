@@ -25,7 +25,8 @@ inline LogInState open_log(int memory, bool whole = true) {
   auto state = StateFile::open(memory, &ignored);
   if (!state || (whole && !ignored.empty())) std::abort();
   out.state = std::move(state.value());
-  out.logs = std::make_unique<KernelLogs>(*out.state, [whole](ContainerId) { return whole; });
+  out.logs = std::make_unique<KernelLogs>(
+      *out.state, [whole](ContainerId, const TenantIdentity&) { return whole; });
   out.logs->adopt();
   return out;
 }

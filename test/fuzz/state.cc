@@ -79,7 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
                 [](NodeId node, ContainerId) {
                   return std::make_shared<OpenFile>(node, nullptr, nullptr);
                 });
-    files.adopt_rest(false);
+    files.adopt_rest([](ContainerId) { return true; });
   }
   read_all(*state.value());
   fill(*state.value());

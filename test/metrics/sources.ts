@@ -87,7 +87,7 @@ export function sourcesOf(
           { operation: "read", buckets: [...Array(31).fill(0), 5], seconds: 99_999 },
         ],
       }),
-      containers: () => [...counters],
+      containers: async () => [...counters],
       features: () => ({
         protocolMajor: 7,
         protocolMinor: 45,

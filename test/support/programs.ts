@@ -30,6 +30,7 @@ export type Program =
   | "nests"
   | "older"
   | "pages"
+  | "plug"
   | "pulse"
   | "relimit"
   | "resend"

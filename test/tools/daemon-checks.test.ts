@@ -48,7 +48,7 @@ async function foundOfWatcher(state: Partial<WatcherState>) {
   companion.start({
     counters: () => ({}),
     features: () => ({}),
-    containers: () => [],
+    containers: async () => [],
   } as unknown as Engine);
   await until("it answers", async () => (await askFigures(mountpoint)) !== undefined);
   const ask = () => Promise.reject(new Error("no keeper"));

@@ -14,19 +14,21 @@ import { basename, dirname } from "node:path";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Companion } from "../../src/daemon.js";
-import type { Engine } from "../../src/engine/engine.js";
+import type { CountedContainer, Engine } from "../../src/engine/engine.js";
 import { askFigures, figuresCompanion, figuresSocketOf } from "../../src/figures.js";
 import { testName } from "../support/names.js";
 import { until } from "../support/wait.js";
 
 const log = pino({ level: "silent" });
 
-/** An engine that counts as many requests as an id is long. */
+/** An engine that counts as many requests as an id is long, of those whose inits are known. */
 function engine(): Engine {
   const use = { used: 3, limit: 10, tenantLimit: 5, refused: 2, short: 1 };
   return {
-    containers: (ids: readonly string[]) =>
-      ids.map((id) => ({ id, requests: id.length, load: [0.5, 0, 0] })),
+    containers: async (those: readonly CountedContainer[]) =>
+      those
+        .filter(({ init = 0 }) => init > 0)
+        .map(({ id }) => ({ id, requests: id.length, load: [0.5, 0, 0] })),
     counters: () => ({ resources: { open_files: use } }),
     features: () => ({
       kernelLogMissing: ["process connector: none"],
@@ -119,7 +121,11 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
 
   it("are those of the containers that were named, and of what all share", async () => {
     await start("1.2.3");
-    expect(await askFigures(mountpoint, ["abc", "de"])).toEqual({
+    const those = [
+      { id: "abc", init: 7 },
+      { id: "de", init: 8 },
+    ];
+    expect(await askFigures(mountpoint, those)).toEqual({
       version: "1.2.3",
       pid: process.pid,
       kernelLog: false,

@@ -27,8 +27,8 @@ void AllFiles::adopt(InheritedContainers& containers) {
   if (kmsg_) kmsg_->adopt(containers);
 }
 
-void AllFiles::adopt_rest(const std::atomic<bool>& stopped) {
-  if (kmsg_) kmsg_->adopt_rest(stopped);
+void AllFiles::adopt_rest(const OpenFiles::IsFound& is_found) {
+  if (kmsg_) kmsg_->adopt_rest(is_found);
 }
 
 void AllFiles::hand_over() {

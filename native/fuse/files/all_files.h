@@ -25,16 +25,18 @@ class AllFiles {
 
   /// The kernel does not change the contract of a connection while it lives, so neither do we.
   void set_tick(bool tick) { tick_ = tick; }
-  /// Somebody wrote to a limit: has the kernel forget files that say something else now. False: it
-  /// has to be called once more.
-  bool limits_changed() { return cached_.limits_changed(); }
+  /// As CachedFiles.
+  bool has_copies(Container& container) const { return cached_.has_copies(container); }
+  bool limits_changed(const std::shared_ptr<Container>& container) {
+    return cached_.limits_changed(container);
+  }
 
   /// Starts and ends what answers readers of kernel logs.
   void start();
   void stop();
   /// Takes over what a worker before us left, or leaves it to the next one.
   void adopt(InheritedContainers& containers);
-  void adopt_rest(const std::atomic<bool>& stopped);
+  void adopt_rest(const OpenFiles::IsFound& is_found);
   void hand_over();
   /// The caller of a request got a signal. True: its wait has ended.
   bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -136,34 +137,36 @@ Answer CachedFiles::release(const Request& r) {
   return Answer::ok();
 }
 
-bool CachedFiles::limits_changed() {
-  bool all = true;
-  for (const auto& container : parts_.registry.known()) {
-    // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
-    if (container->busy()) {
-      all = false;
-      continue;
-    }
-    ContainerFiles& files = ContainerFiles::of(*container);
-    for (const View* view = views_begin(); view != views_end(); ++view) {
-      if (view->changes != Changes::kWithLimits) continue;
-      if (files.kernel_size(view->index) == 0) continue;
-      // The kernel's copy is of the connection that has the file.
-      const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
-      if (parts_.tree.file(index) == nullptr) continue;
-      // Clock rates may be others by now, which no limit decides: the next OPEN looks at them.
-      const auto shown = container->shown_cpus(boottime_us(), options().tick_us);
-      if (!shown || files.is_copy_for(view->index, shown.value())) continue;
-      const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
-      if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
-      if (!files.queue_renewal(view->index)) continue;
-      // All of it in the lane: whoever is told that a replacement is under way queues behind it.
-      const NodeId node(container->id(), index);
-      parts_.notifier.post(lane_of(*container),
-                           [this, view, node, container] { renew(*view, node, container); });
-    }
+bool CachedFiles::has_copies(Container& container) const {
+  ContainerFiles& files = ContainerFiles::of(container);
+  return std::any_of(views_begin(), views_end(),
+                     [&](const View& view) { return is_copied(view, files); });
+}
+
+/// The kernel's copy is of the connection that has the file.
+bool CachedFiles::is_copied(const View& view, ContainerFiles& files) const {
+  return view.changes == Changes::kWithLimits && files.kernel_size(view.index) != 0 &&
+         parts_.tree.file(static_cast<NodeIndex>(kFirstFileIndex + view.index)) != nullptr;
+}
+
+bool CachedFiles::limits_changed(const ContainerPtr& container) {
+  // Its next OPEN looks anyway.
+  if (container->busy()) return false;
+  ContainerFiles& files = ContainerFiles::of(*container);
+  for (const View* view = views_begin(); view != views_end(); ++view) {
+    if (!is_copied(*view, files)) continue;
+    // Clock rates may be others by now, which no limit decides: the next OPEN looks at them.
+    const auto shown = container->shown_cpus(boottime_us(), options().tick_us);
+    if (!shown || files.is_copy_for(view->index, shown.value())) continue;
+    const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
+    if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
+    if (!files.queue_renewal(view->index)) continue;
+    // All of it in the lane: whoever is told that a replacement is under way queues behind it.
+    const NodeId node(container->id(), static_cast<NodeIndex>(kFirstFileIndex + view->index));
+    parts_.notifier.post(lane_of(*container),
+                         [this, view, node, container] { renew(*view, node, container); });
   }
-  return all;
+  return true;
 }
 
 void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& container) {

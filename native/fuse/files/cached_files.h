@@ -20,9 +20,11 @@ class CachedFiles : public ViewFiles {
   Answer read(const Request& r) override;
   Answer release(const Request& r) override;
 
-  /// Somebody wrote to a limit: has the kernel forget what says something else now. False: not all
-  /// containers could be looked at, so that it has to be called once more.
-  bool limits_changed();
+  /// Whether limits_changed() has something to look at.
+  bool has_copies(Container& container) const;
+  /// Somebody wrote to a limit: has the kernel forget what says something else of this container
+  /// now. False: others read its sources, so that it has to be called once more.
+  bool limits_changed(const ContainerPtr& container);
 
  protected:
   Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
@@ -34,6 +36,7 @@ class CachedFiles : public ViewFiles {
   /// it has counted only the readers that it opened files for.
   const uint64_t cached_handle_ = boottime_us();
 
+  bool is_copied(const View& view, ContainerFiles& files) const;
   /// Puts `now` in the place of the kernel's copy; on the notifier's threads.
   void replace(const View& view, NodeId node, Container& container, const CachedText& now);
   /// The same with the present text, where the kernel has another one; on these threads.

@@ -112,7 +112,8 @@ auto KmsgFiles::find_or_restore(uint64_t handle, NodeId node, const View& view) 
     if (file || files_.count(handle) != 0) return file;
   }
   // A handle of a worker whose state was lost: the node says whose it is.
-  auto container = parts_.registry.by_id(node.container());
+  // Few threads serve these.
+  auto container = parts_.registry.for_host(node.container());
   if (!container) return nullptr;
   const std::lock_guard lock(mutex_);
   auto file = find_locked(handle, node);

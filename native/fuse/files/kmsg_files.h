@@ -47,8 +47,8 @@ class KmsgFiles : public Files {
   /// Takes note of what a worker before us left. A container's open files are made when somebody
   /// asks for one of them, or by adopt_rest(). Before requests are taken.
   void adopt(InheritedContainers& containers);
-  /// Makes those that nobody has asked for, until `stopped`.
-  void adopt_rest(const std::atomic<bool>& stopped);
+  /// Makes those that nobody has asked for, as OpenFiles::adopt_rest().
+  void adopt_rest(const OpenFiles::IsFound& is_found);
   /// The next worker goes on. `resend`: it will be handed what waits; else that ends now.
   void hand_over(bool resend);
 

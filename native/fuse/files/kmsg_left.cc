@@ -1,6 +1,7 @@
 // Open files of kernel logs that a worker before us left.
 
 #include <algorithm>
+#include <vector>
 
 #include "fuse/files/kmsg_files.h"
 
@@ -51,15 +52,14 @@ void KmsgFiles::take_over(ContainerId id) {
   if (polled) note_change(id);
 }
 
-void KmsgFiles::adopt_rest(const std::atomic<bool>& stopped) {
-  while (has_left_ && !stopped) {
-    ContainerId id;
-    {
-      const std::lock_guard lock(mutex_);
-      if (left_.empty()) return;
-      id = left_.begin()->first;
-    }
-    take_over(id);
+void KmsgFiles::adopt_rest(const OpenFiles::IsFound& is_found) {
+  std::vector<ContainerId> left;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, files] : left_) left.push_back(id);
+  }
+  for (const ContainerId id : left) {
+    if (is_found(id)) take_over(id);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "fuse/files/open_file.h"
 #include "fuse/files/open_record.h"
@@ -62,16 +63,15 @@ void OpenFiles::take_over(uint64_t handle) {
   s.files.emplace(handle, std::move(file));
 }
 
-void OpenFiles::adopt_rest(const std::atomic<bool>& stopped) {
+void OpenFiles::adopt_rest(const IsFound& is_found) {
   for (Shard& s : shards_) {
-    while (!stopped) {
-      uint64_t handle = 0;
-      {
-        const std::lock_guard lock(s.mutex);
-        if (s.left.empty()) break;
-        handle = s.left.begin()->first;
-      }
-      take_over(handle);
+    std::vector<std::pair<uint64_t, ContainerId>> left;
+    {
+      const std::lock_guard lock(s.mutex);
+      for (const auto& [handle, one] : s.left) left.emplace_back(handle, one.container);
+    }
+    for (const auto& [handle, container] : left) {
+      if (container.none() || is_found(container)) take_over(handle);
     }
   }
 }

@@ -139,8 +139,10 @@ class OpenFiles {
   /// or by adopt_rest(), so that no reader waits until the containers of others are found. Before
   /// requests are taken.
   void adopt(const std::function<bool(NodeId)>& is_known, Make make);
-  /// Makes those that nobody has asked for, until `stopped`.
-  void adopt_rest(const std::atomic<bool>& stopped);
+  /// Whether a container is known, so that nobody has to wait for it.
+  using IsFound = std::function<bool(ContainerId)>;
+  /// Makes those that nobody has asked for, of containers for which `is_found`.
+  void adopt_rest(const IsFound& is_found);
   /// The node of a container's open file that was left and has not been made yet. No two of these
   /// have the same handle.
   std::optional<NodeId> left_node(uint64_t handle) const;

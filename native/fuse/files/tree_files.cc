@@ -145,7 +145,8 @@ Answer TreeFiles::lookup_container(const Request& r, const std::string& name) {
   if (!id || !may) {
     return Answer::tell(ENOENT);
   }
-  const auto found = parts_.registry.by_id(*id);
+  Registry& registry = parts_.registry;
+  const auto found = caller.value() ? registry.by_id(*id) : registry.for_host(*id);
   if (!found) return Answer::no_entry(found.error());
   return entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0);
 }

@@ -247,15 +247,14 @@ void Triggers::take_over(uint64_t handle) {
   wake_.ring();
 }
 
-void Triggers::adopt_rest(const std::atomic<bool>& stopped) {
-  while (!stopped) {
-    uint64_t handle = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      if (left_.empty()) return;
-      handle = left_.begin()->first;
-    }
-    take_over(handle);
+void Triggers::adopt_rest(const OpenFiles::IsFound& is_found) {
+  std::vector<std::pair<uint64_t, ContainerId>> left;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [handle, one] : left_) left.emplace_back(handle, one.node.container());
+  }
+  for (const auto& [handle, container] : left) {
+    if (is_found(container)) take_over(handle);
   }
 }
 

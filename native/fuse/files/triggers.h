@@ -58,8 +58,8 @@ class Triggers {
   /// now. Each is set again when somebody asks for it, or by adopt_rest(). If that fails, its
   /// pollers get POLLERR. Before requests are taken.
   void adopt(OpenFiles& files);
-  /// Sets those again that nobody has asked for, until `stopped`.
-  void adopt_rest(const std::atomic<bool>& stopped);
+  /// Sets those again that nobody has asked for, as OpenFiles::adopt_rest().
+  void adopt_rest(const OpenFiles::IsFound& is_found);
 
   size_t size() const;
 

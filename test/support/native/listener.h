@@ -14,10 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static _Noreturn void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
+#include "fail.h"
 
 static int listener(void) {
   struct sock_filter steps[] = {

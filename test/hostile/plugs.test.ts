@@ -1,0 +1,162 @@
+// A container that has whoever looks into its cgroups wait for ever: it waits alone.
+
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { servingAfter, standingBy, statusOf } from "../e2e/never-down-support.js";
+import { report } from "../support/attach.js";
+import { Cgroup, MIB } from "../support/cgroups.js";
+import { bindsOf, Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
+import { fuseAborter } from "../support/fuse-connections.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import { figureOf, serveMetrics } from "../support/prometheus.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { SLOWNESS, until } from "../support/wait.js";
+
+withStandby();
+
+/** Others wait a second for such a container, once; who waits for it without an end, longer than any of this. */
+const WITHIN_MS = 4000 * SLOWNESS;
+
+async function promptly<T>(what: string, work: () => Promise<T>): Promise<T> {
+  const begun = performance.now();
+  const done = await work();
+  expect([what, performance.now() - begun < WITHIN_MS]).toEqual([what, true]);
+  return done;
+}
+
+/** Has all wait who look into cgroups, by a program in a container. Returns what ends that. */
+async function plug(
+  scope: Scope,
+  by: Container,
+  directories: readonly string[],
+): Promise<() => void> {
+  const abort = await fuseAborter(scope);
+  const argv = [program("plug"), temporaryDirectory(scope, "plug"), ...directories];
+  const plugging = follow(scope, by, argv);
+  const connection = await until("it has a connection", () => /^(\d+)\n/.exec(plugging.text)?.[1]);
+  const end = (): void => abort(connection);
+  scope.defer(end);
+  await until("the cgroups are plugged", () => plugging.text.endsWith("plugged\n"));
+  return end;
+}
+
+const limitOf = (text: string, id: string): number | undefined =>
+  figureOf(text, "memory_limit_bytes", id);
+
+describeLive("a container whose cgroups cannot be looked into", ["busybox"], () => {
+  it("is missing from metrics, and nobody else is", { timeout: 120_000 }, async () => {
+    const scope = testScope();
+    const { daemon, scrape } = await serveMetrics(scope);
+    const start = (name: string): Promise<Container> =>
+      Container.start(scope, { name, memory: 64 * MIB, binds: bindsOf(daemon) });
+    const [victim, hostile] = [await start("victim"), await start("hostile")];
+    const [victimId, hostileId] = [await victim.id(daemon), await hostile.id(daemon)];
+    const end = await plug(scope, hostile, hostile.cgroup.directories);
+    // Its own request, which waits; and a look at all, which comes to it.
+    hostile.start(scope, ["cat", "/proc/meminfo"]);
+    for (let round = 0; round < 3; round += 1) {
+      const text = await promptly("a scrape", scrape);
+      expect(limitOf(text, victimId)).toBe(64 * MIB);
+      expect(limitOf(text, hostileId)).toBeUndefined();
+      expect(text).toContain("\nvprocfs_survey_failed_containers 1\n");
+      expect(await promptly("a read", () => victim.read("/proc/meminfo"))).toContain(
+        "\nSwapTotal:",
+      );
+    }
+    const late = await start("late");
+    const lateId = await promptly("a new container", () => late.id(daemon));
+    expect(limitOf(await promptly("a scrape", scrape), lateId)).toBe(64 * MIB);
+    const listed = join(daemon.mountpoint, "containers");
+    expect(await promptly("a list of all", () => readdir(listed))).toContain(lateId);
+    end();
+    const later = await until(
+      "it is found again",
+      async () => {
+        const text = await scrape();
+        return limitOf(text, hostileId) === undefined ? undefined : text;
+      },
+      60_000 * SLOWNESS,
+    );
+    expect(limitOf(later, victimId)).toBe(64 * MIB);
+  });
+
+  it("keeps nobody from hearing that others end", { timeout: 120_000 }, async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope, "--log-format", "json");
+    const start = (name: string): Promise<Container> =>
+      Container.start(scope, { name, memory: 64 * MIB, binds: bindsOf(daemon) });
+    const [victim, hostile] = [await start("victim"), await start("hostile")];
+    const cgroup = hostile.cgroup.child(scope, "inner");
+    const inner = await Container.startIn(hostile, scope, { cgroup, binds: bindsOf(daemon) });
+    for (const one of [victim, hostile, inner]) {
+      await one.read("/proc/meminfo");
+    }
+    // A scrape would find those of others.
+    const { workerPid } = await statusOf(daemon);
+    const known = async (): Promise<number> => (await counters(daemon, workerPid)).containers;
+    expect(await known()).toBe(3);
+    await plug(scope, hostile, cgroup.directories);
+    await inner.kill();
+    await victim.kill();
+    await until("the end of the other one is heard", async () => (await known()) === 2);
+  });
+
+  it("keeps nobody from records of the kernel's log", { timeout: 120_000 }, async () => {
+    const scope = testScope();
+    const { daemon, scrape } = await serveMetrics(scope);
+    const start = async (name: string): Promise<Container> => {
+      const container = await Container.start(scope, { name, memory: 64 * MIB, swap: 0 });
+      await report(daemon, container.init);
+      return container;
+    };
+    const [victim, hostile] = [await start("victim"), await start("hostile")];
+    await plug(scope, hostile, hostile.cgroup.directories);
+    const starve = ["sh", "-c", "echo $$; exec tail /dev/zero"];
+    const killed: string[] = [];
+    await until("the other one is told of a kill", async () => {
+      await hostile.run(starve);
+      killed.push(`${(await victim.run(starve)).stdout}`.trim());
+      await promptly("a scrape", scrape);
+      const log = await victim.run(["dd", "if=/dev/kmsg", "bs=64k", "iflag=nonblock"]);
+      return killed.some((pid) => `${log.stdout}`.includes(`Killed process ${pid} (tail)`));
+    });
+  });
+
+  it("costs nobody else a takeover", { timeout: 120_000 }, async () => {
+    const scope = testScope();
+    const { daemon } = await serveMetrics(scope);
+    const binds = bindsOf(daemon);
+    const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB, binds });
+    // Nobody is at its top, so that it is found by a list of what is below.
+    const cgroup = Cgroup.create(scope, testName("hostile"));
+    const inner = cgroup.child(scope, "inner");
+    const hostile = await Container.start(scope, { cgroup, inner, memory: 64 * MIB, binds });
+    for (const one of [victim, hostile]) {
+      const open = follow(scope, one, [
+        "sh",
+        "-c",
+        "exec 3</proc/meminfo; read a <&3; echo $a; read b; cat <&3",
+      ]);
+      await until("it has a file open", () => open.text !== "");
+    }
+    await plug(scope, hostile, cgroup.directories);
+    for (const how of ["kill", "reload", "kill"]) {
+      const { workerPid, generation } = await standingBy(daemon);
+      if (how === "kill") {
+        process.kill(workerPid, "SIGKILL");
+        await servingAfter(daemon, generation);
+      } else {
+        const reload = () => vprocfs("reload", "--mountpoint", daemon.mountpoint);
+        expect((await promptly(how, reload)).status).toBe(0);
+      }
+      expect(await promptly(how, () => victim.read("/proc/meminfo"))).toContain("\nSwapTotal:");
+    }
+  });
+});
