@@ -84,8 +84,7 @@ void Supervisor::on_packet(Worker& worker) {
         drained_ = true;
         return;
       }
-      if (next_.state == WorkerState::kReady) hand_over_to_next(now);
-      return;
+      return hand_over_to_next(now);
     default:
       return;
   }

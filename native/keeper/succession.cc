@@ -121,7 +121,25 @@ void Supervisor::hand_over_to_next(uint64_t now) {
   resent_before_ += current_.resent;
   requests_before_ += current_.requests;
   retire(current_).deadline_ms = now + options_.drain_ms;
-  promote(now);
+  follow_drained(now);
+}
+
+/// The next one may have ended meanwhile, so that another one is starting, or is yet to start.
+void Supervisor::follow_drained(uint64_t now) {
+  if (unserved_since_ms_ == 0) unserved_since_ms_ = now;
+  if (next_.alive() && next_.kill_reason == nullptr) {
+    start_at_ms_ = 0;
+    return next_.state == WorkerState::kReady ? promote(now) : await_next();
+  }
+  discard_standby();
+  start(current_, now);
+}
+
+/// Readers wait for the next one from now on, which is still starting.
+void Supervisor::await_next() {
+  next_.put_first();
+  // A reload's had less time, while there was another one to serve.
+  next_.deadline_ms = std::max(next_.deadline_ms, start_by_ms(next_.started_ms));
 }
 
 void Supervisor::abandon_unkillable(uint64_t now) {
@@ -197,7 +215,8 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
     return;
   }
   if (current_.kill_reason != nullptr) return;  // promoted when that one has ended
-  if (!reloading_) return;
+  // The one before it ended while the worker drained, which has been told to already.
+  if (!reloading_ || current_.state == WorkerState::kDraining) return;
   // Readers were served until now, even if not for long enough to prove anything.
   if (current_.serves() || unserved_since_ms_ == 0) unserved_since_ms_ = now;
   current_.state = WorkerState::kDraining;
@@ -266,7 +285,7 @@ void Supervisor::on_child(int pid, int status) {
   killed_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && gone.kill_reason == nullptr;
   if (gone.proven(now) || (killed_ && gone.serving_ms != 0)) unserved_since_ms_ = failures_ = 0;
   const bool handed_over = gone.state == WorkerState::kDraining && status == 0;
-  if (handed_over && next_.state == WorkerState::kReady && !stopping_) return promote(now);
+  if (handed_over && !stopping_) return follow_drained(now);
   if (was_second(gone)) return lose_second(what, now);
   lose_current(what, now);
 }
@@ -301,10 +320,11 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
       lose_second(why, now);
       return end_reload(why);
     }
-    if (reloading_ && current_.serves() && retry_reload(why, now)) return;
-    if (reloading_) {
-      keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): keeping the old one",
-                 why);
+    const bool drains = current_.state == WorkerState::kDraining;
+    if (drains || (reloading_ && current_.serves())) {
+      if (reloading_ && retry_reload(why, now)) return;
+      keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): %s", why,
+                 drains ? "another one starts when the old one has ended" : "keeping the old one");
       return end_reload(why);
     }
     standby_at_ms_ = now + standby_backoff_ms(standby_failures_++);
@@ -331,11 +351,7 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   if (next_.silent(now, options_.watchdog_ms)) discard_standby();
   if (next_.alive() && next_.kill_reason == nullptr) {
     // One that is ready is put first when it takes over.
-    if (next_.state == WorkerState::kStarting) {
-      next_.put_first();
-      // A reload's had less time, while there was another one to serve.
-      next_.deadline_ms = std::max(next_.deadline_ms, start_by_ms(next_.started_ms));
-    }
+    if (next_.state == WorkerState::kStarting) await_next();
     // It becomes the replacement when it is ready, and not before its time.
     keeper_log(options_.log, LogLevel::kWarn,
                "the worker ended (%s), the next one takes over in %llu ms", why,

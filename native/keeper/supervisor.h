@@ -85,6 +85,8 @@ class Supervisor {
   void promote(uint64_t now);
   Worker& retire(Worker& worker);
   void hand_over_to_next(uint64_t now);
+  void follow_drained(uint64_t now);
+  void await_next();
   void abandon_unkillable(uint64_t now);
   void move_out_unkillable(uint64_t now);
   void move_out(Worker& worker);

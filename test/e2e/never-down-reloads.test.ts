@@ -1,0 +1,114 @@
+// Reloads whose new worker ends while the old one drains.
+
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { background } from "../support/command.js";
+import { Daemon, vprocfs, withStandby } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { waitsInKernel } from "../support/proc.js";
+import { program } from "../support/programs.js";
+import { project } from "../support/project.js";
+import { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { standingBy, statusOf, workersOf } from "./never-down-support.js";
+
+withStandby();
+
+const keeper = join(project, "build/Release/vprocfs-keeper");
+
+/** A keeper whose workers may take as long as a test to drain. */
+const PATIENT = `
+node=$0 cli=$1 at=$3
+shift 3
+socket=/run/vprocfs/$(printf %s "\${at#/}" | sed s,/,%2F,g).sock
+exec '${keeper}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --drain-ms 60000 -- \\
+  "$node" "$cli" worker "$at" "$@"`;
+
+/** A daemon whose worker is held when it is about to answer a reader; says how it is let go. */
+async function holding(scope: Scope) {
+  const daemon = await Daemon.startUnder(scope, ["sh", "-c", PATIENT]);
+  const { workerPid } = await standingBy(daemon);
+  const own = new Scope();
+  scope.defer(() => own.close());
+  const stall = background(own, [program("stall"), `${workerPid}`, "answers"]);
+  let said = "";
+  stall.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  await until("it has all threads", () => said.includes("ready\n"));
+  const reader = background(scope, ["cat", daemon.path("proc/uptime")]);
+  await until("an answer is held", () => said.includes("held 1\n"));
+  expect(waitsInKernel(reader.pid)).toBe(true);
+  return { daemon, workerPid, letGo: () => own.close() };
+}
+
+/** Waits until a reload has its new worker ready, which it returns, and the old one drains. */
+async function draining(daemon: Daemon, before: readonly number[]): Promise<number> {
+  const { keeperPid } = await until("the old worker drains", async () => {
+    const status = await statusOf(daemon);
+    return status.state === "draining" && status;
+  });
+  const next = workersOf(keeperPid).find((pid) => !before.includes(pid));
+  if (next === undefined) {
+    throw new Error("there is no new worker");
+  }
+  return next;
+}
+
+describeLive("a reload whose new worker ends while the old one drains", [], () => {
+  it.each(["before another one is ready", "after"])(
+    "starts another one, which serves, though the old one ends %s",
+    async (when) => {
+      const { daemon, workerPid, letGo } = await holding(testScope());
+      const { keeperPid } = await statusOf(daemon);
+      const old = workersOf(keeperPid);
+      const reload = vprocfs("reload", "--mountpoint", daemon.mountpoint);
+      const first = await draining(daemon, old);
+      process.kill(first, "SIGKILL");
+      await until("another one starts", () =>
+        workersOf(keeperPid).some((pid) => pid !== first && !old.includes(pid)),
+      );
+      if (when === "after") {
+        // Nothing tells that it is ready.
+        await pause(4 * daemon.startedInMs);
+      }
+      await letGo();
+      expect((await reload).stdout.toString()).toBe("reloaded\n");
+      expect(daemon.logs).toContain("the new worker failed (signal 9): trying once more");
+      expect(daemon.logs).not.toContain("keeping the old one");
+      const after = await statusOf(daemon);
+      expect(after).toMatchObject({ generation: 2, restarts: 0, reasons: [] });
+      expect([workerPid, first]).not.toContain(after.workerPid);
+      expect(await readFile(daemon.path("proc/uptime"), "utf8")).toMatch(/^\d/);
+    },
+  );
+
+  it("fails when that happens twice, and yet no old worker serves on", async () => {
+    const { daemon, workerPid, letGo } = await holding(testScope());
+    const { keeperPid } = await statusOf(daemon);
+    const old = workersOf(keeperPid);
+    const reload = vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    const gone: number[] = [];
+    for (const _ of ["first", "second"]) {
+      const pid = await until("a new worker is there", () =>
+        workersOf(keeperPid).find((one) => !gone.includes(one) && !old.includes(one)),
+      );
+      if (gone.length === 0) await draining(daemon, old);
+      process.kill(pid, "SIGKILL");
+      gone.push(pid);
+    }
+    expect((await reload).stderr.toString()).toContain("signal 9");
+    expect(daemon.logs).toContain("another one starts when the old one has ended");
+    await letGo();
+    const after = await until("another worker serves", async () => {
+      const status = await statusOf(daemon);
+      return status.state === "serving" && status.workerPid !== workerPid && status;
+    });
+    expect(after).toMatchObject({ generation: 2, restarts: 0, reasons: [] });
+    await until("the old one is gone", () => !existsSync(`/proc/${workerPid}`));
+  });
+});
