@@ -201,7 +201,9 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (tells_more) started_in_ms_ = took_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
-  if (&worker == &next_) worker.put_back();
+  // Or readers wait for it already.
+  const bool stands_by = current_.serves() || current_.state == WorkerState::kActivating;
+  if (&worker == &next_) stands_by ? worker.put_back() : worker.put_first();
   worker.pace(options_.watchdog_ms, &worker == &next_ && current_.idle);
   if (&worker == &current_) return activate(worker, now);
   // It was quicker than one that had begun before it, and has taken nothing.
@@ -221,6 +223,9 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (current_.serves() || unserved_since_ms_ == 0) unserved_since_ms_ = now;
   current_.state = WorkerState::kDraining;
   current_.deadline_ms = now + options_.drain_ms;
+  // From here to the end of what the old one has taken only this one takes more. When memory is
+  // short, the old one goes first: what it has taken this one is asked again.
+  worker.put_first();
   if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
 }
 

@@ -68,6 +68,11 @@ bool set_oom_score_adj(pid_t pid, int value) {
   return write_text(AT_FDCWD, path, text);
 }
 
+void make_expendable(pid_t pid) {
+  // If lowering the score is refused, a raised one could not be lowered again.
+  if (set_oom_score_adj(pid, kUsual)) set_oom_score_adj(pid, kExpendable);
+}
+
 /// All threads of a worker that has started no process yet, and leads a group.
 void nice_group(pid_t pid, int nice) {
   if (::getpgid(pid) == pid) ::setpriority(PRIO_PGRP, static_cast<id_t>(pid), nice);
@@ -156,9 +161,11 @@ void dump_no_core() {
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
   ::setsid();
   start == Start::kAwaited ? put_session_first(::getpid()) : put_last();
-  // If lowering the score is refused, a raised one could not be lowered again.
-  const bool may = set_oom_score_adj(::getpid(), kUsual);
-  if (may && start == Start::kBesideAnother) set_oom_score_adj(::getpid(), kExpendable);
+  if (start == Start::kAwaited) {
+    set_oom_score_adj(::getpid(), kUsual);
+  } else {
+    make_expendable(::getpid());
+  }
   dump_no_core();
   ::execvp(options.worker[0], options.worker);
   ::_exit(127);
@@ -257,6 +264,7 @@ void Worker::put_back() const {
   if (!alive()) return;
   nice_group(pid, ::getpriority(PRIO_PROCESS, 0));
   nice_session(pid, "0\n");
+  make_expendable(pid);
 }
 
 void Worker::put_first() {

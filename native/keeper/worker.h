@@ -88,6 +88,7 @@ struct Worker {
   /// used the maximum time for a start.
   bool extend_deadline(uint64_t now_ms);
   /// Its start behind others (Start::kBesideAnother) is over: its threads are as nice as we are.
+  /// As long as another one serves, it goes first when memory is short, however it was started.
   void put_back() const;
   /// Readers wait for it from now on. Not once it has been told to serve, when some of its threads
   /// have a priority of their own. When memory is short it counts as any process.

@@ -1,6 +1,6 @@
 // Reloads whose new worker ends while the old one drains.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -59,6 +59,10 @@ async function draining(daemon: Daemon, before: readonly number[]): Promise<numb
   return next;
 }
 
+function oomScoreOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"));
+}
+
 describeLive("a reload whose new worker ends while the old one drains", [], () => {
   it.each(["before another one is ready", "after"])(
     "starts another one, which serves, though the old one ends %s",
@@ -68,13 +72,15 @@ describeLive("a reload whose new worker ends while the old one drains", [], () =
       const old = workersOf(keeperPid);
       const reload = vprocfs("reload", "--mountpoint", daemon.mountpoint);
       const first = await draining(daemon, old);
+      expect(oomScoreOf(first)).toBe(0);
       process.kill(first, "SIGKILL");
-      await until("another one starts", () =>
-        workersOf(keeperPid).some((pid) => pid !== first && !old.includes(pid)),
+      const second = await until("another one starts", () =>
+        workersOf(keeperPid).find((pid) => pid !== first && !old.includes(pid)),
       );
       if (when === "after") {
         // Nothing tells that it is ready.
         await pause(4 * daemon.startedInMs);
+        expect(oomScoreOf(second)).toBe(0);
       }
       await letGo();
       expect((await reload).stdout.toString()).toBe("reloaded\n");

@@ -111,6 +111,10 @@ function niceOf(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ")[16]);
 }
 
+function oomScoreOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"));
+}
+
 function childrenOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
   return children.trim().split(" ").map(Number);
@@ -139,6 +143,30 @@ describeLive("a standby", ["python3"], () => {
       return now === standbyPid && standby === "ready";
     });
     expect(childrenOf(keeperPid).map(niceOf)).toEqual([usual, usual]);
+  });
+
+  it("goes first when memory is short, though readers waited for it while it started", async () => {
+    const scope = testScope();
+    const directory = temporaryDirectory(scope, "gate");
+    const [served, slow, go] = ["served", "slow", "go"].map((name) => join(directory, name));
+    const waits = `until [ -e ${go} ]; do sleep 0.05; done`;
+    const second = `mkdir ${served} 2>/dev/null || ! mkdir ${slow} 2>/dev/null || ${waits}`;
+    const managed = await startedBy(scope, 60_000, second, keeper, "on");
+    const { keeperPid, workerPid, generation } = await managed.serving();
+    const standby = await until("a standby", () =>
+      childrenOf(keeperPid).find((pid) => pid !== workerPid),
+    );
+    await until("it starts", () => existsSync(`${slow}`));
+    process.kill(workerPid, "SIGKILL");
+    await until("readers wait for it", () => oomScoreOf(standby) === 0);
+    const other = await until("another one serves", async () => {
+      const status = await managed.serving();
+      return status.generation > generation && status.workerPid;
+    });
+    expect(other).not.toBe(standby);
+    writeFileSync(`${go}`, "");
+    await until("it stands by", async () => (await managed.serving()).standby === "ready");
+    expect([other, standby].map(oomScoreOf)).toEqual([0, 1000]);
   });
 
   it("is waited for as long as another worker when the worker ends while it starts", async () => {
