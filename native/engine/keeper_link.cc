@@ -28,6 +28,9 @@ constexpr int kBeforeServingMs = 500;
 /// How long a keeper that does not say whether it stores descriptors may take to show it.
 constexpr uint64_t kFdStoreMs = 5000;
 
+/// How often a worker without a keeper looks whether threads are missing.
+constexpr int kAloneBeatMs = 5000;
+
 // A reason that is not the end of anything gone wrong; known to the daemon.
 constexpr char kDrainedReason[] = "drained";
 constexpr char kStopReason[] = "stop";
@@ -221,13 +224,14 @@ Result<std::vector<FdStore::Entry>> KeeperLink::all() {
 }
 
 void KeeperLink::run() {
+  bool is_alone = false;
   for (;;) {
     while (!deferred_messages_.empty()) {
       const KeeperMessage message = deferred_messages_.front();
       deferred_messages_.erase(deferred_messages_.begin());
       if (!obey(message)) return;
     }
-    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
+    pollfd fds[] = {{is_alone ? -1 : control_.get(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
     if (::poll(fds, 2, beat_ms()) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;
     if (fds[0].revents != 0) {
@@ -235,7 +239,14 @@ void KeeperLink::run() {
       const ssize_t n = ::recv(control_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
       // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
       // One that only stands by has nothing to wait for.
-      if (n == 0) return on_end_(!engine_.active() ? "the keeper ended" : kAloneReason);
+      if (n == 0 && !engine_.active()) return on_end_("the keeper ended");
+      if (n == 0) {
+        // Nobody hears our beats any more, but threads that end or are missing are replaced.
+        is_alone = true;
+        idle_ms_ = 0;
+        quiet_beat_ms_ = kAloneBeatMs;
+        on_end_(kAloneReason);
+      }
       const auto message = static_cast<KeeperMessage>(packet.type);
       if (message == KeeperMessage::kActivate) {
         answers_ = packet.serving == 1;

@@ -1,9 +1,10 @@
 // A node that has no thread to give: what runs goes on with those that it has, and takes more when it can.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { socketOf } from "../../src/keeper.js";
 import { removeCgroup } from "../support/cgroups.js";
 import { background, finished, outputOf } from "../support/command.js";
 import { Daemon, withStandby } from "../support/daemon.js";
@@ -81,11 +82,25 @@ async function allBlocked(scope: Scope) {
     waiting: reads.length - most,
     answered: () => answered,
     allow: () => allow("max"),
+    /** From now on the worker is alone. */
+    endKeeper: async () => {
+      const standby = await standbyOf(daemon);
+      process.kill(daemon.pid, "SIGKILL");
+      scope.defer(async () => {
+        process.kill(workerPid, "SIGKILL");
+        await until("the worker has ended", () => !existsSync(`/proc/${workerPid}`));
+        rmSync(socketOf(daemon.mountpoint));
+      });
+      await until("the standby has ended", () => !existsSync(`/proc/${standby}`));
+      await until("the worker knows", () => daemon.logs.includes("the keeper is gone"));
+    },
     /** Lets all threads go, after which all are answered. */
     letGo: async () => {
       expect(held()).toBe(most);
       await own.close();
       await Promise.all(reads);
+    },
+    expectSame: async () => {
       expect(await statusOf(daemon)).toMatchObject({ workerPid, generation, restarts: 0 });
     },
   };
@@ -118,6 +133,15 @@ describe.runIf(existsSync(PIDS))("a node that is out of PIDs", () => {
     blocked.allow();
     await until("the others are answered", () => blocked.answered() >= blocked.waiting);
     expect(blocked.answered()).toBe(blocked.waiting);
+    await blocked.letGo();
+    await blocked.expectSame();
+  });
+
+  it("is served by a thread more though the keeper is gone", async () => {
+    const blocked = await allBlocked(testScope());
+    await blocked.endKeeper();
+    blocked.allow();
+    await until("the others are answered", () => blocked.answered() >= blocked.waiting);
     await blocked.letGo();
   });
 
