@@ -242,7 +242,7 @@ Result<bool> Engine::begin(FdStore* fd_store) {
   return plain_->wait_initialised();
 }
 
-Result<bool> Engine::stop(bool unmount) {
+Result<bool> Engine::stop(bool unmount, Waiting waiting) {
   if (!started_) return false;
   started_ = false;
   bool lazy = false;
@@ -271,6 +271,11 @@ Result<bool> Engine::stop(bool unmount) {
   if (log_reader_) log_reader_->stop();
   if (agent_) agent_->stop(unmount);
   each([](ServedConnection& served) { served.refuse_requests(); });
+  // Nobody is served from here on until the next one serves: a tenant that has thousands wait must
+  // not make that long. Not before: what waits may hold pages that notices wait for.
+  each([waiting](ServedConnection& served) {
+    if (waiting == Waiting::kLeft && served.resends()) served.server()->leave_waiting();
+  });
   each([](ServedConnection& served) { served.stop_requests(); });
   // What waits, also for the other connection: a tenant's turn is one for both.
   each([](ServedConnection& served) { served.server()->stop_turns(); });

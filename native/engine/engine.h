@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -58,9 +59,14 @@ class Engine {
   /// it returns. After prepare(). `fd_store`: where descriptors are that the next worker needs; may
   /// be nullptr.
   Result<bool> activate(FdStore* fd_store);
+  /// What becomes of requests that wait for their turn or a budget.
+  enum class Waiting : uint8_t {
+    kAnswered,
+    kLeft,  ///< to the next worker, where the kernel asks it again
+  };
   /// Answers what is in hand and ends all threads. `unmount`: unmounts too; else another worker is
   /// to take over. True when the unmount had to be lazy.
-  Result<bool> stop(bool unmount);
+  Result<bool> stop(bool unmount, Waiting waiting = Waiting::kAnswered);
 
   /// After stop(): a container keeps one of our threads from ending, so that this must stay as long
   /// as the process does.

@@ -140,7 +140,8 @@ bool KeeperLink::obey(KeeperMessage message) {
     return false;
   }
   if (message == KeeperMessage::kDrain) {
-    static_cast<void>(engine_.stop(false));
+    static_cast<void>(
+        engine_.stop(false, is_followed_ ? Engine::Waiting::kLeft : Engine::Waiting::kAnswered));
     send(counted(KeeperMessage::kDrained));
     on_end_(kDrainedReason);
     return false;
@@ -251,6 +252,8 @@ void KeeperLink::run() {
       if (message == KeeperMessage::kActivate) {
         answers_ = packet.serving == 1;
         quiet_beats_ = 0;
+      } else if (message == KeeperMessage::kDrain) {
+        is_followed_ = packet.serving == 1;
       } else if (message == KeeperMessage::kPace) {
         keep_pace(packet);
       } else if (message == KeeperMessage::kStop) {

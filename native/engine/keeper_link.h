@@ -63,11 +63,12 @@ class KeeperLink : public FdStore {
   const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
-  int quiet_beats_ = 0;    ///< in a row, between which nobody asked anything
-  int quiet_beat_ms_ = 0;  ///< as the keeper says; 0: as one that has not said so
-  int idle_ms_ = 0;        ///< the same after a kIdleBeat; 0: it does not know that
-  uint64_t lost_ = 0;      ///< stored descriptors that did not arrive
-  bool answers_ = false;   ///< the keeper answers every kListFds
+  int quiet_beats_ = 0;       ///< in a row, between which nobody asked anything
+  int quiet_beat_ms_ = 0;     ///< as the keeper says; 0: as one that has not said so
+  int idle_ms_ = 0;           ///< the same after a kIdleBeat; 0: it does not know that
+  uint64_t lost_ = 0;         ///< stored descriptors that did not arrive
+  bool answers_ = false;      ///< the keeper answers every kListFds
+  bool is_followed_ = false;  ///< the next worker is ready to take over
   std::vector<KeeperMessage> deferred_messages_;  ///< that came while descriptors were asked for
   Thread thread_;
 };

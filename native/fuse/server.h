@@ -58,6 +58,8 @@ class Server {
   void hurry() { parts_.turns.hurry(); }
   void settle_notices(Notifier::Deadline by) { parts_.notifier.settle(by); }
   void close_notices(Notifier::Deadline by, bool to_next);
+  /// Leaves the requests that wait to the next worker, which the kernel asks again.
+  void leave_waiting() { parts_.turns.leave(); }
   void stop_turns();
   void stop_helpers();
   /// Tries again to have the threads of these where none were to be had.

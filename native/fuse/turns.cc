@@ -61,6 +61,12 @@ void Turns::stop() {
   delayed_.stop();
 }
 
+void Turns::leave() {
+  leaves_.store(true, std::memory_order_relaxed);
+  hurry();
+  spare_.hurry();
+}
+
 void Turns::reinforce() {
   delayed_.reinforce();
   spare_.reinforce();
@@ -234,7 +240,8 @@ DelayedWork::Work Turns::when_due(std::shared_ptr<WaitingRequest> waiting, const
       // An INTERRUPT may have answered it meanwhile.
       const Request own = waiting->request(&laps);
       const Request request = waiting->on_shared_thread ? own.on_shared_thread() : own.aside();
-      if (stop_waiting(request)) answers_.give(request.info(), waiting->work(request));
+      const bool is_wanted = stop_waiting(request) && !leaves_.load(std::memory_order_relaxed);
+      if (is_wanted) answers_.give(request.info(), waiting->work(request));
     }
     tenant.charge_lap(laps, !waits);
   };
@@ -321,7 +328,8 @@ void Turns::serve_aside(std::shared_ptr<GateWaiter> next) {
 void Turns::take_turn(const WaitingRequest& waiting) {
   const Request request = waiting.request();
   bool interrupted = false;
-  if (stop_waiting(request, &interrupted)) answer_in_turn(request, waiting.work, interrupted);
+  if (!stop_waiting(request, &interrupted) || leaves_.load(std::memory_order_relaxed)) return;
+  answer_in_turn(request, waiting.work, interrupted);
 }
 
 void Turns::answer_in_turn(const Request& r, const Work& work, bool interrupted) {

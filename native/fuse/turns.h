@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,8 @@ class Turns {
   void stop();
   /// From now on no request waits for its container's budget.
   void hurry() { delayed_.hurry(); }
+  /// From now on what waits is not answered: the kernel asks the next worker again. Before stop().
+  void leave();
   /// See Threads.
   void reinforce();
 
@@ -165,6 +168,7 @@ class Turns {
   };
   std::unordered_map<uint64_t, WaitingCopies> waiting_;  ///< by unique
   mutable std::mutex in_turn_mutex_;
+  std::atomic<bool> leaves_{false};
   std::vector<Caller> in_turn_;  ///< whose turn it is: one for each thread at most
 };
 

@@ -90,7 +90,7 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
   worker.generation = ++generation_;
   worker.deadline_ms = activate_by_ms(now);
   leave_until_ms_ = now + kTakeoverMs;
-  if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
+  if (!worker.send(KeeperMessage::kActivate, true)) worker.kill("unreachable", now);
   // What it waited for before.
   worker.extended_ms = starved_ms(worker.pid);
 }
@@ -226,7 +226,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   // From here to the end of what the old one has taken only this one takes more. When memory is
   // short, the old one goes first: what it has taken this one is asked again.
   worker.put_first();
-  if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
+  if (!current_.send(KeeperMessage::kDrain, true)) current_.kill("unreachable", now);
 }
 
 void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {

@@ -180,10 +180,10 @@ const char* to_text(WorkerState state) {
   return kTexts[static_cast<size_t>(state)];
 }
 
-bool Worker::send(KeeperMessage type) const {
+bool Worker::send(KeeperMessage type, bool serving) const {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
-  packet.serving = type == KeeperMessage::kActivate ? 1 : 0;
+  packet.serving = serving ? 1 : 0;
   return send_packet(control, packet);
 }
 

@@ -63,7 +63,7 @@ struct Worker {
   bool serves() const { return state == WorkerState::kServing && kill_reason == nullptr; }
   /// It has served long enough that its end is not a failure to start.
   bool proven(uint64_t now_ms) const;
-  bool send(KeeperMessage type) const;
+  bool send(KeeperMessage type, bool serving = false) const;
   /// Tells it how rarely it may beat while nobody asks anything, and whether it may idle. It beats
   /// at once, unless it is of an earlier version.
   void pace(uint32_t watchdog_ms, bool may_idle) const;

@@ -9,7 +9,8 @@ namespace vprocfs {
 /// of different versions: numbers never change, and packets grow only at their end.
 enum class KeeperMessage : uint32_t {
   kActivate = 1,   ///< keeper: take requests now; `serving` 1: every kListFds will be answered
-  kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
+  kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit;
+                   ///< `serving` 1: the next worker is ready
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
   kStoredFds = 4,  ///< keeper: descriptors that it stores, as a StoredFdsPacket
   kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything,
@@ -17,7 +18,7 @@ enum class KeeperMessage : uint32_t {
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate; `requests`: the
                    ///< thread that says so, which lives as long as the worker serves
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
-  kDrained = 18,   ///< worker: takes no more and has answered all
+  kDrained = 18,   ///< worker: takes no more, and has answered all that nobody else will
   kBeat = 19,      ///< worker: alive; see `serving`
   kFailed = 20,    ///< worker: cannot serve, is about to exit; see `why`
   kStoreFd = 21,   ///< worker: store the descriptor that comes with this; see fd_packet()

@@ -192,6 +192,30 @@ std::vector<Number> waiting_after_kills(UpTo<1000> count) {
   return {tenant.resources().used(Resource::kWaiting), tenant.renders().take(boottime_us())};
 }
 
+/// -> the numbers of the answers when in the turn of request 1 the worker leaves what waits, 2 for
+/// the turn and 3 for a render; and how many still count as waiting.
+Result<std::vector<Number>> answers_after_leaving() {
+  Requests requests(2);
+  Turns& turns = requests.turns();
+  if (const auto started = turns.start(); !started) return started.error();
+  TenantRates rates;
+  rates.renders = 1;
+  const auto container = requests.make_container(rates);
+  const auto first = Requests::header(1), second = Requests::header(2), third = Requests::header(3);
+  const auto leave = [&](const Request& r) {
+    static_cast<void>(turns.at_gate(Requests::request(second), container, ok));
+    static_cast<void>(turns.in_turn(Requests::request(third), container, ok));
+    turns.leave();
+    return ok(r);
+  };
+  static_cast<void>(turns.at_gate(Requests::request(first), container, leave));
+  turns.stop();
+  const auto answered = requests.answered();
+  std::vector<Number> all(answered.begin(), answered.end());
+  all.emplace_back(container->tenant().resources().used(Resource::kWaiting));
+  return all;
+}
+
 /// (directory, pid, interrupts) -> how often it was looked whether the caller of a request was
 /// killed, whose status lies in the directory, when its signals came in its turn.
 Result<uint32_t> looks_in_turn(const std::string& procfs, uint32_t pid, uint32_t interrupts) {
@@ -263,6 +287,7 @@ void add_turns(Napi::Object& exports) {
   add<serves_where_gate_is_left>(exports, "servesWhereGateIsLeft");
   add<answers_to_interrupted>(exports, "answersToInterrupted");
   add<waiting_after_kills>(exports, "waitingAfterKills");
+  add<answers_after_leaving>(exports, "answersAfterLeaving");
   add<looks_in_turn>(exports, "looksInTurn");
   add<answers_before_notice>(exports, "answersBeforeNotice");
   add<delay_at_stop>(exports, "delayAtStop");

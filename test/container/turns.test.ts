@@ -40,6 +40,10 @@ it("a request whose caller was killed counts no more as one that waits for a bud
   expect(waitUs).toBeLessThanOrEqual(1_000_000);
 });
 
+it("requests that wait are left to the next worker once it is ready", () => {
+  expect(native.answersAfterLeaving()).toEqual([1, 0]);
+});
+
 /** A procfs with process 7, for which these signals wait. */
 function procfsWith(pending: string): string {
   const procfs = temporaryDirectory(testScope(), "proc");

@@ -1,16 +1,20 @@
-// Reloads whose new worker ends while the old one drains.
+// Reloads as the old worker drains: its successor ends, or one tenant has many requests that wait.
 
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { askFigures } from "../../src/figures.js";
+import { MIB } from "../support/cgroups.js";
 import { background } from "../support/command.js";
+import { Container } from "../support/container.js";
 import { Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { waitsInKernel } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
+import { attackFrom } from "../support/pulse.js";
 import { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -28,20 +32,26 @@ socket=/run/vprocfs/$(printf %s "\${at#/}" | sed s,/,%2F,g).sock
 exec '${keeper}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --drain-ms 60000 -- \\
   "$node" "$cli" worker "$at" "$@"`;
 
+/** Holds a worker when it is about to answer; returns what tells of that. */
+async function stall(own: Scope, workerPid: number): Promise<() => string> {
+  const child = background(own, [program("stall"), `${workerPid}`, "answers"]);
+  let text = "";
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  await until("it has all threads", () => text.includes("ready\n"));
+  return () => text;
+}
+
 /** A daemon whose worker is held when it is about to answer a reader; says how it is let go. */
 async function holding(scope: Scope) {
   const daemon = await Daemon.startUnder(scope, ["sh", "-c", PATIENT]);
   const { workerPid } = await standingBy(daemon);
   const own = new Scope();
   scope.defer(() => own.close());
-  const stall = background(own, [program("stall"), `${workerPid}`, "answers"]);
-  let said = "";
-  stall.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  await until("it has all threads", () => said.includes("ready\n"));
+  const said = await stall(own, workerPid);
   const reader = background(scope, ["cat", daemon.path("proc/uptime")]);
-  await until("an answer is held", () => said.includes("held 1\n"));
+  await until("an answer is held", () => said().includes("held 1\n"));
   expect(waitsInKernel(reader.pid)).toBe(true);
   return { daemon, workerPid, letGo: () => own.close() };
 }
@@ -116,5 +126,44 @@ describeLive("a reload whose new worker ends while the old one drains", [], () =
     });
     expect(after).toMatchObject({ generation: 2, restarts: 0, reasons: [] });
     await until("the old one is gone", () => !existsSync(`/proc/${workerPid}`));
+  });
+});
+
+/** Of one tenant. */
+const THREADS = 40;
+
+describeLive("a reload while one tenant has many requests that wait", ["busybox"], () => {
+  it("leaves them to the new worker, and none fails", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.startUnder(scope, ["sh", "-c", PATIENT]);
+    const container = await Container.start(scope, { memory: 64 * MIB });
+    const { workerPid, keeperPid } = await standingBy(daemon);
+    const waiting = async (): Promise<number> =>
+      (await askFigures(daemon.mountpoint))?.resources?.waiting?.used ?? 0;
+    const file = daemon.path("containers", await container.id(daemon), "proc/stat");
+    await attackFrom(scope, container, [program("flood"), "open", `${THREADS}`, file]);
+    const own = new Scope();
+    scope.defer(() => own.close());
+    // One of those whose turn it is, too: nothing else keeps so many waiting.
+    await until("all wait for one", async () => {
+      await stall(own, workerPid);
+      await pause(200);
+      if ((await waiting()) >= THREADS / 2) return true;
+      await own.close();
+      return false;
+    });
+    const { requests } = await statusOf(daemon);
+    const old = workersOf(keeperPid);
+    const read = container.read(file);
+    const reload = vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    await draining(daemon, old);
+    await own.close();
+    expect((await reload).stdout.toString()).toBe("reloaded\n");
+    expect(await read).toMatch(/^cpu /);
+    const resent = await until("the new worker serves them", async () => {
+      const status = await statusOf(daemon);
+      return status.requests > requests + THREADS && status.resent;
+    });
+    expect(resent).toBeGreaterThanOrEqual(THREADS / 2);
   });
 });

@@ -35,6 +35,7 @@ const names = [...unchecked.keys()].filter(
       "State",
       "TaskCounter",
       "servesInOthersTurn",
+      "answersAfterLeaving",
       "answersToInterrupted",
     ].includes(name),
 );

@@ -554,6 +554,11 @@ interface Testing {
    */
   waitingAfterKills(count: number): number[];
   /**
+   * The numbers of the answers when in the turn of request 1 the worker leaves what waits, 2 for the turn and 3 for
+   * a render; and how many still count as waiting.
+   */
+  answersAfterLeaving(): number[];
+  /**
    * How often it was looked whether a caller was killed, whose status lies below `procfs`, when so many signals came in
    * the turn of its request.
    */
@@ -826,6 +831,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   servesWhereGateIsLeft: "function",
   answersToInterrupted: "function",
   waitingAfterKills: "function",
+  answersAfterLeaving: "function",
   looksInTurn: "function",
   answersBeforeNotice: "function",
   delayAtStop: "function",
