@@ -75,14 +75,23 @@ class Watch {
 
   async next(): Promise<Activity[]> {
     const survey: Containers = await this.#surveys.take();
+    const [atMs, epochS] = [performance.now(), Date.now() / 1000];
     this.#gaps = gapsOf(survey);
     const figures = await askFigures(this.#mountpoint, survey.containers);
     const counted = Object.entries(figures?.containers ?? {});
     const requests = new Map(counted.map(([id, figures]) => [id, figures.requests]));
     const loads = new Map(counted.map(([id, figures]) => [id, figures.load]));
-    const [atMs, epochS] = [performance.now(), Date.now() / 1000];
+    const askedMs = performance.now();
     const givenNames = this.#given.of(survey.containers);
-    const now = { atMs, epochS, containers: survey.containers, requests, loads, givenNames };
+    const now = {
+      atMs,
+      askedMs,
+      epochS,
+      containers: survey.containers,
+      requests,
+      loads,
+      givenNames,
+    };
     const found = activities(this.#before, now);
     this.#before = now;
     return found;

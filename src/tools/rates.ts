@@ -36,6 +36,8 @@ export interface Activity {
 export interface Moment {
   /** Milliseconds of any clock that runs evenly. */
   readonly atMs: number;
+  /** When the requests were asked for, which may take long. */
+  readonly askedMs: number;
   /** Seconds since the epoch. */
   readonly epochS: number;
   readonly containers: readonly Surveyed[];
@@ -76,6 +78,7 @@ function activityOf(
 ): Activity {
   const { id, figures } = container;
   const seconds = before === undefined ? 0 : (now.atMs - before.atMs) / 1000;
+  const askedSeconds = before === undefined ? 0 : (now.askedMs - before.askedMs) / 1000;
   const rateOf = (names: readonly string[]) =>
     perSecond(sumOf(earlier, names), sumOf(figures, names), seconds);
   const total = figures.get("memoryTotal");
@@ -97,7 +100,7 @@ function activityOf(
     load: now.loads.get(id),
     oomKills: figures.get("oomKills"),
     oomAgo: lastOom === undefined ? undefined : Math.max(0, now.epochS - lastOom),
-    requests: perSecond(before?.requests.get(id), now.requests.get(id), seconds),
+    requests: perSecond(before?.requests.get(id), now.requests.get(id), askedSeconds),
     read: rateOf(["readBytes"]),
     written: rateOf(["writtenBytes"]),
   };

@@ -17,6 +17,7 @@ function moment(atMs: number, containers: Moment["containers"], requests = 0): M
   const counts = new Map(containers.map(({ id }) => [id, requests] as const));
   return {
     atMs,
+    askedMs: atMs,
     epochS: 1_000_000,
     containers,
     requests: counts,
