@@ -276,6 +276,13 @@ export const SINGLE_VALUES: readonly (readonly [
     ({ keeper }) => keeper && (keeper.standby === "ready" ? 1 : 0),
   ],
   [
+    "mounted",
+    "gauge",
+    "1 if the mount point shows our files: they are mounted, and nothing is mounted over them",
+    ({ keeper }) =>
+      keeper?.mounted === undefined ? undefined : keeper.mounted && !keeper.covered ? 1 : 0,
+  ],
+  [
     "keeper_uptime_seconds",
     "gauge",
     "Time since the keeper mounted",

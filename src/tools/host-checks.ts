@@ -62,10 +62,16 @@ function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
   }
 }
 
-/** Whether swap is accounted in the cgroups of containers. */
+/** Whether the node has swap, by its own meminfo. */
+function hasSwap(meminfo: string): boolean {
+  return !/^SwapTotal: +0 kB$/m.test(meminfo);
+}
+
+/** Whether swap is accounted in the cgroups of containers. `meminfo`: the node's. */
 export function checkSwap(
   findings: Findings,
   containers: readonly Pick<LocatedContainer, "cgroups">[],
+  meminfo: string,
 ): void {
   // One may have ended since they were listed.
   const places = containers
@@ -79,6 +85,8 @@ export function checkSwap(
   const file = place.v2 ? "memory.swap.current" : "memory.memsw.usage_in_bytes";
   if (places.some(({ mount, path }) => existsSync(join(mount, path, file)))) {
     findings.add("ok", "swap is accounted per cgroup");
+  } else if (!hasSwap(meminfo)) {
+    findings.add("info", "swap is not accounted, and the node has none");
   } else {
     const todo = place.v2
       ? "enable the memory controller for the cgroup's parent; where it is, boot with swapaccount=1"
@@ -234,7 +242,7 @@ export function checkHost(
   checkKernel(findings, containers.length, survey?.readsLog);
   checkNodeMemory(findings, memory);
   checkControllers(findings, mounts);
-  checkSwap(findings, containers);
+  checkSwap(findings, containers, readFigure("/proc/meminfo") ?? "");
   checkLxcfs(findings, mounts, config, flags);
   return findings.list;
 }

@@ -59,9 +59,10 @@ it("what needs no survey is checked without one", () => {
 });
 
 it.each([
-  ["accounted", ["memory.swap.current"], ["ok", undefined]],
-  ["not accounted", [], ["warning", expect.stringContaining("swapaccount=1")]],
-])("swap is %s in a container that lives, whatever has ended", (_, files, expected) => {
+  ["accounted", ["memory.swap.current"], 1024, ["ok", undefined]],
+  ["not accounted", [], 1024, ["warning", expect.stringContaining("swapaccount=1")]],
+  ["not accounted, nor there,", [], 0, ["info", undefined]],
+])("swap is %s in a container that lives, whatever has ended", (_, files, kb, expected) => {
   const mount = mkdtempSync(join(tmpdir(), "vprocfs-swap-"));
   onTestFinished(() => rmSync(mount, { recursive: true }));
   mkdirSync(join(mount, "lives"));
@@ -70,8 +71,9 @@ it.each([
   }
   const findings = new Findings("host");
   const at = (path: string) => ({ cgroups: { memory: { mount, path, v2: true } } });
-  checkSwap(findings, [at("/ended"), at("/lives")]);
+  const meminfo = `MemTotal:        2048 kB\nSwapTotal:       ${kb} kB\n`;
+  checkSwap(findings, [at("/ended"), at("/lives")], meminfo);
   expect(findings.list.map(({ level, todo }) => [level, todo])).toEqual([expected]);
-  checkSwap(findings, [at("/ended")]);
+  checkSwap(findings, [at("/ended")], meminfo);
   expect(findings.list).toHaveLength(1);
 });
