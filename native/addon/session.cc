@@ -176,7 +176,9 @@ Napi::Value SessionObject::containers(const std::vector<std::string>& ids,
     const auto engine = weak.lock();
     return engine ? containers_of(env, *engine, ids) : Napi::Array::New(env);
   };
-  return run_on_thread(Env(), "vprocfs-find", find, tell);
+  // Mostly all are known. Where no thread can be had there are figures all the same.
+  if (!has_unknown(*engine_, ids, inits)) return settled(Env(), Result<bool>(true), tell);
+  return run_on_thread(Env(), "vprocfs-find", find, tell, OnNoThread::kRunInline);
 }
 
 /// A promise of {records, first, next}

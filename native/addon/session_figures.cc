@@ -167,6 +167,18 @@ Napi::Object measures_of(Napi::Env env, const Engine& engine) {
   return JsObject(env).set("requests", requests).set("times", times);
 }
 
+bool has_unknown(const Engine& engine, const std::vector<std::string>& ids,
+                 const std::vector<int32_t>& inits) {
+  const Registry* registry = engine.registry();
+  if (registry == nullptr) return false;
+  for (size_t i = 0; i < ids.size() && i < inits.size(); ++i) {
+    const auto id = ContainerId::parse(ids[i]);
+    const auto found = id ? registry->known(*id) : nullptr;
+    if (id && inits[i] > 0 && (!found || found->dead())) return true;
+  }
+  return false;
+}
+
 void find_containers(const Engine& engine, const std::vector<std::string>& ids,
                      const std::vector<int32_t>& inits) {
   constexpr uint64_t kWithinUs = 500'000;

@@ -8,7 +8,7 @@ import { isLxcfs } from "../mountpoint.js";
 import type { LocatedContainer, NodeMemory } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
 import { formatBytes } from "../text.js";
-import { readFigure } from "./cgroup-files.js";
+import { readFigure, valueIn } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
 import { isAtLeast, leavesCallsToKernel } from "./kernel-version.js";
 import { memoryUseOfNode } from "./memory-use.js";
@@ -62,11 +62,6 @@ function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
   }
 }
 
-/** Whether the node has swap, by its own meminfo. */
-function hasSwap(meminfo: string): boolean {
-  return !/^SwapTotal: +0 kB$/m.test(meminfo);
-}
-
 /** Whether swap is accounted in the cgroups of containers. `meminfo`: the node's. */
 export function checkSwap(
   findings: Findings,
@@ -85,7 +80,7 @@ export function checkSwap(
   const file = place.v2 ? "memory.swap.current" : "memory.memsw.usage_in_bytes";
   if (places.some(({ mount, path }) => existsSync(join(mount, path, file)))) {
     findings.add("ok", "swap is accounted per cgroup");
-  } else if (!hasSwap(meminfo)) {
+  } else if (valueIn(meminfo, "SwapTotal:") === 0) {
     findings.add("info", "swap is not accounted, and the node has none");
   } else {
     const todo = place.v2
