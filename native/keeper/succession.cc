@@ -180,7 +180,7 @@ void Supervisor::move_out_unkillable(uint64_t now) {
 
 void Supervisor::move_out(Worker& worker) {
   if (worker.moved_out || !worker.alive()) return;
-  worker.moved_out = true;
+  worker.moved_out = rest_left_ = true;
   enter_passthrough_group(worker.pid);
 }
 
@@ -221,12 +221,20 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (!reloading_ || current_.state == WorkerState::kDraining) return;
   // Readers were served until now, even if not for long enough to prove anything.
   if (current_.serves() || unserved_since_ms_ == 0) unserved_since_ms_ = now;
-  current_.state = WorkerState::kDraining;
-  current_.deadline_ms = now + options_.drain_ms;
   // From here to the end of what the old one has taken only this one takes more. When memory is
   // short, the old one goes first: what it has taken this one is asked again.
   worker.put_first();
-  if (!current_.send(KeeperMessage::kDrain, true)) current_.kill("unreachable", now);
+  begin_drain(now, true);
+}
+
+void Supervisor::begin_drain(uint64_t now, bool is_followed) {
+  current_.state = WorkerState::kDraining;
+  current_.deadline_ms = now + options_.drain_ms;
+  // The kernel takes seconds to close what it may have, such as many triggers, and a process that
+  // ends stays in its cgroup: the service manager would wait for that when it stops us. Once it
+  // ends it cannot be moved any more.
+  move_out(current_);
+  if (!current_.send(KeeperMessage::kDrain, is_followed)) current_.kill("unreachable", now);
 }
 
 void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {

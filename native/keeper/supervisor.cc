@@ -181,12 +181,7 @@ void Supervisor::begin_leave() {
   if (begins) return current_.kill("stopping", now);
   // What it holds it answers, so that nobody waits for the next one, which an older kernel could
   // not hand it again.
-  current_.state = WorkerState::kDraining;
-  current_.deadline_ms = now + options_.drain_ms;
-  if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
-  // The kernel takes seconds to close what it may have, such as many triggers, and a process that
-  // ends stays in its cgroup: the service manager would wait for that.
-  move_out(current_);
+  begin_drain(now, false);
 }
 
 bool Supervisor::stopped(uint64_t now) const {

@@ -87,6 +87,9 @@ class Supervisor {
   void hand_over_to_next(uint64_t now);
   void follow_drained(uint64_t now);
   void await_next();
+  /// Has the worker that serves finish what it holds and take no more. `is_followed`: the next one
+  /// is ready, and takes over what waits.
+  void begin_drain(uint64_t now, bool is_followed);
   void abandon_unkillable(uint64_t now);
   void move_out_unkillable(uint64_t now);
   void move_out(Worker& worker);

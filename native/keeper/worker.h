@@ -56,7 +56,7 @@ struct Worker {
   uint64_t killed_ms = 0;             ///< when
   /// Since when we know that somebody else has killed it, and that it does not end; 0: we do not
   uint64_t ending_ms = 0;
-  bool moved_out = false;  ///< unkillable, and no longer in the cgroup of our service
+  bool moved_out = false;  ///< no longer in the cgroup of our service
   char why[96] = {};       ///< what it gave as the reason of its failure
 
   bool alive() const { return pid > 0; }
