@@ -74,6 +74,8 @@ class Engine {
 
   // Of these there is nothing before activate() has succeeded, whatever thread that runs on.
   bool active() const { return active_.load(std::memory_order_acquire); }
+  /// Whether the kernel asks the next worker what this one leaves unanswered.
+  bool resends() const { return active() && plain_->resends() && (!polled_ || polled_->resends()); }
   /// Calls `visit(server)` for each connection that is served.
   template <typename Visit>
   void for_each_server(Visit visit) const {

@@ -28,6 +28,9 @@ constexpr int kBeforeServingMs = 500;
 /// How long a keeper that does not say whether it stores descriptors may take to show it.
 constexpr uint64_t kFdStoreMs = 5000;
 
+/// How long the end of what we hold is awaited at a drain: notices may take a second of it.
+constexpr int kDrainMs = 1500;
+
 /// How often a worker without a keeper looks whether threads are missing.
 constexpr int kAloneBeatMs = 5000;
 
@@ -35,6 +38,17 @@ constexpr int kAloneBeatMs = 5000;
 constexpr char kDrainedReason[] = "drained";
 constexpr char kStopReason[] = "stop";
 constexpr char kAloneReason[] = "alone";
+
+bool comes_within(const Wake& wake, int within_ms) {
+  const uint64_t until = monotonic_us() / 1000 + static_cast<uint64_t>(within_ms);
+  for (;;) {
+    const uint64_t now = monotonic_us() / 1000;
+    pollfd fds[] = {{wake.fd(), POLLIN, 0}};
+    const int n = ::poll(fds, 1, now < until ? static_cast<int>(until - now) : 0);
+    if (n > 0) return true;
+    if (now >= until) return false;
+  }
+}
 
 KeeperPacket packet_of(KeeperMessage type) {
   KeeperPacket packet;
@@ -118,6 +132,29 @@ void KeeperLink::tell_serving() const {
   }
 }
 
+/// Stops the engine, and says so. A container may keep one of our threads for as long as it likes.
+/// Where the kernel asks the next worker what we leave unanswered, readers need not wait for that:
+/// the keeper kills us then, after which all goes on as after any kill.
+void KeeperLink::drain() {
+  const auto waiting = is_followed_ ? Engine::Waiting::kLeft : Engine::Waiting::kAnswered;
+  const auto stop = [this, waiting] { static_cast<void>(engine_.stop(false, waiting)); };
+  const Wake done = Wake::open();
+  Thread stopping;
+  const bool is_apart = engine_.resends() && done && stopping.start([&stop, &done] {
+    go_first();
+    stop();
+    done.ring();
+  });
+  if (!is_apart) stop();
+  const bool is_kept = is_apart && !comes_within(done, kDrainMs);
+  KeeperPacket packet = counted(KeeperMessage::kDrained);
+  packet.serving = is_kept ? 1 : 0;
+  send(packet);
+  // A keeper of an earlier version does not kill us.
+  if (is_kept) ::_exit(0);
+  stopping.join();
+}
+
 bool KeeperLink::obey(KeeperMessage message) {
   // From here to the answer readers wait.
   if (message == KeeperMessage::kActivate || message == KeeperMessage::kDrain) go_first();
@@ -140,9 +177,7 @@ bool KeeperLink::obey(KeeperMessage message) {
     return false;
   }
   if (message == KeeperMessage::kDrain) {
-    static_cast<void>(
-        engine_.stop(false, is_followed_ ? Engine::Waiting::kLeft : Engine::Waiting::kAnswered));
-    send(counted(KeeperMessage::kDrained));
+    drain();
     on_end_(kDrainedReason);
     return false;
   }

@@ -43,6 +43,7 @@ class KeeperLink : public FdStore {
   void run();
   bool obey(KeeperMessage message);
   void tell_serving() const;
+  void drain();
   void beat();
   /// Whether nobody has asked anything for long enough that beats may become rare.
   bool is_idle() const;

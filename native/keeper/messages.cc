@@ -79,7 +79,9 @@ void Supervisor::on_packet(Worker& worker) {
       if (worker.state != WorkerState::kDraining) return;
       worker.resent = packet.resent;
       worker.requests = packet.requests;
-      // It takes no more and writes no more: what is left of it need not be waited for.
+      // It takes no more and writes no more, be it because we kill it: what is left of it need not
+      // be waited for.
+      if (packet.serving != 0) worker.kill("a container keeps it", now);
       if (stopping_) {
         drained_ = true;
         return;

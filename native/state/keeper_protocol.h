@@ -18,7 +18,8 @@ enum class KeeperMessage : uint32_t {
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate; `requests`: the
                    ///< thread that says so, which lives as long as the worker serves
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
-  kDrained = 18,   ///< worker: takes no more, and has answered all that nobody else will
+  kDrained = 18,   ///< worker: takes no more, and has answered all that nobody else will;
+                  ///< `serving` 1: a container keeps one of its threads, so that it is to be killed
   kBeat = 19,      ///< worker: alive; see `serving`
   kFailed = 20,    ///< worker: cannot serve, is about to exit; see `why`
   kStoreFd = 21,   ///< worker: store the descriptor that comes with this; see fd_packet()
@@ -30,7 +31,8 @@ enum class KeeperMessage : uint32_t {
 struct KeeperPacket {
   uint32_t type = 0;
   uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests; kServing: connections
-                          ///< that it serves, 0 from versions that know of one only
+                          ///< that it serves, 0 from versions that know of one only; kDrained:
+                          ///< see there
   uint64_t resent = 0;    ///< kBeat, kIdleBeat, kDrained: requests resent so far
   uint64_t requests = 0;  ///< kBeat, kIdleBeat, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0

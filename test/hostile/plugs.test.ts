@@ -3,7 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { servingAfter, standingBy, statusOf } from "../e2e/never-down-support.js";
+import { Storm, servingAfter, standingBy, statusOf } from "../e2e/never-down-support.js";
 import { report } from "../support/attach.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -23,6 +23,9 @@ withStandby();
 
 /** Others wait a second for such a container, once; who waits for it without an end, longer than any of this. */
 const WITHIN_MS = 4000 * SLOWNESS;
+
+/** Of a reload: the worker that goes waits so long for threads that a container keeps, and a second for more. */
+const LONGEST_READ_US = 2_500_000 * SLOWNESS;
 
 async function promptly<T>(what: string, work: () => Promise<T>): Promise<T> {
   const begun = performance.now();
@@ -146,15 +149,23 @@ describeLive("a container whose cgroups cannot be looked into", ["busybox"], () 
       ]);
       await until("it has a file open", () => open.text !== "");
     }
+    // Nobody has asked for it yet: a thread finds it, and does not come back.
+    const stuck = await Container.start(scope, { name: "stuck", memory: 64 * MIB, binds });
     await plug(scope, hostile, cgroup.directories);
+    await plug(scope, stuck, stuck.cgroup.directories);
+    stuck.start(scope, ["cat", "/proc/meminfo"]);
     for (const how of ["kill", "reload", "kill"]) {
       const { workerPid, generation } = await standingBy(daemon);
       if (how === "kill") {
         process.kill(workerPid, "SIGKILL");
         await servingAfter(daemon, generation);
       } else {
-        const reload = () => vprocfs("reload", "--mountpoint", daemon.mountpoint);
-        expect((await promptly(how, reload)).status).toBe(0);
+        const storm = await Storm.start(scope, victim, "", 2);
+        const reload = await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+        expect(reload.status).toBe(0);
+        const { failures, hung, longestUs } = await storm.end();
+        expect({ failures, hung }).toEqual({ failures: {}, hung: 0 });
+        expect(longestUs).toBeLessThan(LONGEST_READ_US);
       }
       expect(await promptly(how, () => victim.read("/proc/meminfo"))).toContain("\nSwapTotal:");
     }
