@@ -13,6 +13,7 @@ import { messageOf, VprocfsError } from "./errors.js";
 import { type FiguresOptions, figuresCompanion } from "./figures.js";
 import { kernelLogServer } from "./klog/server.js";
 import type { Logger } from "./log.js";
+import { parseAddress } from "./metrics/address.js";
 import type { WebConfig } from "./metrics/basic-auth.js";
 import type { NativeBinding } from "./native/binding.js";
 import { sleepGuard } from "./sleep/guard.js";
@@ -29,6 +30,8 @@ export function engineOptions(config: Config) {
     ...{ maxOpenPerContainer, maxTriggersPerContainer },
     ...{ rendersPerSecond, maxCpuPerContainer },
     kernelLog: config.kernelLog === "on",
+    // A socket at a path is made anew, beside the earlier one.
+    ...(parseAddress(config.metrics)?.kind === "tcp" && { metricsAddress: config.metrics }),
     ...(config.calls === "on" && { calls }),
   };
 }

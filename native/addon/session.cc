@@ -41,7 +41,9 @@ Napi::Function SessionObject::define(Napi::Env env) {
       {method<&S::start>("start"), method<&S::stop>("stop"), method<&S::counters>("counters"),
        method<&S::measures>("measures"), method<&S::containers>("containers"),
        method<&S::features>("features"), method<&S::files>("files"),
-       method<&S::kernel_log>("kernelLog"), method<&S::more_cpus>("moreCpus")});
+       method<&S::kernel_log>("kernelLog"), method<&S::more_cpus>("moreCpus"),
+       method<&S::take_metrics_socket>("takeMetricsSocket"),
+       method<&S::keep_metrics_socket>("keepMetricsSocket")});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -78,6 +80,15 @@ std::vector<std::string> SessionObject::more_cpus() {
   std::vector<std::string> names;
   for (const ContainerId id : engine_->more_cpus()) names.push_back(id.name());
   return names;
+}
+
+int32_t SessionObject::take_metrics_socket() {
+  KeptSocket* socket = engine_->metrics_socket();
+  return socket == nullptr ? -1 : socket->take().release();
+}
+
+void SessionObject::keep_metrics_socket(int32_t fd) {
+  if (const KeptSocket* socket = engine_->metrics_socket()) socket->keep(fd);
 }
 
 void SessionObject::tell(const Napi::ThreadSafeFunction& callback) {

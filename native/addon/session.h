@@ -44,6 +44,8 @@ class SessionObject : public Wrapped<SessionObject> {
   Napi::Object features() { return features_of(Env(), *engine_); }
   std::vector<std::string> more_cpus();
   std::vector<std::string> files() { return engine_->tree_lines(); }
+  int32_t take_metrics_socket();
+  void keep_metrics_socket(int32_t fd);
   Napi::Value kernel_log(const std::string& id, double from, double limit);
 
   EngineOptions options_;

@@ -56,6 +56,8 @@ SessionOptions session_options_of(const Given& options) {
       out.engine.polled.mountpoint.clear();
     }
   }
+  const auto metrics = options.member("metricsAddress").as<std::optional<std::string>>();
+  out.engine.metrics_address = metrics.value_or("");
   if (const Given calls = options.member("calls"); calls.value.IsObject()) {
     out.engine.agent.directory = text(calls, "directory");
     out.engine.agent.calls_per_second = number(calls, "perSecond", 0, 10000000);

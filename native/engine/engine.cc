@@ -58,7 +58,8 @@ Engine::Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features
     : options_(std::move(options)),
       on_end_(std::move(on_end)),
       on_features_(std::move(on_features)),
-      more_cpus_(std::move(on_more_cpus)) {}
+      more_cpus_(std::move(on_more_cpus)),
+      metrics_socket_(options_.metrics_address) {}
 
 Engine::~Engine() {
   // What a keeper has mounted stays: another worker will serve it.
@@ -167,13 +168,14 @@ Result<bool> Engine::prepare() {
 }
 
 Result<bool> Engine::start_agent(FdStore* fd_store) {
-  if (options_.agent.directory.empty()) return true;
   std::vector<FdStore::Entry> stored;
   if (fd_store != nullptr) {
     auto all = fd_store->all();
     if (!all) return all.error();
     stored = std::move(all.value());
   }
+  metrics_socket_.adopt(fd_store, stored);
+  if (options_.agent.directory.empty()) return true;
   AgentOptions agent = options_.agent;
   agent.answers.tick_us = options_.server.tick_us;
   agent.answers.procfs_fd = host_->procfs.get();

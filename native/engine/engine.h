@@ -16,6 +16,7 @@
 #include "container/open_sources.h"
 #include "container/registry.h"
 #include "container/sampler.h"
+#include "engine/kept_socket.h"
 #include "fuse/loop.h"
 #include "fuse/served_connection.h"
 #include "fuse/server.h"
@@ -32,7 +33,8 @@ struct EngineOptions {
   ServerOptions server;
   bool bpf = true;  ///< tasks may be counted by a BPF program
   AgentOptions agent;
-  bool kernel_log = true;  ///< containers have kernel logs of their own
+  std::string metrics_address;  ///< see KeptSocket
+  bool kernel_log = true;       ///< containers have kernel logs of their own
   ConnectionPlace plain;
   /// For files that are polled. Without one they are polled on the plain connection, which costs
   /// every open by a program that polls all its files a request.
@@ -104,6 +106,8 @@ class Engine {
   const Sampler* sampler() const { return active() ? sampler_.get() : nullptr; }
   /// What all tenants share; nullptr before prepare().
   const SharedResources* shared_resources() const { return shared_resources_.get(); }
+  /// nullptr before activate() has succeeded.
+  KeptSocket* metrics_socket() { return active() ? &metrics_socket_ : nullptr; }
   /// nullptr: there is none, see agent_problem().
   const Agent* agent() const { return active() ? agent_.get() : nullptr; }
   /// Why no system calls are answered, or none of containers that start now; empty when they are,
@@ -134,6 +138,7 @@ class Engine {
     visit(*plain_->server());
     if (polled_) visit(*polled_->server());
   }
+  /// Takes what earlier workers have left, and answers system calls.
   Result<bool> start_agent(FdStore* fd_store);
   void open_logs();
   Result<bool> start_log();
@@ -164,6 +169,7 @@ class Engine {
   std::unique_ptr<KernelLogs> logs_;
   std::shared_ptr<LogReader> log_reader_;
   std::unique_ptr<Agent> agent_;
+  KeptSocket metrics_socket_;
   bool started_ = false;
   std::atomic<bool> is_held_{false};
 };

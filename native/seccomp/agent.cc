@@ -218,6 +218,7 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
     case Kind::kSideListener:
       return remove(*source);
     case Kind::kPendingCalls:
+    case Kind::kMetricsSocket:
     case Kind::kNone:
       return;
   }

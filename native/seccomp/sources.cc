@@ -107,6 +107,7 @@ bool Agent::is_source(Kind kind) {
     case Kind::kSideListener:
       return true;
     case Kind::kPendingCalls:
+    case Kind::kMetricsSocket:
     case Kind::kNone:
       break;
   }

@@ -23,9 +23,10 @@ enum class FdKind : uint32_t {
   /// released from are answered through it.
   kSideListener = 7,
   kDrainingRuntime = 8,  ///< a runtime's connection, after its listener has come, until it ends
+  kMetricsSocket = 9,    ///< listens for those who ask for metrics
 };
 
-/// Whether it listens for connections.
+/// Whether it listens for connections of runtimes or monitors.
 constexpr bool is_socket(FdKind kind) {
   return kind == FdKind::kLxcSocket || kind == FdKind::kOciSocket;
 }

@@ -13,11 +13,28 @@ const MAX_RETRY_MS = 10_000;
 /** An address that is in use for longer belongs to another program. */
 const PATIENCE_MS = 3000;
 
+/** The socket of an address that a worker leaves to the next one. */
+interface KeptSocket {
+  /** The descriptor that an earlier worker has left, once; -1: none. */
+  readonly take: () => number;
+  /** Leaves a descriptor to later workers. */
+  readonly keep: (fd: number) => void;
+}
+
 interface ExporterOptions {
   readonly address: Address;
+  /** Undefined: the address is released with the process. */
+  readonly kept?: KeptSocket | undefined;
   readonly web: WebConfig;
   readonly pages: Pages;
   readonly log: Logger;
+}
+
+/** The descriptor of a server that listens; undefined where Node does not show it, as it documents nowhere. */
+function descriptorOf(server: Server): number | undefined {
+  const handle: unknown = Reflect.get(server, "_handle");
+  const fd: unknown = typeof handle === "object" && handle !== null && Reflect.get(handle, "fd");
+  return typeof fd === "number" && fd >= 0 ? fd : undefined;
 }
 
 /** Whether the path is a socket on which nobody listens: its program has died. */
@@ -68,7 +85,7 @@ export class Exporter {
   }
 
   #listen(): void {
-    const { address, web, pages, log } = this.#options;
+    const { address, kept, web, pages, log } = this.#options;
     if (this.#isClosed || address.kind === "off") {
       return;
     }
@@ -78,15 +95,24 @@ export class Exporter {
       (error) => log.error({ error: messageOf(error) }, "a scrape failed"),
       () => log.warn("metrics: too many connections, closing those that have been silent longest"),
     );
-    const where: ListenOptions =
-      address.kind === "unix"
-        ? { path: address.path }
-        : { port: address.port, ...(address.host === undefined ? {} : { host: address.host }) };
+    const fd = kept?.take() ?? -1;
+    const where: ListenOptions | { readonly fd: number } =
+      fd >= 0
+        ? { fd }
+        : address.kind === "unix"
+          ? { path: address.path }
+          : { port: address.port, ...(address.host === undefined ? {} : { host: address.host }) };
     server.once("error", (error) => {
       server.close();
       void this.#onError(error);
     });
-    server.listen(where, () => this.#onListening(server));
+    server.listen(where, () => {
+      const own = fd >= 0 ? undefined : descriptorOf(server);
+      if (own !== undefined) {
+        kept?.keep(own);
+      }
+      this.#onListening(server);
+    });
     this.#server = server;
     this.#cutOff = cutOff;
   }

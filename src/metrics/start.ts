@@ -57,5 +57,10 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
     metrics: scrapes.text.bind(scrapes),
     unready: readiness.unready.bind(readiness),
   };
-  return Exporter.start({ address, web, pages, log });
+  const { session } = engine;
+  const kept = session && {
+    take: () => session.takeMetricsSocket(),
+    keep: (fd: number) => session.keepMetricsSocket(fd),
+  };
+  return Exporter.start({ address, kept, web, pages, log });
 }

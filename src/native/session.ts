@@ -241,6 +241,8 @@ export interface SessionOptions {
   readonly bpf: "auto" | "off";
   /** Without it no system calls are answered. */
   readonly calls?: CallOptions;
+  /** Where metrics are served, as it is configured: the keeper keeps that socket. Missing: nowhere, or at a path. */
+  readonly metricsAddress?: string;
   /** Whether containers have kernel logs of their own; false by default. */
   readonly kernelLog?: boolean;
   /** Descriptors inherited from the keeper; without them the session mounts itself. */
@@ -279,6 +281,10 @@ export interface NativeSession {
   moreCpus(): string[];
   /** The files of the tree as lines of the attach helper's settings; empty before it serves. */
   files(): string[];
+  /** The socket of metrics that an earlier worker has left; -1: none, or it was taken. The descriptor is the caller's. */
+  takeMetricsSocket(): number;
+  /** Leaves the socket of metrics to later workers. */
+  keepMetricsSocket(fd: number): void;
   /**
    * At most `limit` records of a container's kernel log, from number `from` on. Rejects with an Error with
    * `code`: ESRCH if there is no such container, ENOTSUP if containers have no logs.

@@ -19,12 +19,18 @@ import { totalsOf } from "../../src/metrics/start.js";
 import { hierarchyOf, isV2, MIB } from "../support/cgroups.js";
 import { haveProgram, run, runSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { deviceOf, diskOf } from "../support/disks.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
-import { figureOf, Prometheus, type Served, serveMetrics } from "../support/prometheus.js";
+import {
+  figureOf,
+  freePort,
+  Prometheus,
+  type Served,
+  serveMetrics,
+} from "../support/prometheus.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { replaceWorker } from "./never-down-support.js";
@@ -314,7 +320,11 @@ describeLive("metrics", [], () => {
     ]);
     const scraper = (async () => {
       while (!isOver) {
-        const text = await scrape().catch(() => undefined);
+        // What the worker that ends has accepted is cut off; nobody is refused.
+        const text = await scrape().catch((error: Error) => {
+          expect(`${error.cause}`).not.toContain("ECONNREFUSED");
+          return undefined;
+        });
         if (text !== undefined) {
           scrapes += 1;
           expect(figureOf(text, "memory_limit_bytes", id)).toBe(64 * MIB);
@@ -347,6 +357,29 @@ describeLive("metrics", [], () => {
     expect(scrapes).toBeGreaterThan(0);
     expect(daemon.logs).not.toContain("the address is in use");
     expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
+  });
+
+  it("leave an address as soon as it is not theirs any more", async () => {
+    const own = testScope();
+    const file = join(temporaryDirectory(own, "config"), "vprocfs.toml");
+    const [before, after] = [await freePort(), await freePort()];
+    const configure = (metrics: string) => writeFileSync(file, `metrics = "${metrics}"\n`);
+    const answers = async (port: number) => {
+      const page = await fetch(`http://127.0.0.1:${port}/healthz`).catch((error) => error.cause);
+      return page.code ?? page.status;
+    };
+    configure(`127.0.0.1:${before}`);
+    const daemon = await Daemon.start(own, "--config", file);
+    await until("metrics are served", () => daemon.logs.includes("serving metrics"));
+    const reload = async (metrics: string) => {
+      configure(metrics);
+      expect((await vprocfs("reload", "--mountpoint", daemon.mountpoint)).status).toBe(0);
+      await until("the old worker ends", async () => (await answers(before)) === "ECONNREFUSED");
+    };
+    await reload(`127.0.0.1:${after}`);
+    expect(await until("they are there", () => answers(after))).toBe(200);
+    await reload("off");
+    await until("nobody listens", async () => (await answers(after)) === "ECONNREFUSED");
   });
 
   it("do not keep files from being served when their port is taken", async () => {

@@ -1,7 +1,10 @@
 // A container that has whoever looks into its cgroups wait for ever: it waits alone.
 
+import { once } from "node:events";
 import { readdir } from "node:fs/promises";
+import { get } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { Storm, servingAfter, standingBy, statusOf } from "../e2e/never-down-support.js";
 import { report } from "../support/attach.js";
@@ -48,6 +51,12 @@ async function plug(
   scope.defer(end);
   await until("the cgroups are plugged", () => plugging.text.endsWith("plugged\n"));
   return end;
+}
+
+/** Metrics through a connection of its own: one that is kept alive may be a dead worker's. */
+async function pageOf(address: string): Promise<string> {
+  const [response] = await once(get(`http://${address}/metrics`, { agent: false }), "response");
+  return text(response);
 }
 
 const limitOf = (text: string, id: string): number | undefined =>
@@ -134,7 +143,7 @@ describeLive("a container whose cgroups cannot be looked into", ["busybox"], () 
 
   it("costs nobody else a takeover", { timeout: 120_000 }, async () => {
     const scope = testScope();
-    const { daemon } = await serveMetrics(scope);
+    const { daemon, address } = await serveMetrics(scope);
     const binds = bindsOf(daemon);
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB, binds });
     // Nobody is at its top, so that it is found by a list of what is below.
@@ -168,6 +177,8 @@ describeLive("a container whose cgroups cannot be looked into", ["busybox"], () 
         expect(longestUs).toBeLessThan(LONGEST_READ_US);
       }
       expect(await promptly(how, () => victim.read("/proc/meminfo"))).toContain("\nSwapTotal:");
+      // Workers that do not end have the port of metrics open as long.
+      expect(await promptly("a scrape", () => pageOf(address))).toContain("\nvprocfs_worker_");
     }
   });
 });

@@ -144,6 +144,12 @@ export function withStandby(): void {
   isFollowed = true;
 }
 
+/** Whether a file of configuration is among the arguments, and has a line for the key. */
+function configures(args: readonly string[], key: string): boolean {
+  const file = args.includes("--config") ? args[args.indexOf("--config") + 1] : undefined;
+  return file !== undefined && readFileSync(file, "utf8").includes(`${key} =`);
+}
+
 /** A daemon on a mount point of its own. */
 export class Daemon {
   readonly mountpoint: string;
@@ -158,7 +164,8 @@ export class Daemon {
     this.mountpoint = mountpoint;
     this.#hasKeeper = !args.includes("--no-keeper");
     // Daemons of other tests may have the port.
-    const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
+    const hasMetrics = args.includes("--metrics") || configures(args, "metrics");
+    const metrics = hasMetrics ? [] : ["--metrics", "off"];
     // Other containers of this machine are not ours: a test that wants the watcher says for whom.
     const watch = args.includes("--watch") ? [] : ["--watch", "off"];
     // Nor would they let us listen where they do.

@@ -72,6 +72,12 @@ export class FakeSession implements NativeSession {
     throw new Error("not faked");
   }
 
+  takeMetricsSocket(): number {
+    return -1;
+  }
+
+  keepMetricsSocket(): void {}
+
   moreCpus(): string[] {
     return [];
   }
