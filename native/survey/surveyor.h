@@ -75,11 +75,6 @@ class Surveyor {
   struct Reading;
   static std::shared_ptr<LogReader> own_log(const Sources& sources);
 
-  /// Fills in the figures, with a few threads where there are many; returns how many failed.
-  uint64_t read_all(std::vector<SurveyRow>& rows);
-  void work(const std::shared_ptr<Reading>& reading, size_t worker);
-  /// Takes back those whose reading was given up, and has ended since.
-  void take_back();
   void add(Census::Discovered found);
   void renew(Member& member, Census::Discovered found, const LifeStarts& starts);
   void check(ContainerId id);
@@ -89,15 +84,22 @@ class Surveyor {
   std::string file_of(const char* ending) const { return sources_.totals + ending; }
   void remember_kills();
   void remember_counters();
+  void note_kills(Member& member, Figures& out) const;
+  void count_mounts(uint64_t now_us);
+
+  // readings.cc
+  /// Fills in the figures, with a few threads where there are many; returns how many failed.
+  uint64_t read_all(std::vector<SurveyRow>& rows);
+  void work(const std::shared_ptr<Reading>& reading, size_t worker);
+  /// Takes back those whose reading was given up, and has ended since.
+  void take_back();
   /// False: something could not be read, though the container has not ended.
   bool read(Member& member, uint64_t now_us, Figures& out);
   Result<bool> read_once(Member& member, uint64_t now_us, Figures& out);
+  Result<bool> read_facts(ContainerSource& source, Member& member, uint64_t now_us, Figures& out);
   void close(Member& member);
   /// Takes note of cgroups that it has been moved to. False: it has not.
   bool take_moves(Member& member);
-  Result<bool> read_facts(ContainerSource& source, Member& member, uint64_t now_us, Figures& out);
-  void note_kills(Member& member, Figures& out) const;
-  void count_mounts(uint64_t now_us);
 
   const Sources sources_;
   const size_t open_limit_;
