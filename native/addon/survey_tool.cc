@@ -48,7 +48,8 @@ Napi::Object to_js(Napi::Env env, const Survey& survey) {
       .set("tookSeconds", static_cast<double>(survey.took_us) / 1e6)
       .set("failed", survey.failed)
       .set("leftOut", survey.left_out)
-      .set("readsLog", survey.reads_log);
+      .set("readsLog", survey.reads_log)
+      .set("endedKills", survey.ended_kills);
 }
 
 /// Readers come first: a survey may take a little longer.

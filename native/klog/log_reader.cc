@@ -25,6 +25,8 @@ constexpr uint64_t kPatienceUs = 50'000, kPatiencePart = 10;
 /// How far apart two readings of the clocks may be.
 constexpr uint64_t kClocksAgreeUs = 50;
 constexpr uint64_t kForgetUs = 60'000'000;
+/// Owners of the latest kills are kept for the next survey.
+constexpr size_t kMaxOwnedKills = 1024;
 
 }  // namespace
 
@@ -170,6 +172,14 @@ LifeStarts LogReader::starts_of(const ContainerDescription& found) const {
 std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
   const std::lock_guard lock(mutex_);
   return log_.kills(seen);
+}
+
+std::vector<std::vector<ContainerId>> LogReader::owners_of_kills(uint64_t& seen) const {
+  const std::lock_guard lock(mutex_);
+  const uint64_t dropped = delivered_kills_ - owners_of_kills_.size();
+  const auto from = static_cast<ptrdiff_t>(seen <= dropped ? 0 : seen - dropped);
+  seen = delivered_kills_;
+  return {owners_of_kills_.begin() + from, owners_of_kills_.end()};
 }
 
 std::optional<bool> LogReader::had_kill(const std::string& memory_path) const {
@@ -349,6 +359,11 @@ void LogReader::deliver(const LogGroup& group) {
   for (const LogOwner* owner : owners) {
     counters_.records[static_cast<size_t>(group.kind)] += deliver_to(group, *owner);
   }
+  if (group.kind != LogKind::kOom || owners.empty()) return;
+  auto& ids = owners_of_kills_.emplace_back();
+  for (const LogOwner* owner : owners) ids.push_back(owner->description.id);
+  if (owners_of_kills_.size() > kMaxOwnedKills) owners_of_kills_.pop_front();
+  ++delivered_kills_;
 }
 
 void LogReader::forget_ended(uint64_t now_us) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -60,6 +61,9 @@ class LogReader {
   LifeStarts starts_of(const ContainerDescription& found) const;
   /// As HostLog::kills().
   std::vector<OomKill> kills(uint64_t& seen) const;
+  /// The containers that were told of an OOM kill, the outermost first: of each kill that was
+  /// delivered, with `seen` as in kills().
+  std::vector<std::vector<ContainerId>> owners_of_kills(uint64_t& seen) const;
   /// As LogOwners::had_kill().
   std::optional<bool> had_kill(const std::string& memory_path) const;
 
@@ -115,8 +119,10 @@ class LogReader {
   std::array<uint64_t, kLogKinds> patient_from_us_{};
   uint64_t promptly_from_us_ = 0;  ///< see pace()
   OwnerTranslator::Known known_;   ///< processes that the present group is about
-  mutable std::mutex mutex_;       ///< guards all of the above, and counters_
+  mutable std::mutex mutex_;  ///< guards all of the above, and what follows up to `told_mutex_`
   Counters counters_;
+  std::deque<std::vector<ContainerId>> owners_of_kills_;  ///< the latest ones
+  uint64_t delivered_kills_ = 0;                          ///< how many there were in all
   struct Told {
     Counters counters;
     std::optional<std::vector<std::string>> missing;

@@ -211,6 +211,17 @@ void Surveyor::check(ContainerId id) {
   if (member != members_.end()) member->second->may_have_moved = true;
 }
 
+void Surveyor::settle_kills(const std::vector<SurveyRow>& rows) {
+  using State = EndedKills::Container;
+  ended_kills_.settle([&](ContainerId id) {
+    const auto row =
+        std::lower_bound(rows.begin(), rows.end(), id,
+                         [](const SurveyRow& one, ContainerId wanted) { return one.id < wanted; });
+    if (row != rows.end() && row->id == id) return State::kShown;
+    return members_.count(id) + held_.count(id) > 0 ? State::kLives : State::kEnded;
+  });
+}
+
 Survey Surveyor::take() {
   Survey out;
   const uint64_t begin = boottime_us();
@@ -227,6 +238,7 @@ Survey Surveyor::take() {
     kills_.push_back(std::move(kill));
     if (kills_.size() > kMaxKills) kills_.pop_front();
   }
+  ended_kills_.add(log_->owners_of_kills(owned_kills_seen_));
   census_.look(begin);
   while (!left_.empty()) drop(left_.begin());
   looked_us_ = begin;
@@ -252,6 +264,8 @@ Survey Surveyor::take() {
   // Leaves out containers that have ended meanwhile.
   const auto ended = [](const SurveyRow& row) { return !row.figures.has(Figure::kStartTime); };
   out.rows.erase(std::remove_if(out.rows.begin(), out.rows.end(), ended), out.rows.end());
+  settle_kills(out.rows);
+  out.ended_kills = ended_kills_.count();
   out.left_out = census_.left_out();
   out.reads_log = log_->readable();
   out.took_us = boottime_us() - begin;

@@ -15,6 +15,7 @@
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
+#include "survey/ended_kills.h"
 #include "survey/epoch.h"
 #include "survey/figures.h"
 #include "survey/table_turns.h"
@@ -41,6 +42,9 @@ struct Survey {
   uint64_t failed = 0;
   size_t left_out = 0;     ///< containers that were too many for one survey
   bool reads_log = false;  ///< kills are dated by the kernel's log
+  /// OOM kills of containers that ended before a survey could show them, as far as the log of the
+  /// containers was told of them. Counts from the beginning of this process.
+  uint64_t ended_kills = 0;
 };
 
 /// Takes surveys for operators: what every container uses, whether it has read any file or not. It
@@ -86,6 +90,7 @@ class Surveyor {
   void remember_counters();
   void note_kills(Member& member, Figures& out) const;
   void count_mounts(uint64_t now_us);
+  void settle_kills(const std::vector<SurveyRow>& rows);
 
   // readings.cc
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
@@ -110,6 +115,8 @@ class Surveyor {
   std::deque<OomKill> kills_;  ///< the latest, for containers that are not known yet
   KillTotals kill_totals_;     ///< kills in cgroups below containers' own
   bool kills_fresh_ = false;   ///< something was counted that is not in the file
+  uint64_t owned_kills_seen_ = 0;
+  EndedKills ended_kills_;
   bool has_begun_ = false;
   Epoch epoch_;
   CounterTotals counter_totals_;

@@ -7,6 +7,7 @@
 #include "container/history_record.h"
 #include "container/io_losses.h"
 #include "survey/cpu_totals.h"
+#include "survey/ended_kills.h"
 #include "survey/epoch.h"
 #include "survey/kill_place.h"
 #include "testing/cpu_members.h"
@@ -160,6 +161,27 @@ std::string kill_place(std::string_view line, uint64_t at_us, uint64_t slack_us,
   return place == KillPlace::kOwn ? "own" : "below";
 }
 
+/// (the states of one kill's owners at each survey: "shown", "lives", "ended") -> how many kills
+/// have been counted after each
+std::vector<uint64_t> count_ended_kill(const std::vector<std::vector<std::string>>& surveys) {
+  EndedKills kills;
+  EndedKills::Owners owners;
+  for (size_t i = 0; !surveys.empty() && i < surveys[0].size(); ++i) {
+    owners.push_back(ContainerId::from_packed(i));
+  }
+  kills.add({owners});
+  std::vector<uint64_t> out;
+  for (const auto& states : surveys) {
+    kills.settle([&states](ContainerId id) {
+      const std::string& state = states.at(id.packed());
+      if (state == "shown") return EndedKills::Container::kShown;
+      return state == "lives" ? EndedKills::Container::kLives : EndedKills::Container::kEnded;
+    });
+    out.push_back(kills.count());
+  }
+  return out;
+}
+
 /// (times since the epoch, the same of CLOCK_BOOTTIME, a moment of that) -> what is told of the
 /// moment at each
 std::vector<double> tell_since_epoch(const std::vector<double>& now_s,
@@ -232,6 +254,7 @@ void add_models(Napi::Object& exports) {
   add<advance_inherited>(exports, "advanceInherited");
   add<surveyed_time>(exports, "surveyedTime");
   add<kill_place>(exports, "killPlace");
+  add<count_ended_kill>(exports, "countEndedKill");
   add<tell_since_epoch>(exports, "tellSinceEpoch");
   add<booted_since_epoch>(exports, "bootedSinceEpoch");
   add<restore_io>(exports, "restoreIo");

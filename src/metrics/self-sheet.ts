@@ -147,6 +147,13 @@ export const SINGLE_VALUES: readonly (readonly [
     ({ counters }) => counters.kernelLog?.unproven,
   ],
   [
+    "ended_container_oom_kills_total",
+    "counter",
+    "OOM kills of containers that ended before a scrape could show the kill",
+    // Only the logs of containers tell whose a kill was.
+    ({ counters, survey }) => (counters.kernelLog ? survey?.endedKills : undefined),
+  ],
+  [
     "kernel_log_overruns_total",
     "counter",
     "Times that the host's kernel log was overwritten before it was read",

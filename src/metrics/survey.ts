@@ -54,6 +54,8 @@ export interface Containers {
   readonly leftOut: number;
   /** Whether the kernel's log dates kills. */
   readonly readsLog: boolean;
+  /** See Survey. */
+  readonly endedKills: number;
 }
 
 /** Takes surveys, and finds figures in them by name. */
@@ -80,12 +82,12 @@ export class Surveys {
 
   async take(): Promise<Containers> {
     const survey = await this.#surveyor.take();
-    const { tookSeconds, failed, leftOut, readsLog } = survey;
+    const { tookSeconds, failed, leftOut, readsLog, endedKills } = survey;
     const containers = survey.containers.map((container, row) => ({
       ...container,
       figures: new Row(this.#columns, survey.figures, row),
     }));
-    return { containers, tookSeconds, failed, leftOut, readsLog };
+    return { containers, tookSeconds, failed, leftOut, readsLog, endedKills };
   }
 
   /** take(), or undefined if that takes longer than `ms`: a file of a cgroup may not answer. */

@@ -28,6 +28,8 @@ export interface Survey {
   readonly leftOut: number;
   /** Whether the kernel's log, which has the times of OOM kills, can be read. */
   readonly readsLog: boolean;
+  /** OOM kills that no survey shows, because their containers ended before; counted from the first survey on. */
+  readonly endedKills: number;
 }
 
 type ControllerName = "cpu" | "cpuacct" | "cpuset" | "memory" | "io" | "pids";

@@ -133,6 +133,23 @@ describeLive("metrics", [], () => {
     expect(time).toBeLessThan(Date.now() / 1000 + 5);
   });
 
+  it("count kills of a container that has ended before a scrape", async () => {
+    const own = testScope();
+    // Only this test scrapes it.
+    const { daemon, scrape } = await serveMetrics(own);
+    const counted = async () => {
+      const found = /^vprocfs_ended_container_oom_kills_total (\d+)$/m.exec(await scrape());
+      return Number(found?.[1] ?? Number.NaN);
+    };
+    const container = await Container.start(own, { memory: 16 * MIB, swap: 0 });
+    await idOf(container, daemon);
+    const before = await counted();
+    await run(container.command(["tail", "/dev/zero"]));
+    await container.kill();
+    // Containers of other tests may end by a kill meanwhile.
+    await until("the kill is counted", async () => (await counted()) > before);
+  });
+
   it.skipIf(isV2)("count on what the kernel does not keep", async (context) => {
     const device = deviceOf("/var/tmp");
     context.skip(!existsSync(`/sys/dev/block/${device}`), "/var/tmp is on no block device");

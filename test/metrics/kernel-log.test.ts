@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   bootedSinceEpoch,
+  countEndedKill,
   countMounted,
   killPlace,
   native,
@@ -201,5 +202,18 @@ describe("countMounted", () => {
     // Beside it, or somewhere that only begins with the same letters.
     expect(dead("10 2 0:7 / /proc/mem rw - tmpfs tmpfs rw")).toBe(4);
     expect(dead("10 2 0:7 / /proc/sys rw - tmpfs tmpfs rw")).toBe(4);
+  });
+});
+
+describe("a kill of a container that has ended", () => {
+  it.each([
+    ["at once", [["ended"]], [1n]],
+    ["only once", [["ended"], ["ended"]], [1n, 1n]],
+    ["not if a survey shows it", [["shown"], ["ended"]], [0n, 0n]],
+    ["not if one around it is shown", [["shown", "ended"]], [0n]],
+    ["not before it is certain", [["lives"], ["ended"]], [0n, 1n]],
+    ["not if it is shown later", [["lives"], ["shown"], ["ended"]], [0n, 0n, 0n]],
+  ] as const)("is counted %s", (_how, surveys, counts) => {
+    expect(countEndedKill(surveys)).toEqual(counts);
   });
 });

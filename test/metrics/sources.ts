@@ -16,7 +16,7 @@ export function surveyed(id: string, name = `name-${id}`): Surveyed {
 }
 
 export function containersOf(containers: readonly Surveyed[]): Containers {
-  return { containers, tookSeconds: 0.01, failed: 0, leftOut: 0, readsLog: true };
+  return { containers, tookSeconds: 0.01, failed: 0, leftOut: 0, readsLog: true, endedKills: 0 };
 }
 
 const STATUS: Status = {

@@ -634,6 +634,8 @@ interface Testing {
     oldestUs: bigint,
     hadKill?: boolean,
   ): "elsewhere" | "own" | "below";
+  /** How many kills of ended containers are counted after each survey, by what it has of the owners of one kill. */
+  countEndedKill(surveys: readonly (readonly ("shown" | "lives" | "ended")[])[]): bigint[];
   /** Seconds since the epoch that are told of a moment of CLOCK_BOOTTIME at each of some times. */
   tellSinceEpoch(nowS: readonly number[], nowUs: readonly bigint[], momentUs: bigint): number[];
   /** When the node was booted, s since the epoch, by what the clocks say each time that they are read. */
@@ -849,6 +851,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   advanceInherited: "function",
   surveyedTime: "function",
   killPlace: "function",
+  countEndedKill: "function",
   tellSinceEpoch: "function",
   bootedSinceEpoch: "function",
   restoreIo: "function",
@@ -1047,6 +1050,7 @@ export const {
   advanceInherited,
   surveyedTime,
   killPlace,
+  countEndedKill,
   tellSinceEpoch,
   bootedSinceEpoch,
   restoreIo,
