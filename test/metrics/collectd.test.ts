@@ -111,6 +111,24 @@ describe.runIf(missing === "")(`vprocfs-collectd${missing}`, () => {
     );
   });
 
+  it.each(awks)(
+    "cuts names that collectd does not take, and keeps them apart, with %s",
+    async (awk) => {
+      const longest = "n".repeat(127);
+      const names = [longest, `${longest}n`, `${longest}x/é`, "o".repeat(125), "o".repeat(125)];
+      const text = names.map(
+        (name, index) => `vprocfs_container_pids{id="5${index}",name="${name}",runtime="lxc"} 3\n`,
+      );
+      const instances = (await collected(text.join(""), { awk })).lines.map(
+        (line) => /^PUTVAL "h\/vprocfs-(.*)\/gauge-tasks" interval=10 N:3$/.exec(line)?.[1],
+      );
+      expect(instances).toEqual([
+        longest,
+        ...["n", "n", "o", "o"].map((letter, index) => `${letter.repeat(123)}~~5${index + 1}`),
+      ]);
+    },
+  );
+
   it("tells CPU time of all modes", async () => {
     const text = ["user", "nice", "system"].map(
       (mode, index) =>
