@@ -86,14 +86,14 @@ Napi::Function SurveyObject::define(Napi::Env env) {
 
 SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   const Napi::Env env = info.Env();
-  const auto given = arguments<std::string, std::string, std::string>(info);
+  const auto given = arguments<std::string, std::string, std::string, bool>(info);
   if (!given) return;
-  const auto& [type, source, totals] = *given;
+  const auto& [type, source, totals, keeps_totals] = *given;
   std::shared_ptr<LogReader> kills;
-  if (!info[3].IsUndefined()) {
-    const auto of_session = SessionObject::kills_of(env, info[3]);
+  if (!info[4].IsUndefined()) {
+    const auto of_session = SessionObject::kills_of(env, info[4]);
     if (!of_session) {
-      Given{env, info[3], "session"}.wrong("a Session");
+      Given{env, info[4], "session"}.wrong("a Session");
       return;
     }
     kills = *of_session;
@@ -108,9 +108,10 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   // One reading of the host's files serves a whole survey.
   state->source = std::make_unique<HostSource>(state->host->procfs.get(), state->host->sysfs.get(),
                                                uint64_t{500000});
-  state->surveyor = std::make_unique<Surveyor>(Surveyor::Sources{
-      &state->host->mounts, state->host->resolver.get(), state->source.get(),
-      state->host->procfs.get(), type, source, totals, std::move(kills), state->attempts.get()});
+  state->surveyor = std::make_unique<Surveyor>(
+      Surveyor::Sources{&state->host->mounts, state->host->resolver.get(), state->source.get(),
+                        state->host->procfs.get(), type, source, totals, keeps_totals,
+                        std::move(kills), state->attempts.get()});
   // Without threads whoever asks for a survey may have to wait.
   static_cast<void>(state->attempts->start());
   state_ = std::move(state);

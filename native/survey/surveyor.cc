@@ -133,12 +133,12 @@ void Surveyor::remember_kills() {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
   // If it cannot be written, the next survey tries again.
-  kills_fresh_ = !sources_.totals.empty() && !save_totals(file_of(".kills"), kill_totals_.text());
+  kills_fresh_ = sources_.keeps_totals && !save_totals(file_of(".kills"), kill_totals_.text());
 }
 
 /// Stores the counters before they are reported, as remember_kills() does.
 void Surveyor::remember_counters() {
-  if (sources_.totals.empty()) return;
+  if (!sources_.keeps_totals) return;
   auto& entries = counter_totals_.entries;
   for (auto entry = entries.begin(); entry != entries.end();) {
     entry = held_.count(entry->first) != 0 ? std::next(entry) : entries.erase(entry);

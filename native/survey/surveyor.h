@@ -62,6 +62,8 @@ class Surveyor {
     /// The files in which counts outlive this process, without what their names end with: ".kills"
     /// for kills that the log told of, ".counters" for others. Empty: none do.
     std::string totals;
+    /// They are kept in these files too. False: they only begin with what the files have.
+    bool keeps_totals = false;
     /// Collects kills; nullptr: the surveyor reads the kernel's log itself.
     std::shared_ptr<LogReader> kills;
     /// On whose threads containers are found and read. What these may touch, such as this

@@ -127,7 +127,7 @@ async function check(context: Context, command: Command, word: string | undefine
   const config = servingConfigFor(context, command);
   const binding = context.addon();
   const path = canonicalPath(config.mountpoint);
-  const surveys = new Surveys(binding, config.fsType, config.source);
+  const surveys = new Surveys(binding, config, path);
   // All at once, because together they may not take longer than each.
   const [id, daemon, survey] = await Promise.all([
     idOf(binding, path, word),

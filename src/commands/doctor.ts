@@ -77,11 +77,11 @@ async function examine(context: Context, command: Command, word: string | undefi
   const binding = context.addon();
   const all = binding.locateContainers();
   const selected = word === undefined ? undefined : findContainer(binding, word).id;
-  const surveys = new Surveys(binding, config.fsType, config.source);
+  const mountpoint = canonicalPath(config.mountpoint);
+  const surveys = new Surveys(binding, config, mountpoint);
   const survey = await surveys.takeWithin(SURVEY_WITHIN_MS);
   const surveyed = survey?.containers ?? [];
   const containers = surveyed.filter(({ id }) => selected === undefined || id === selected);
-  const mountpoint = canonicalPath(config.mountpoint);
   const ask = askOnce(mountpoint, KEEPER_WITHIN_MS);
   const mounts = await mountsWhereServed(mountpoint, ask);
   const state = await stateOfMount(mountpoint, config);

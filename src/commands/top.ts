@@ -231,7 +231,7 @@ export function addTop(program: Command, context: Context): void {
     const config = servingConfigFor(context, command);
     const mountpoint = canonicalPath(config.mountpoint);
     await warnOfOthers(context, mountpoint);
-    const surveys = new Surveys(context.addon(), config.fsType, config.source);
+    const surveys = new Surveys(context.addon(), config, mountpoint);
     const watch = new Watch(surveys, mountpoint);
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
     const json = options.json === true;

@@ -3,7 +3,6 @@ import type { WatcherState } from "../attach/watcher.js";
 import type { Config } from "../config.js";
 import type { Engine } from "../engine/engine.js";
 import { VprocfsError } from "../errors.js";
-import { socketOf } from "../keeper.js";
 import { readStatus } from "../keeper-status.js";
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
@@ -26,11 +25,6 @@ interface MetricsOptions {
   readonly log: Logger;
 }
 
-/** The files in which a worker finds what earlier ones have counted, without ".kills" and ".counters". */
-export function totalsOf(mountpoint: string): string {
-  return socketOf(mountpoint).replace(/\.sock$/, "");
-}
-
 /** Serves the metrics of a running engine. */
 export function startMetrics(engine: Engine, options: MetricsOptions): Exporter {
   const { binding, config, web = OPEN, mountpoint, hasKeeper, attaching, log } = options;
@@ -41,13 +35,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
   const scrapes = new Scrapes({
     engine,
     version: binding.version,
-    surveys: new Surveys(
-      binding,
-      config.fsType,
-      config.source,
-      totalsOf(mountpoint),
-      engine.session,
-    ),
+    surveys: new Surveys(binding, config, mountpoint, { session: engine.session }),
     exclusionReason: () => exclusionReason(binding, config),
     attaching,
     keeper: hasKeeper ? () => readStatus(mountpoint, KEEPER_WITHIN_MS) : undefined,

@@ -1,3 +1,4 @@
+import { socketOf } from "../keeper.js";
 import type { NativeBinding, SurveyedContainer } from "../native/binding.js";
 import type { NativeSession } from "../native/session.js";
 import { NoAnswer, within } from "../within.js";
@@ -58,21 +59,36 @@ export interface Containers {
   readonly endedKills: number;
 }
 
+/** The files in which a worker finds what earlier ones have counted, without ".kills" and ".counters". */
+export function totalsOf(mountpoint: string): string {
+  return socketOf(mountpoint).replace(/\.sock$/, "");
+}
+
 /** Takes surveys, and finds figures in them by name. */
 export class Surveys {
   readonly #columns: ReadonlyMap<string, number>;
   readonly #surveyor: InstanceType<NativeBinding["Surveyor"]>;
 
-  /** See NativeBinding.Surveyor. */
+  /**
+   * See NativeBinding.Surveyor. Counts begin with those of the worker that serves `mountpoint`, because the kernel's log
+   * forgets: without them an operator's command would report fewer than the metrics do.
+   */
   constructor(
     binding: Pick<NativeBinding, "Surveyor">,
-    fsType: string,
-    source: string,
-    totals = "",
-    session?: NativeSession,
+    identity: { readonly fsType: string; readonly source: string },
+    mountpoint?: string,
+    worker?: { readonly session: NativeSession | undefined },
   ) {
+    const { fsType, source } = identity;
+    const totals = mountpoint === undefined ? "" : totalsOf(mountpoint);
     this.#columns = new Map(binding.Surveyor.figures.map((name, column) => [name, column]));
-    this.#surveyor = new binding.Surveyor(fsType, source, totals, session);
+    this.#surveyor = new binding.Surveyor(
+      fsType,
+      source,
+      totals,
+      worker !== undefined,
+      worker?.session,
+    );
   }
 
   /** See NativeBinding.Surveyor. */

@@ -239,14 +239,15 @@ export interface NativeBinding {
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
    * Takes surveys. `fsType` and `source` identify our mounts in containers. Counts that the kernel does not
-   * keep outlive the worker in the files `totals`.kills and `totals`.counters (`totals` "": they do not). A
-   * `session` reads the kernel's log for the surveyor, which otherwise reads it itself.
+   * keep begin with those in the files `totals`.kills and `totals`.counters (`totals` "": with none); if `keepsTotals`,
+   * they are kept there. A `session` reads the kernel's log for the surveyor, which otherwise reads it itself.
    */
   readonly Surveyor: {
     new (
       fsType: string,
       source: string,
       totals: string,
+      keepsTotals: boolean,
       session?: NativeSession,
     ): {
       /** Takes a survey on a thread of its own. Surveys that are asked for at the same time are taken in turn. */

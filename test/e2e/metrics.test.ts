@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
-import { totalsOf } from "../../src/metrics/start.js";
+import { totalsOf } from "../../src/metrics/survey.js";
 import { hierarchyOf, isV2, MIB } from "../support/cgroups.js";
 import { haveProgram, run, runSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -237,10 +237,18 @@ describeLive("metrics", [], () => {
     await counted(7);
     await kill();
     await counted(8);
+    // Commands of an operator go on from there too, and leave it to the worker to keep that.
+    const kept = readFileSync(file, "utf8");
+    await kill();
+    const words = ["top", "--json", "--interval", "0.01", "--filter", id];
+    const top = await vprocfs(...words, "--mountpoint", daemon.mountpoint);
+    expect(JSON.parse(`${top.stdout}`)).toMatchObject([{ id, oomKills: 9 }]);
+    expect(readFileSync(file, "utf8")).toBe(kept);
+    await counted(9);
     writeFileSync(file, `vprocfs-kills 1\n${id} 9 9\n`);
     await reload(4);
-    // Half a file is none: the log still has both.
-    await counted(2);
+    // Half a file is none: the log still has all three.
+    await counted(3);
   });
 
   it("are said to be missing by a reload while another program has the address", async () => {

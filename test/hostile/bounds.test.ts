@@ -35,6 +35,8 @@ import { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
+/** What identifies our mounts. */
+const OURS = { fsType: "fuse.lxcfs", source: "vprocfs" };
 /** Of one container, each while the notice of the one before is held. */
 const LIMIT_CHANGES = 100;
 
@@ -218,11 +220,7 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
       await nest(own, hostile, count);
       const victim = await Container.start(own, { name: "victim", memory: 64 * MIB });
       limitDescriptors(own, n);
-      const { containers, leftOut } = await new Surveys(
-        loadAddon(),
-        "fuse.lxcfs",
-        "vprocfs",
-      ).take();
+      const { containers, leftOut } = await new Surveys(loadAddon(), OURS).take();
       const [attackers, victims] = [hostile, victim].map(({ cgroup: { name } }) =>
         containers.filter(({ cgroup }) => `${cgroup}/`.includes(`/${name}/`)),
       );
@@ -298,7 +296,7 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
     const hostile = await Container.start(own, { name: "hostile", cgroupNamespace: false });
     hostile.cgroup.delegate();
     limitDescriptors(own, 1024);
-    const surveys = new Surveys(loadAddon(), "fuse.lxcfs", "vprocfs");
+    const surveys = new Surveys(loadAddon(), OURS);
     const log = join(polledMountpointOf(measured.mountpoint), "dev/kmsg");
     const opens: string[] = [];
     let told = 0;

@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { totalsOf } from "../../src/metrics/start.js";
+import { totalsOf } from "../../src/metrics/survey.js";
 import { background } from "./command.js";
 import type { Container } from "./container.js";
 import { Daemon, temporaryDirectory } from "./daemon.js";
