@@ -19,10 +19,12 @@
 #include "addon/session.h"
 #include "addon/survey_tool.h"
 #include "addon/watch_object.h"
+#include "base/attempts.h"
 #include "base/fd.h"
 #include "base/program_pages.h"
 #include "container/container.h"
 #include "container/name.h"
+#include "container/prompt_resolver.h"
 #include "fuse/mount.h"
 #include "source/cgroup_dir.h"
 #include "view/memory_model.h"
@@ -68,25 +70,12 @@ JsObject located(Napi::Env env, const ContainerDescription& d, const SharedServi
   return identity(env, d).set("cgroups", cgroups_of(env, d, *around.mounts));
 }
 
-/// The same with figures: to read those flushes the counters of the container's whole subtree,
-/// whose size the container decides, and waits for files that may not answer.
-Result<Napi::Object> to_js(Napi::Env env, const ContainerDescription& d,
-                           const SharedServices& around) {
-  Container container(d, around);
-  const auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
-  if (!facts) return facts.error();
-  const Facts& f = facts.value();
-  std::optional<double> quota;
-  if (f.bandwidth) {
-    quota =
-        static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
-  }
-  return Napi::Object(located(env, d, around)
-                          .set("memoryLimit", f.memory.limit_bytes)
-                          .set("swapLimit", f.memory.swap.limit_bytes)
-                          .set("cpus", f.shown_cpus.size())
-                          .set("cpuQuota", quota));
-}
+/// How long a container may keep its caller waiting, who may be all of JavaScript.
+constexpr uint64_t kAttemptUs = 250'000;
+
+/// What a container keeps from being answered. EAGAIN would say that the node is short of
+/// something.
+const Error kLate{ETIMEDOUT, "its container does not answer"};
 
 /// What reading a container outside a session needs. Kept as long as its environment: to open it
 /// mounts a procfs and a sysfs, and when such mounts go the kernel waits for all CPUs, which took
@@ -95,6 +84,7 @@ struct Tools {
   std::unique_ptr<Host> host;
   std::unique_ptr<HostSource> source;
   SharedServices around;
+  Attempts attempts{[] {}, kAttemptUs};
 
   /// Those of the environment.
   static Result<Tools*> of(Napi::Env env) {
@@ -108,24 +98,61 @@ struct Tools {
     tools->around.mounts = &tools->host->mounts;
     tools->around.host = tools->source.get();
     tools->around.procfs_fd = tools->host->procfs.get();
-    env.SetInstanceData(tools.get());
+    // Without threads the caller may have to wait.
+    static_cast<void>(tools->attempts.start());
+    env.SetInstanceData<Tools, end>(tools.get());
     return tools.release();
   }
+
+  PromptResolver resolver() { return {*host->resolver, &attempts}; }
+
+ private:
+  static void end(Napi::Env, Tools* tools) {
+    // Else a container keeps a thread from ending, which may use all of it.
+    if (tools->attempts.end()) delete tools;
+  }
 };
+
+/// The same with figures: to read those flushes the counters of the container's whole subtree,
+/// whose size the container decides, and waits for files that may not answer.
+Result<Napi::Object> to_js(Napi::Env env, const ContainerDescription& d, Tools& tools) {
+  const auto read = [d, around = &tools.around]() -> Result<Facts> {
+    Container container(d, *around);
+    const auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
+    if (!facts) return facts.error();
+    return facts.value();
+  };
+  const auto payer = PromptResolver::payer_of(d.tenant_identity);
+  const auto facts = tools.resolver().ask<Result<Facts>>(payer, read);
+  if (!facts) return kLate;
+  if (!*facts) return facts->error();
+  const Facts& f = facts->value();
+  const SharedServices& around = tools.around;
+  std::optional<double> quota;
+  if (f.bandwidth) {
+    quota =
+        static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
+  }
+  return Napi::Object(located(env, d, around)
+                          .set("memoryLimit", f.memory.limit_bytes)
+                          .set("swapLimit", f.memory.swap.limit_bytes)
+                          .set("cpus", f.shown_cpus.size())
+                          .set("cpuQuota", quota));
+}
 
 Result<Napi::Value> scan_containers(Napi::Env env) {
   const auto tools = Tools::of(env);
   if (!tools) return tools.error();
-  const Resolver& resolver = *tools.value()->host->resolver;
+  const PromptResolver resolver = tools.value()->resolver();
   const SharedServices& around = tools.value()->around;
   const auto has_ended = [&](const ContainerDescription& d) {
     const auto now = resolver.of_process(d.init);
     return !now || !now.value() || !(now.value()->id == d.id);
   };
   Napi::Array out = Napi::Array::New(env);
-  for (const ContainerDescription& found : PromptResolver(resolver, nullptr).scan()) {
+  for (const ContainerDescription& found : resolver.scan()) {
     const Napi::HandleScope scope(env);
-    const auto full = to_js(env, found, around);
+    const auto full = to_js(env, found, *tools.value());
     if (full) {
       out.Set(out.Length(), full.value());
       continue;
@@ -144,8 +171,7 @@ Result<Napi::Value> locate_containers(Napi::Env env) {
   const auto make = [&](const auto& found) {
     return Napi::Object(located(env, found, tools.value()->around));
   };
-  return Napi::Value(
-      list_of(env, PromptResolver(*tools.value()->host->resolver, nullptr).scan(), make));
+  return Napi::Value(list_of(env, tools.value()->resolver().scan(), make));
 }
 
 /// The memory of the node, bytes.
@@ -169,28 +195,28 @@ template <typename Make>
 Result<Napi::Value> found_for(Napi::Env env, int32_t pid, Make make) {
   const auto tools = Tools::of(env);
   if (!tools) return tools.error();
-  const auto found = tools.value()->host->resolver->of_process(pid);
-  if (!found) return found.error();
+  const auto found = tools.value()->resolver().of_process(pid);
+  if (!found) return found.error().code == EAGAIN ? kLate : found.error();
   if (!found.value()) return env.Null();
-  Result<Napi::Object> made = make(*found.value(), tools.value()->around);
+  Result<Napi::Object> made = make(*found.value(), *tools.value());
   if (!made) return made.error();
   return Napi::Value(made.value());
 }
 
 Result<Napi::Value> container_of(Napi::Env env, int32_t pid) {
-  return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices& around) {
-    return to_js(env, d, around);
+  return found_for(env, pid, [env](const ContainerDescription& d, Tools& tools) {
+    return to_js(env, d, tools);
   });
 }
 
 Result<Napi::Value> location_of(Napi::Env env, int32_t pid) {
-  return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices& around) {
-    return Napi::Object(located(env, d, around));
+  return found_for(env, pid, [env](const ContainerDescription& d, const Tools& tools) {
+    return Napi::Object(located(env, d, tools.around));
   });
 }
 
 Result<Napi::Value> identity_of(Napi::Env env, int32_t pid) {
-  return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices&) {
+  return found_for(env, pid, [env](const ContainerDescription& d, const Tools&) {
     return Napi::Object(identity(env, d));
   });
 }

@@ -4,9 +4,13 @@
 #include <linux/fuse.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <cstdint>
+
+#include "base/new_mount.h"
+#include "base/write_text.h"
 
 namespace vprocfs {
 
@@ -40,6 +44,14 @@ Result<bool> unmount_fuse(const std::string& mountpoint, bool& lazy) {
   lazy = true;
   if (::umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return true;
   return Error{errno, mountpoint};
+}
+
+Result<bool> abort_fuse(uint64_t device) {
+  const Fd connections = new_mount("fusectl");
+  if (!connections) return Error{errno, "fusectl"};
+  const std::string file = std::to_string(minor(device)) + "/abort";
+  if (!write_text(connections.get(), file.c_str(), "1")) return Error{errno, file};
+  return true;
 }
 
 }  // namespace vprocfs

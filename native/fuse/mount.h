@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/fd.h"
@@ -20,5 +21,9 @@ Result<Fd> clone_fuse(int connection, int flags);
 
 /// Unmounts. First plainly, then lazily where it is busy: `lazy` tells. EINVAL: nothing is mounted.
 Result<bool> unmount_fuse(const std::string& mountpoint, bool& lazy);
+
+/// Ends a connection, whoever has it open: its readers get ENOTCONN. `device`: of its mount, which
+/// must be there. As `/sys/fs/fuse/connections/N/abort`, which need not be mounted.
+Result<bool> abort_fuse(uint64_t device);
 
 }  // namespace vprocfs

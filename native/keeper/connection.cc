@@ -214,6 +214,16 @@ void forget(const Connection& connection, Memo& memo, Store& store) {
   }
 }
 
+void abort_connection(const KeeperOptions& options, const Connection& connection) {
+  // Once it has ended its number may be another one's.
+  if (connection.device == 0 || connection.ended()) return;
+  const auto done = abort_fuse(connection.device);
+  if (done) return;
+  keeper_log(options.log, LogLevel::kError,
+             "readers of %s may wait until its worker ends: cannot end the connection: %s",
+             connection.mountpoint, problem_of(done.error()).c_str());
+}
+
 void disconnect(const KeeperOptions& options, const Connection& connection) {
   if (connection.device != 0 && !is_on_top(options, connection, connection.mountpoint)) return;
   bool lazy = false;

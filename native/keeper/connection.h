@@ -69,4 +69,7 @@ void forget(const Connection& connection, Memo& memo, Store& store);
 /// Unmounts unless something else has been mounted there meanwhile.
 void disconnect(const KeeperOptions& options, const Connection& connection);
 
+/// Ends it for all its readers, whatever process has it open still.
+void abort_connection(const KeeperOptions& options, const Connection& connection);
+
 }  // namespace vprocfs

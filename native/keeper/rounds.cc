@@ -322,6 +322,8 @@ int Supervisor::run() {
   // Usually the worker has done it.
   for (const Connection* connection : {&polled_, &connection_}) {
     if (connection->made()) disconnect(options_, *connection);
+    // It has the connection open, so that readers would wait for it.
+    if (connection->made() && is_outlived()) abort_connection(options_, *connection);
     forget(*connection, memo_, store_);
   }
   // Only who goes on with the mount needs them, and with any there the next start counts as one.

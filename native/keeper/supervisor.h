@@ -72,6 +72,8 @@ class Supervisor {
   void begin_stop();
   void begin_leave();
   bool stopped(uint64_t now) const;
+  /// Whether some worker has not ended.
+  bool is_outlived() const;
   /// We are leaving, and the service manager has not read all that we give it: the next keeper
   /// needs everything.
   bool waits_for_manager() const { return leaving_ && store_.pending(); }

@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.js";
+import { errnoOf, messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import type { ContainerIdentity, NativeBinding, NativeWatch } from "../native/binding.js";
 import { printable } from "../text.js";
@@ -159,7 +159,9 @@ export class Visits {
           : this.#serve(earlier, container, attempt, run, visit));
       }
     } catch (error) {
-      if (isShortage(messageOf(error))) {
+      if (errnoOf(error) === "ETIMEDOUT") {
+        this.#options.log.debug({ pid, error: messageOf(error) }, "not attached yet");
+      } else if (isShortage(messageOf(error))) {
         this.#options.shortages.note(messageOf(error));
       } else {
         this.#options.onError(error);

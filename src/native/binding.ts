@@ -218,13 +218,13 @@ export interface NativeBinding {
   readonly Session: new (
     options: SessionOptions,
   ) => NativeSession;
-  /** Scans the host for containers. Does not return while a file of a cgroup does not answer. */
+  /** Scans the host for containers. One that keeps itself from being found is missing. */
   scanContainers(): (ContainerInfo | UnreadContainer)[];
   /** The same without figures: reads no file of a cgroup. */
   locateContainers(): LocatedContainer[];
   /**
-   * The container of a process; null: a process of the host. Throws ESRCH if the process has ended, and other errors
-   * if figures cannot be read.
+   * The container of a process; null: a process of the host. Throws ESRCH if the process has ended, ETIMEDOUT if the
+   * container keeps it from being found before long, and other errors if figures cannot be read.
    */
   containerOf(pid: number): ContainerInfo | null;
   /** The same without figures: reads no file of its cgroups. */

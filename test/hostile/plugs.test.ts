@@ -1,6 +1,7 @@
 // A container that has whoever looks into its cgroups wait for ever: it waits alone.
 
 import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { get } from "node:http";
 import { join } from "node:path";
@@ -16,6 +17,7 @@ import { follow } from "../support/follow.js";
 import { fuseAborter } from "../support/fuse-connections.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import { figureOf, serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
@@ -29,6 +31,9 @@ const WITHIN_MS = 4000 * SLOWNESS;
 
 /** Of a reload: the worker that goes waits so long for threads that a container keeps, and a second for more. */
 const LONGEST_READ_US = 2_500_000 * SLOWNESS;
+
+/** A worker that does not end is given up after 20 s, and one more. */
+const STOP_MS = 30_000 * SLOWNESS;
 
 async function promptly<T>(what: string, work: () => Promise<T>): Promise<T> {
   const begun = performance.now();
@@ -141,6 +146,37 @@ describeLive("a container whose cgroups cannot be looked into", ["busybox"], () 
     });
   });
 
+  it("keeps nobody from getting files, nor from losing them at a stop", {
+    timeout: 120_000,
+  }, async () => {
+    const scope = testScope();
+    const start = (name: string): Promise<Container> =>
+      Container.start(scope, { name, memory: 64 * MIB });
+    const [victim, hostile] = [await start("victim"), await start("hostile")];
+    const cgroup = hostile.cgroup.child(scope, "inner");
+    await Container.startIn(hostile, scope, { cgroup });
+    // As its own use of memory would have it, in time: who looks for "inner" has to look it up.
+    writeFileSync("/proc/sys/vm/drop_caches", "2");
+    const end = await plug(scope, hostile, hostile.cgroup.directories);
+    const mine = ["--watch", "on", "--attach-only", `*vprocfs-test-${process.pid}-*`];
+    const daemon = await Daemon.start(scope, ...mine);
+    const total = async (one: Container) => memTotalKb(await one.read("/proc/meminfo"));
+    const isAttached = (one: Container) => async () => (await total(one)) === (64 * MIB) / 1024;
+    await until("the other one has files", isAttached(victim));
+    expect((await vprocfs("reload", "--mountpoint", daemon.mountpoint)).status).toBe(0);
+    await until("a new one has files", isAttached(await start("late")));
+    // Its thread that looks keeps the worker from ending.
+    const { keeperPid } = await statusOf(daemon);
+    process.kill(keeperPid, "SIGTERM");
+    const node = memTotalKb(readFileSync("/proc/meminfo", "utf8"));
+    await promptly("a stop", () =>
+      until("nobody has files", async () => (await total(victim)) === node),
+    );
+    await until("the keeper ends", () => !existsSync(`/proc/${keeperPid}`));
+    end();
+    await daemon.stop();
+  });
+
   it("costs nobody else a takeover", { timeout: 120_000 }, async () => {
     const scope = testScope();
     const { daemon, address } = await serveMetrics(scope);
@@ -180,5 +216,11 @@ describeLive("a container whose cgroups cannot be looked into", ["busybox"], () 
       // Workers that do not end have the port of metrics open as long.
       expect(await promptly("a scrape", () => pageOf(address))).toContain("\nvprocfs_worker_");
     }
+    // Workers that do not end have the mount open, too.
+    const { keeperPid } = await statusOf(daemon);
+    process.kill(keeperPid, "SIGTERM");
+    await until("the keeper ends", () => !existsSync(`/proc/${keeperPid}`), STOP_MS);
+    const left = await promptly("a read", () => victim.run(["cat", "/proc/meminfo"]));
+    expect(`${left.stderr}`).toMatch(/not connected|connection abort/i);
   });
 });
