@@ -130,7 +130,8 @@ function nspawnFile({ program }: HookPlaces): HookFile {
     content: [
       `# ${MARK}`,
       "[Service]",
-      `ExecStartPost=-${[...program, "attach", "--automatic", "%i"].join(" ")}`,
+      // A container may keep the command waiting, and systemd would stop the machine for it.
+      `ExecStartPost=-/usr/bin/timeout -k 1 20 ${[...program, "attach", "--automatic", "%i"].join(" ")}`,
       "",
     ].join("\n"),
   };
