@@ -18,12 +18,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr uint64_t kMaxBackoffMs = 5000;
 constexpr uint64_t kMaxKilledBackoffMs = 200;
-constexpr uint64_t kMaxStandbyBackoffMs = 60000;
-/// One that has been there for so long does not fail again and again.
-constexpr uint64_t kProvenStandbyMs = 60000;
-constexpr uint64_t kHedgeMs = 3000;
 /// How long after a takeover the next standby starts: readers who have waited for it come first.
 constexpr uint64_t kStandbyRestMs = 100;
 
@@ -31,11 +26,6 @@ uint64_t backoff_ms(uint32_t failures) {
   // The first death is answered at once; a loop of them is slowed down.
   if (failures <= 1) return 0;
   return std::min<uint64_t>(kMaxBackoffMs, uint64_t{50} << std::min<uint32_t>(failures - 2, 10));
-}
-
-uint64_t standby_backoff_ms(uint32_t failures) {
-  return std::min<uint64_t>(kMaxStandbyBackoffMs,
-                            uint64_t{1000} << std::min<uint32_t>(failures, 10));
 }
 
 }  // namespace
@@ -95,28 +85,6 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
   worker.extended_ms = starved_ms(worker.pid);
 }
 
-Worker& Supervisor::retire(Worker& worker) {
-  // When there is no room, the longest dead is only forgotten: it is reaped whenever it ends.
-  Worker* place = &retired_[0];
-  for (Worker& other : retired_) {
-    if (!other.alive()) {
-      place = &other;
-      break;
-    }
-    if (other.kill_reason != nullptr &&
-        (place->kill_reason == nullptr || other.killed_ms < place->killed_ms)) {
-      place = &other;
-    }
-  }
-  if (place->alive()) ::kill(place->pid, SIGKILL);
-  *place = std::move(worker);
-  place->control.reset();
-  place->thread.reset();
-  place->other_thread.reset();
-  worker = Worker{};
-  return *place;
-}
-
 void Supervisor::hand_over_to_next(uint64_t now) {
   resent_before_ += current_.resent;
   requests_before_ += current_.requests;
@@ -140,48 +108,6 @@ void Supervisor::await_next() {
   next_.put_first();
   // A reload's had less time, while there was another one to serve.
   next_.deadline_ms = std::max(next_.deadline_ms, start_by_ms(next_.started_ms));
-}
-
-void Supervisor::abandon_unkillable(uint64_t now) {
-  if (stopping_) return;
-  for (Worker* worker : {&current_, &next_}) {
-    if (!worker->unkillable(now)) continue;
-    keeper_log(options_.log, LogLevel::kError,
-               "worker %d was killed and does not end: continuing without it", worker->pid);
-    const bool by_us = worker->kill_reason != nullptr;
-    const char* why = by_us ? worker->kill_reason : "killed, and does not end";
-    if (worker == &current_) {
-      const auto status = ending(worker->pid);
-      killed_ = !by_us && status && WTERMSIG(*status) == SIGKILL;
-      resent_before_ += current_.resent;
-      requests_before_ += current_.requests;
-    }
-    const Worker& gone = retire(*worker);
-    if (worker == &next_) {
-      note_stood_by(gone, now);
-      lose_next(why, now);
-    } else if (was_second(gone)) {
-      lose_second(why, now);
-    } else {
-      lose_current(why, now);
-    }
-  }
-}
-
-/// The service manager would kill it too once we end, and wait for minutes for its end before it
-/// starts the next keeper.
-void Supervisor::move_out_unkillable(uint64_t now) {
-  const auto move = [this, now](Worker& worker) {
-    if (worker.unkillable(now)) move_out(worker);
-  };
-  for (Worker* worker : {&current_, &next_}) move(*worker);
-  for (Worker& worker : retired_) move(worker);
-}
-
-void Supervisor::move_out(Worker& worker) {
-  if (worker.moved_out || !worker.alive()) return;
-  worker.moved_out = rest_left_ = true;
-  enter_passthrough_group(worker.pid);
 }
 
 void Supervisor::promote(uint64_t now) {
@@ -303,52 +229,6 @@ void Supervisor::on_child(int pid, int status) {
   lose_current(what, now);
 }
 
-/// Whether one that was current_ had only begun beside a slow one, which is next_ and still starts.
-bool Supervisor::was_second(const Worker& gone) const {
-  return !stopping_ && gone.state == WorkerState::kStarting && next_.alive() &&
-         next_.state == WorkerState::kStarting && next_.kill_reason == nullptr &&
-         next_.started_ms < gone.started_ms;
-}
-
-/// The first one takes over as soon as it is ready.
-void Supervisor::lose_second(const char* why, uint64_t now) {
-  killed_ = false;
-  hedge_again_ms_ = now + std::min(kMaxBackoffMs, standby_backoff_ms(standby_failures_++));
-  keeper_log(options_.log, LogLevel::kWarn,
-             "the second worker ended (%s), the first one is still starting", why);
-}
-
-/// Where memory is short, the kernel may kill each one as soon as it is ready.
-void Supervisor::note_stood_by(const Worker& standby, uint64_t now) {
-  const bool stood_by = standby.state == WorkerState::kReady;
-  if (stood_by && now >= standby.started_ms + kProvenStandbyMs) standby_failures_ = 0;
-}
-
-void Supervisor::lose_next(const char* why, uint64_t now) {
-  note_stood_by(next_, now);
-  next_ = Worker{};
-  if (stopping_) return;
-  if (current_.alive() && current_.kill_reason == nullptr) {
-    if (current_.state == WorkerState::kStarting) {
-      lose_second(why, now);
-      return end_reload(why);
-    }
-    const bool drains = current_.state == WorkerState::kDraining;
-    if (drains || (reloading_ && current_.serves())) {
-      if (reloading_ && retry_reload(why, now)) return;
-      keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): %s", why,
-                 drains ? "another one starts when the old one has ended" : "keeping the old one");
-      return end_reload(why);
-    }
-    standby_at_ms_ = now + standby_backoff_ms(standby_failures_++);
-    keeper_log(options_.log, LogLevel::kWarn, "the standby ended (%s), the worker continues", why);
-    return;
-  }
-  // It was to replace one that is gone.
-  if (!current_.alive()) return lose_current(why, now);
-  end_reload(why);
-}
-
 void Supervisor::lose_current(const char* why, uint64_t now) {
   if (unserved_since_ms_ == 0) unserved_since_ms_ = now;
   if (stopping_) return;
@@ -379,50 +259,6 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
              why, static_cast<unsigned long long>(wait));
   if (wait == 0) return start(current_, now);
   start_at_ms_ = now + wait;
-}
-
-const Worker* Supervisor::awaited() const {
-  // With both alive there is a second one already, or readers do not wait.
-  if (stopping_ || started_in_ms_ == 0 || current_.alive() == next_.alive()) return nullptr;
-  const Worker& one = current_.alive() ? current_ : next_;
-  const bool starts = one.state == WorkerState::kStarting && one.kill_reason == nullptr;
-  return starts ? &one : nullptr;
-}
-
-uint64_t Supervisor::hedge_at_ms(const Worker& slow) const {
-  const uint64_t late_ms = slow.started_ms + std::max(kHedgeMs, 3 * started_in_ms_);
-  return std::max({start_at_ms_, hedge_again_ms_, late_ms});
-}
-
-/// Readers wait, and the worker takes much longer than the last one did: a second one may be
-/// quicker. It has stopped, perhaps, and will be killed only when any start would have failed.
-void Supervisor::hedge(uint64_t now) {
-  const Worker* slow = awaited();
-  if (slow == nullptr || now < hedge_at_ms(*slow)) return;
-  Worker& other = slow == &current_ ? next_ : current_;
-  const uint32_t failures = failures_;
-  start(other, now);
-  if (other.alive()) return;
-  hedge_again_ms_ = now + kMaxBackoffMs;
-  // Nothing speaks against the slow one, which takes over as soon as it is ready.
-  start_at_ms_ = 0;
-  failures_ = failures;
-}
-
-bool Supervisor::wants_standby() const {
-  return options_.standby && current_.serves() && !next_.alive() && !reloading_ && !stopping_ &&
-         probe_ == 0;
-}
-
-void Supervisor::stand_by(uint64_t now) {
-  if (wants_standby() && now >= standby_at_ms_) start(next_, now);
-}
-
-void Supervisor::discard_standby() {
-  if (!next_.alive()) return;
-  // It has taken nothing, so nobody waits for its end.
-  next_.kill("discarded", monotonic_ms());
-  retire(next_);
 }
 
 }  // namespace vprocfs

@@ -184,12 +184,6 @@ void Supervisor::begin_leave() {
   begin_drain(now, false);
 }
 
-bool Supervisor::is_outlived() const {
-  const auto lives = [](const Worker& worker) { return worker.alive(); };
-  return lives(current_) || lives(next_) ||
-         std::any_of(std::begin(retired_), std::end(retired_), lives);
-}
-
 bool Supervisor::stopped(uint64_t now) const {
   if (!stopping_) return false;
   if (waits_for_manager()) return now >= leave_by_ms_;

@@ -15,6 +15,9 @@
 
 namespace vprocfs {
 
+/// Between two attempts to start a worker, at most.
+inline constexpr uint64_t kMaxBackoffMs = 5000;
+
 /// Keeps one worker serving: starts, watches, replaces, upgrades and stops it. One thread, one
 /// loop, in which nothing blocks.
 class Supervisor {
@@ -72,8 +75,6 @@ class Supervisor {
   void begin_stop();
   void begin_leave();
   bool stopped(uint64_t now) const;
-  /// Whether some worker has not ended.
-  bool is_outlived() const;
   /// We are leaving, and the service manager has not read all that we give it: the next keeper
   /// needs everything.
   bool waits_for_manager() const { return leaving_ && store_.pending(); }
@@ -85,21 +86,20 @@ class Supervisor {
   void activate(Worker& worker, uint64_t now);
   uint64_t activate_by_ms(uint64_t now) const { return now + options_.watchdog_ms; }
   void promote(uint64_t now);
-  Worker& retire(Worker& worker);
   void hand_over_to_next(uint64_t now);
   void follow_drained(uint64_t now);
   void await_next();
   /// Has the worker that serves finish what it holds and take no more. `is_followed`: the next one
   /// is ready, and takes over what waits.
   void begin_drain(uint64_t now, bool is_followed);
-  void abandon_unkillable(uint64_t now);
-  void move_out_unkillable(uint64_t now);
-  void move_out(Worker& worker);
   void on_ready(Worker& worker, uint64_t now);
   void on_serving(Worker& worker, const char* ignored, uint64_t now);
   void on_child(int pid, int status);
   void on_early_end(int status);
   void lose_current(const char* why, uint64_t now);
+  void remember(const char* what);
+
+  // beside.cc: a worker beside another one
   void note_stood_by(const Worker& standby, uint64_t now);
   void lose_next(const char* why, uint64_t now);
   bool was_second(const Worker& gone) const;
@@ -111,7 +111,14 @@ class Supervisor {
   uint64_t hedge_at_ms(const Worker& slow) const;
   void hedge(uint64_t now);
   void discard_standby();
-  void remember(const char* what);
+
+  // retired.cc: those that are gone and have not ended
+  Worker& retire(Worker& worker);
+  void abandon_unkillable(uint64_t now);
+  void move_out_unkillable(uint64_t now);
+  void move_out(Worker& worker);
+  /// Whether some worker has not ended.
+  bool is_outlived() const;
 
   // messages.cc: what workers say
   void on_packet(Worker& worker);
