@@ -81,7 +81,7 @@ export const ConfigSchema = z.strictObject({
     ),
     "native",
   ),
-  maxThreads: z._default(integer(2, 256, "N", "maximum number of worker threads"), 64),
+  maxThreads: z._default(integer(2, 256, "N", "maximum number of worker threads"), 256),
   maxOpenPerContainer: z._default(
     integer(
       1,

@@ -1,5 +1,6 @@
 #include "base/attempts.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <iterator>
@@ -11,10 +12,14 @@ namespace {
 
 /// For how many times as long as it was waited for in vain a tenant rests.
 constexpr uint64_t kRestPerWait = 20;
+/// The more are late, the less the next one is waited for, so that whoever asks about all of them
+/// comes to an end: half as long when there are this many, and not less than the least.
+constexpr uint64_t kHalfWaitLate = 8, kLeastWaitUs = 50'000;
 /// Tenants that are known to rest.
 constexpr size_t kMaxResting = 4096;
-/// Each keeps a thread. Two containers of one tenant are two strangers.
-constexpr size_t kMaxLateStrangers = 8;
+/// Each keeps a thread, of which others need some too. Two containers of one tenant are two
+/// strangers.
+constexpr size_t kMaxLateStrangers = 512;
 /// What is on its way to an end when nothing new may begin.
 constexpr std::chrono::milliseconds kSettle{500};
 
@@ -48,8 +53,15 @@ bool Attempts::may_begin(Payer payer) {
   return true;
 }
 
+uint64_t Attempts::patience_us() {
+  const std::lock_guard lock(mutex_);
+  return std::max(std::min(wait_us_, kLeastWaitUs),
+                  wait_us_ * kHalfWaitLate / (kHalfWaitLate + late_));
+}
+
 void Attempts::begin_rest(Payer payer) {
   const std::lock_guard lock(mutex_);
+  ++late_;
   if (payer.is_stranger) ++late_strangers_;
   if (rests_.size() >= kMaxResting) {
     const uint64_t now = monotonic_us();
@@ -62,6 +74,7 @@ void Attempts::begin_rest(Payer payer) {
 
 void Attempts::end_rest(Payer payer) {
   const std::lock_guard lock(mutex_);
+  --late_;
   if (payer.is_stranger) --late_strangers_;
   rests_[payer.number] = monotonic_us() + kRestPerWait * wait_us_;
 }
@@ -90,7 +103,7 @@ bool Attempts::run(Payer payer, Lanes::Job work) {
     if (is_late) end_rest(payer);
   });
   std::unique_lock lock(attempt->mutex);
-  attempt->ended.wait_for(lock, std::chrono::microseconds(wait_us_),
+  attempt->ended.wait_for(lock, std::chrono::microseconds(patience_us()),
                           [&] { return attempt->has_ended; });
   if (attempt->has_ended) return true;
   // Before it may end.

@@ -34,7 +34,8 @@ class Attempts {
   static Payer tenant(uint64_t number) { return {number, false}; }
   static Payer stranger(uint64_t number) { return {number, true}; }
 
-  /// `begin`: what each thread does first. `wait_us`: how long an attempt is waited for.
+  /// `begin`: what each thread does first. `wait_us`: how long an attempt is waited for, while few
+  /// tenants are late.
   Attempts(std::function<void()> begin, uint64_t wait_us)
       : wait_us_(wait_us), lanes_(std::move(begin)) {}
 
@@ -64,6 +65,8 @@ class Attempts {
   /// False: `work` has not ended, and may do so any time later.
   bool run(Payer payer, Lanes::Job work);
   bool may_begin(Payer payer);
+  /// How long the next attempt is waited for.
+  uint64_t patience_us();
   void begin_rest(Payer payer);
   void end_rest(Payer payer);
 
@@ -72,7 +75,7 @@ class Attempts {
   std::mutex mutex_;
   /// CLOCK_MONOTONIC, until when a tenant that was late is not waited for.
   std::unordered_map<uint64_t, uint64_t> rests_;
-  size_t late_strangers_ = 0;
+  size_t late_ = 0, late_strangers_ = 0;
   Lanes lanes_;
 };
 

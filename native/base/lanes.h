@@ -47,8 +47,8 @@ class Lanes {
   size_t pending() const;
 
  private:
-  /// Only lanes that block at the same moment take one each.
-  static constexpr size_t kMaxThreads = 64;
+  /// Only lanes that block at the same moment take one each: more than a node has tenants.
+  static constexpr size_t kMaxThreads = 1024;
 
   struct Work {
     Job job, instead;

@@ -22,8 +22,9 @@ class DelayedWork {
   /// `laps`: of the thread. Work that nobody pays for says so there.
   using Work = std::function<void(CpuLaps& laps)>;
 
-  /// `limit`: threads. Only containers whose sources block at the same moment take one each.
-  explicit DelayedWork(size_t limit = 64) : threads_(limit, [this](size_t) { run(); }) {}
+  /// `limit`: threads. Only tenants whose sources block at the same moment take one each: more than
+  /// a node has.
+  explicit DelayedWork(size_t limit = 1024) : threads_(limit, [this](size_t) { run(); }) {}
   ~DelayedWork();
 
   /// Error: there is no thread for it.

@@ -27,7 +27,11 @@ constexpr size_t kMaxThreads = 4;
 // A container that takes longer to read is given up, with all of its tenant's, and its tenant left
 // alone for a while; how often that is looked at.
 constexpr uint64_t kReadWithinUs = 1'000'000, kRestUs = 10 * kReadWithinUs;
-constexpr std::chrono::milliseconds kLook{250};
+constexpr std::chrono::milliseconds kLook{50};
+// While one is being waited for, another thread goes on with the others after so long; that many at
+// most, so that many containers together do not keep a survey for longer than one.
+constexpr uint64_t kSlowUs = 50'000;
+constexpr size_t kMaxStarted = 128;
 
 }  // namespace
 
@@ -43,6 +47,7 @@ struct Surveyor::Reading {
   struct Worker {
     std::optional<size_t> row;  ///< that it reads
     uint64_t since_us = 0;      ///< CLOCK_MONOTONIC: when it began that, or was to begin at all
+    bool is_followed = false;   ///< another one goes on with the next rows meanwhile
     bool given_up = false, has_ended = false;
   };
   std::mutex mutex;
@@ -146,6 +151,7 @@ void Surveyor::work(const std::shared_ptr<Reading>& reading, size_t worker) {
     if (all.given_up.count(tenant) != 0) continue;
     all.workers[worker].row = at;
     all.workers[worker].since_us = monotonic_us();
+    all.workers[worker].is_followed = false;
     row.member->is_idle = false;
     lock.unlock();
     Figures figures = row.figures;
@@ -201,14 +207,19 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
     const uint64_t now_us = monotonic_us();
     for (size_t i = 0; i < all.workers.size(); ++i) {
       Reading::Worker& worker = all.workers[i];
-      if (is_over(worker) || now_us < worker.since_us + kReadWithinUs) continue;
-      worker.given_up = true;
-      // There is no thread for it.
+      if (is_over(worker) || now_us < worker.since_us + kSlowUs) continue;
+      worker.given_up = now_us >= worker.since_us + kReadWithinUs;
+      // Else there is no thread for it.
       if (!worker.row) continue;
-      const TenantIdentity& tenant = all.rows[*worker.row].member->description.tenant_identity;
-      all.given_up.insert(tenant.pid_namespace);
-      rests_[tenant] = now_us + kRestUs;
-      if (all.next < all.rows.size()) start_locked(lock);
+      if (worker.given_up) {
+        const TenantIdentity& tenant = all.rows[*worker.row].member->description.tenant_identity;
+        all.given_up.insert(tenant.pid_namespace);
+        rests_[tenant] = now_us + kRestUs;
+      }
+      const bool may_start = worker.given_up || all.workers.size() < kMaxStarted;
+      if (worker.is_followed || !may_start || all.next >= all.rows.size()) continue;
+      worker.is_followed = true;
+      start_locked(lock);
     }
   }
   uint64_t failed = 0;
