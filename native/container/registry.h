@@ -67,6 +67,8 @@ class Registry {
   /// Containers with state in memory.
   size_t size() const;
 
+  /// For what a container may keep from being answered, on threads that others need.
+  const PromptResolver& prompt() const { return prompt_; }
   /// nullptr: there are none.
   Attempts* attempts() const { return services_.attempts; }
 

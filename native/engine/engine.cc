@@ -180,7 +180,7 @@ Result<bool> Engine::start_agent(FdStore* fd_store) {
   agent.answers.tick_us = options_.server.tick_us;
   agent.answers.procfs_fd = host_->procfs.get();
   agent.answers.logs = logs_.get();
-  agent.answers.banner = banner();
+  agent.answers.banner = prompt_banner();
   agent.on_listen_problem = on_features_;
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, fd_store);
   auto prepared = made->prepare(std::move(stored));

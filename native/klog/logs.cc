@@ -152,8 +152,9 @@ bool KernelLogs::begin(ContainerId id, const TenantIdentity& tenant, const Banne
   {
     const std::lock_guard lock(mutex_);
     if (const auto it = logs_.find(id); it != logs_.end()) {
-      // The container has started again in its cgroup.
-      if (it->second.tenant != tenant) {
+      // The container has started again in its cgroup. Of one that has not been found since a
+      // takeover the tenant is not known.
+      if (it->second.tenant != tenant && tenant.pid_namespace != 0) {
         give_back_locked(it->second);
         charge_locked(it->second, tenant);
       }
@@ -163,19 +164,23 @@ bool KernelLogs::begin(ContainerId id, const TenantIdentity& tenant, const Banne
   if (!make_room(tenant)) return false;
   // Not under the lock: making the banner reads the container's cgroups.
   const std::vector<OwnLine> opening = banner();
-  const std::lock_guard lock(mutex_);
-  if (logs_.count(id) != 0) return true;
-  Log made;
-  if (has_room_locked(tenant, kFirstBytes)) made = make_locked(tenant, kFirstBytes);
-  if (made.record == 0) {
-    ++refused_;
-    return false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (logs_.count(id) != 0) return true;
+    Log made;
+    if (has_room_locked(tenant, kFirstBytes)) made = make_locked(tenant, kFirstBytes);
+    if (made.record == 0) {
+      ++refused_;
+      return false;
+    }
+    for (const OwnLine& line : opening) {
+      made.ring->append(line.time_us, line.priority, line.text, {});
+    }
+    publish_locked(id, made);
+    logs_[id] = std::move(made);
   }
-  for (const OwnLine& line : opening) {
-    made.ring->append(line.time_us, line.priority, line.text, {});
-  }
-  publish_locked(id, made);
-  logs_[id] = std::move(made);
+  // Somebody may have begun to read when there was no room for it.
+  notify_listeners(id);
   return true;
 }
 

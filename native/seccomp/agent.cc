@@ -150,7 +150,8 @@ void Agent::watch_writers_locked() {
 void Agent::run(size_t index) {
   go_first();
   if (index == 0) {
-    // Other threads take new calls meanwhile.
+    // Other threads take new calls meanwhile, and more of them where this takes long.
+    threads_.busy();
     for (const auto& [place, entry] : leftovers_) {
       // An answer to a monitor is settled when its question is read.
       if (entry.answering != 0 && find(entry.key)) continue;
@@ -162,6 +163,7 @@ void Agent::run(size_t index) {
       pending_.settle(place);
     }
     resume_blocked(index);
+    threads_.idle();
   }
   for (;;) {
     epoll_event event[1];

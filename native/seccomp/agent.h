@@ -96,7 +96,8 @@ class Agent {
     std::atomic<uint64_t> waits_since_us{0};
     /// kMonitor: the id of its present question, 0 if there is none, and when that was first read
     /// (CLOCK_BOOTTIME).
-    uint64_t asked_id = 0, asked_us = 0;
+    std::atomic<uint64_t> asked_id{0};
+    uint64_t asked_us = 0;
     bool is_heard = false;  ///< kMonitor: we have answered a question of it
     /// kMonitor: what was taken from a log for its present question, if that has to be answered
     /// again because its writer was killed; and the id of that question's call.
@@ -323,6 +324,7 @@ class Agent {
   std::condition_variable written_;  ///< a writer is done
   std::list<BlockedCall> blocked_;   ///< by `until_us`
   std::set<size_t> ready_;           ///< places of those whose logs were added to
+  std::atomic<size_t> patient_{0};   ///< threads that look for an answer however long it takes
   std::atomic<bool> stopping_{false};
   Threads threads_{kMaxThreads, [this](size_t index) { run(index); }};
 };

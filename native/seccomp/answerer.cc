@@ -53,23 +53,44 @@ uint32_t calls_for_reading_through(const KernelLogs& logs, ContainerId id, const
 Answerer::Answerer(Options options, Registry& registry)
     : options_(std::move(options)), registry_(registry), access_(options_.procfs_fd) {}
 
-CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
+Result<Answerer::Found> Answerer::find(pid_t pid, bool wants_facts) const {
+  auto who = registry_.by_process(pid);
+  if (!who) return who.error();
+  Found found{std::move(who.value()), std::nullopt};
+  if (found.who && wants_facts) {
+    found.facts = found.who->call_facts(boottime_us(), options_.tick_us);
+  }
+  return found;
+}
+
+Result<Answerer::Found> Answerer::find_before_long(pid_t pid, bool wants_facts) const {
+  const PromptResolver& prompt = registry_.prompt();
+  const uint64_t tenant = prompt.resolver().outermost_namespace(pid);
+  if (tenant == 0) return find(pid, wants_facts);
+  auto found = prompt.ask<Result<Found>>(
+      Attempts::tenant(tenant), [this, pid, wants_facts] { return find(pid, wants_facts); });
+  return found ? std::move(*found) : Error{EAGAIN, "its container does not answer"};
+}
+
+CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd, bool is_patient,
                             std::shared_ptr<Container>& who) const {
   const auto [call, is_32bit] = call_of(n.data);
   const bool wants_mask = call == Call::kAffinity;
   if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
-  auto found = registry_.by_process(static_cast<pid_t>(n.pid));
+  const auto pid = static_cast<pid_t>(n.pid);
+  const bool wants_facts = call != Call::kSyslog;
+  auto found = is_patient ? find(pid, wants_facts) : find_before_long(pid, wants_facts);
   CallAnswer later;
   later.kind = CallAnswer::Kind::kLater;
   if (!found) return later;
-  if (!found.value()) return {};
-  who = std::move(found.value());
-  if (call == Call::kSyslog) return syslog(n, listener_fd, *who);
+  if (!found.value().who) return {};
+  who = std::move(found.value().who);
+  if (!wants_facts) return syslog(n, listener_fd, *who);
+  if (!*found.value().facts) return later;
   const uint64_t now_us = boottime_us();
-  auto facts = who->call_facts(now_us, options_.tick_us);
-  if (!facts) return later;
-  if (wants_mask) return affinity(n, facts.value().shown_cpus);
-  SysinfoFigures& figures = facts.value().sysinfo;
+  Container::CallFacts& facts = found.value().facts->value();
+  if (wants_mask) return affinity(n, facts.shown_cpus);
+  SysinfoFigures& figures = facts.sysinfo;
   // As /proc/uptime, which other PID namespaces in the container's cgroup have of their own.
   const PidNamespaceClock clock = registry_.clock_of(*who, static_cast<pid_t>(n.pid));
   if (!who->is_first(clock)) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -67,12 +68,20 @@ class Answerer {
 
   Answerer(Options options, Registry& registry);
 
-  /// `listener_fd`: the notify descriptor that the call came through. Sets `who` to the container
+  /// `listener_fd`: the notify descriptor that the call came through. `is_patient`: the container
+  /// may keep the thread as long as it likes; else kLater before long. Sets `who` to the container
   /// that the caller is in; it stays as it is for a process of the host or an unknown one.
-  CallAnswer answer(const seccomp_notif& notification, int listener_fd,
+  CallAnswer answer(const seccomp_notif& notification, int listener_fd, bool is_patient,
                     std::shared_ptr<Container>& who) const;
 
  private:
+  /// What a container may keep from being known.
+  struct Found {
+    std::shared_ptr<Container> who;                     ///< nullptr: a process of the host
+    std::optional<Result<Container::CallFacts>> facts;  ///< if they are wanted
+  };
+  Result<Found> find(pid_t pid, bool wants_facts) const;
+  Result<Found> find_before_long(pid_t pid, bool wants_facts) const;
   CallAnswer syslog(const seccomp_notif& notification, int listener_fd, const Container& who) const;
   CallAnswer affinity(const seccomp_notif& notification, const CpuSet& shown) const;
 

@@ -55,10 +55,12 @@ bool Agent::block(const SourcePtr& source, const std::shared_ptr<Container>& who
     if (sources_.count(source->key) == 0) return false;
     PendingCalls::Entry entry = in_flight;
     entry.blocked = 1;
+    // One that was woken for a record that another reader has taken does not wait anew.
+    const uint64_t for_us = source->kind == Kind::kSideListener ? kSideListenerBlockUs : kBlockUs;
+    if (entry.until_us == 0) entry.until_us = boottime_us() + for_us;
     const auto place = pending_.put_blocked(entry);
     if (!place) return false;
-    const uint64_t for_us = source->kind == Kind::kSideListener ? kSideListenerBlockUs : kBlockUs;
-    const BlockedCall one{source->key, who->id(), tenant, boottime_us() + for_us, *place};
+    const BlockedCall one{source->key, who->id(), tenant, entry.until_us, *place};
     const auto later =
         std::find_if(blocked_.begin(), blocked_.end(),
                      [&](const BlockedCall& other) { return other.until_us > one.until_us; });

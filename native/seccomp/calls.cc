@@ -138,7 +138,13 @@ std::optional<Verdict> Agent::decide(const SourcePtr& source, const seccomp_noti
     counters_.late.fetch_add(1, std::memory_order_relaxed);
     return fallback_verdict(notification.data);
   }
-  CallAnswer answer = answerer_.answer(notification, listener_fd, who);
+  // A tenant that is known has a turn, and so one thread that it may keep waiting. Not half of the
+  // threads, and none for a caller that nobody has found yet.
+  const bool is_known = source->tenant != 0;
+  const size_t patient = is_known ? patient_.fetch_add(1, std::memory_order_relaxed) : 0;
+  const bool is_patient = is_known && patient < kMaxThreads / 2;
+  CallAnswer answer = answerer_.answer(notification, listener_fd, is_patient, who);
+  if (is_known) patient_.fetch_sub(1, std::memory_order_relaxed);
   if (who && is_of_too_many(*source, who->tenant().id().packed())) {
     // The kernel has its callers go on with ENOSYS.
     pending_.in_flight(index) = PendingCalls::Entry{};
@@ -158,9 +164,11 @@ std::optional<Verdict> Agent::decide(const SourcePtr& source, const seccomp_noti
       if (asked) {
         // All other calls of the container wait for the monitor, so it must not wait for this one.
         const bool waits = still_waits(listener_fd, notification.id);
-        return waits && block_beside_monitor(*asked, who, index) ? kReleaseFromMonitor : kTooLate;
+        if (waits && block_beside_monitor(*asked, who, index)) return kReleaseFromMonitor;
+      } else if (block(source, who, index)) {
+        return std::nullopt;
       }
-      if (block(source, who, index)) return std::nullopt;
+      counters_.failed.fetch_add(1, std::memory_order_relaxed);
       return kTooLate;
     case Progress::kLater:
       break;

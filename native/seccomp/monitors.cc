@@ -135,7 +135,7 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   if (!asked) return;
   if (std::exchange(source->resumed, false) && !is_question_open(*source, *asked)) return;
   const uint64_t id = asked->request.notification.id;
-  if (std::exchange(source->asked_id, id) != id) source->asked_us = boottime_us();
+  if (source->asked_id.exchange(id) != id) source->asked_us = boottime_us();
   const int listener_fd = asked->fds[MonitorRequest::kNotify].get();
   std::shared_ptr<Container> who;
   const auto verdict = decide(source, asked->request.notification, listener_fd, who, asked, index);

@@ -28,12 +28,13 @@ class PendingCalls {
   static constexpr size_t kThreadSlots = 16, kWriterSlots = 64;
 
   struct Entry {
-    uint64_t key = 0;              ///< of the notify descriptor, or of LXC's connection
-    uint64_t answering = 0;        ///< id of the notification that LXC's monitor is being answered
-    uint32_t sent = 0;             ///< that answer was sent
-    uint32_t poisoned = 0;         ///< writing into its caller's memory blocked
-    uint32_t blocked = 0;          ///< it waited for a log, and its source takes calls meanwhile
-    LogSpan log;                   ///< what was taken from a log for it
+    uint64_t key = 0;        ///< of the notify descriptor, or of LXC's connection
+    uint64_t answering = 0;  ///< id of the notification that LXC's monitor is being answered
+    uint32_t sent = 0;       ///< that answer was sent
+    uint32_t poisoned = 0;   ///< writing into its caller's memory blocked
+    uint32_t blocked = 0;    ///< it waited for a log, and its source takes calls meanwhile
+    uint64_t until_us = 0;   ///< CLOCK_BOOTTIME: when it ends if it is blocked; 0: it never was
+    LogSpan log;             ///< what was taken from a log for it
     seccomp_notif notification{};  ///< `id` 0: none
 
     bool in_use() const { return key != 0 && (notification.id != 0 || answering != 0); }

@@ -11,10 +11,11 @@ import { startCaller, watched } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
 import { background, finished } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, withStandby } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
 import { fuseAborter } from "../support/fuse-connections.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { forgetNames, plug } from "../support/plug.js";
 import { textOf, writersOf } from "../support/proc.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
@@ -94,6 +95,38 @@ describeLive("a tenant with many listeners", ["runc", "busybox", "strace"], () =
     expect(longestUs).toBeLessThan(MOST_US);
   });
 });
+
+describeLive(
+  "callers in a container whose cgroups cannot be looked into",
+  ["runc", "busybox"],
+  () => {
+    it("hold nobody else's calls, nor at a takeover", { timeout: 120_000 }, async () => {
+      const scope = testScope();
+      const { daemon, sockets } = await startCallNode(scope);
+      const victim = await startCaller(scope, "runc", { daemon, sockets });
+      const hostile = await Container.start(scope, { name: "hostile", memory: 64 * MIB });
+      // Of each of these the first call comes from nobody knows whom.
+      const argv = [program("listeners"), join(sockets, "oci.sock"), `${LISTENERS}`, "1000000"];
+      const crowd = hostile.start(scope, argv);
+      if (crowd.stdout === null) {
+        throw new Error("no output");
+      }
+      await once(crowd.stdout, "data");
+      forgetNames();
+      await plug(scope, hostile, hostile.cgroup.directories);
+      crowd.stdin?.write("\n");
+      const expectUnhindered = async () => {
+        const { wrong, longestUs } = await watched(victim, "", 1000);
+        expect(wrong).toBe(0);
+        // All threads may wait for it once, for a moment.
+        expect(longestUs).toBeLessThan(2 * MOST_US);
+      };
+      await expectUnhindered();
+      expect((await vprocfs("reload", "--mountpoint", daemon.mountpoint)).status).toBe(0);
+      await expectUnhindered();
+    });
+  },
+);
 
 describeLive("a tenant with too many listeners", [], () => {
   it("loses those beyond 512", async () => {

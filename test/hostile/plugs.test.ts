@@ -1,7 +1,7 @@
 // A container that has whoever looks into its cgroups wait for ever: it waits alone.
 
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { get } from "node:http";
 import { join } from "node:path";
@@ -12,15 +12,13 @@ import { report } from "../support/attach.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon, temporaryDirectory, vprocfs, withStandby } from "../support/daemon.js";
+import { Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
-import { fuseAborter } from "../support/fuse-connections.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { forgetNames, plug } from "../support/plug.js";
 import { memTotalKb } from "../support/procfile.js";
-import { program } from "../support/programs.js";
 import { figureOf, serveMetrics } from "../support/prometheus.js";
-import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
 
@@ -40,22 +38,6 @@ async function promptly<T>(what: string, work: () => Promise<T>): Promise<T> {
   const done = await work();
   expect([what, performance.now() - begun < WITHIN_MS]).toEqual([what, true]);
   return done;
-}
-
-/** Has all wait who look into cgroups, by a program in a container. Returns what ends that. */
-async function plug(
-  scope: Scope,
-  by: Container,
-  directories: readonly string[],
-): Promise<() => void> {
-  const abort = await fuseAborter(scope);
-  const argv = [program("plug"), temporaryDirectory(scope, "plug"), ...directories];
-  const plugging = follow(scope, by, argv);
-  const connection = await until("it has a connection", () => /^(\d+)\n/.exec(plugging.text)?.[1]);
-  const end = (): void => abort(connection);
-  scope.defer(end);
-  await until("the cgroups are plugged", () => plugging.text.endsWith("plugged\n"));
-  return end;
 }
 
 /** Metrics through a connection of its own: one that is kept alive may be a dead worker's. */
@@ -155,8 +137,7 @@ describeLive("a container whose cgroups cannot be looked into", ["busybox"], () 
     const [victim, hostile] = [await start("victim"), await start("hostile")];
     const cgroup = hostile.cgroup.child(scope, "inner");
     await Container.startIn(hostile, scope, { cgroup });
-    // As its own use of memory would have it, in time: who looks for "inner" has to look it up.
-    writeFileSync("/proc/sys/vm/drop_caches", "2");
+    forgetNames();
     const end = await plug(scope, hostile, hostile.cgroup.directories);
     const mine = ["--watch", "on", "--attach-only", `*vprocfs-test-${process.pid}-*`];
     const daemon = await Daemon.start(scope, ...mine);
