@@ -23,47 +23,38 @@ bool PendingCalls::open(int fd) {
   return is_open();
 }
 
-size_t PendingCalls::free_parked() const {
-  size_t free = 0;
-  for (const Entry& entry : layout()->parked) free += entry.in_use() ? 0 : 1;
-  return free;
+size_t PendingCalls::in_use(const Entry* entries, size_t end) {
+  return static_cast<size_t>(
+      std::count_if(entries, entries + end, [](const Entry& entry) { return entry.in_use(); }));
 }
 
 std::optional<size_t> PendingCalls::park(const Entry& entry) {
-  return free_parked() > kThreadSlots ? put(layout()->parked, kParked, entry) : std::nullopt;
+  return free_parked() > kThreadSlots ? park_in_reserve(entry) : std::nullopt;
 }
 
 std::optional<size_t> PendingCalls::put_blocked(const Entry& entry) {
-  size_t in_use = 0;
-  for (size_t place = 0; place < layout()->blocked_end; ++place) {
-    in_use += layout()->blocked[place].in_use() ? 1 : 0;
-  }
-  return in_use + kWriterSlots < kBlocked ? put_blocked_in_reserve(entry) : std::nullopt;
+  const size_t used = in_use(layout()->blocked, std::min(blocked_end(), kBlocked));
+  return used + kWriterSlots < kBlocked ? put_blocked_in_reserve(entry) : std::nullopt;
 }
 
-std::optional<size_t> PendingCalls::put(Entry* entries, size_t end, const Entry& entry) {
-  for (size_t place = 0; place < end; ++place) {
-    if (entries[place].in_use()) continue;
-    entries[place] = entry;
-    return place;
-  }
-  return std::nullopt;
-}
-
-std::optional<size_t> PendingCalls::put_blocked_in_reserve(const Entry& entry) {
-  const size_t end = std::min<uint64_t>(layout()->blocked_end, kBlocked);
-  if (const auto place = put(layout()->blocked, end, entry)) return place;
-  if (end == kBlocked) return std::nullopt;
-  layout()->blocked_end = end + 1;
-  layout()->blocked[end] = entry;
-  return end;
+std::optional<size_t> PendingCalls::put(Entry* entries, uint64_t& end, size_t limit,
+                                        const Entry& entry) {
+  const size_t used = std::min<uint64_t>(end, limit);
+  const size_t place = static_cast<size_t>(
+      std::find_if(entries, entries + used, [](const Entry& one) { return !one.in_use(); }) -
+      entries);
+  if (place == limit) return std::nullopt;
+  // First: the next worker looks no further.
+  if (place == used) end = place + 1;
+  entries[place] = entry;
+  return place;
 }
 
 const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
   // Calls in slots join those that the last worker had inherited and not settled. This empties the
   // slots for our threads and writers.
   for (Entry& from : layout()->thread_slots) {
-    if (from.in_use()) put(layout()->parked, kParked, from);
+    if (from.in_use()) park_in_reserve(from);
     from = Entry{};
   }
   for (WriterSlot& slot : layout()->writer_slots) {
@@ -74,11 +65,11 @@ const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
     from.log = slot.log;
     from.notification = slot.notification;
     // Where the parked calls leave no room it is resumed with the blocked ones.
-    if (from.in_use() && !put(layout()->parked, kParked, from)) put_blocked_in_reserve(from);
+    if (from.in_use() && !park_in_reserve(from)) put_blocked_in_reserve(from);
     slot.key = slot.notification.id = 0;
   }
   leftovers_.clear();
-  for (size_t place = 0; place < kParked; ++place) {
+  for (size_t place = 0; place < parked_end(); ++place) {
     const Entry& entry = layout()->parked[place];
     if (entry.in_use()) leftovers_.push_back({place, entry});
   }
@@ -90,7 +81,7 @@ uint64_t PendingCalls::last_answered(uint64_t key) const {
   const auto note = [key, &id](const Entry& entry) {
     if (entry.key == key && entry.answering != 0) id = entry.answering;
   };
-  for (const Entry& entry : layout()->parked) note(entry);
+  for (size_t i = 0; i < parked_end(); ++i) note(layout()->parked[i]);
   for (const Entry& entry : layout()->thread_slots) note(entry);
   return id;
 }

@@ -2,6 +2,7 @@
 
 #include <linux/seccomp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -100,7 +101,7 @@ class PendingCalls {
       if (entry.key != 0 && entry.notification.id != 0) visit(entry.key, entry.notification);
     };
     for (const Entry& entry : layout()->thread_slots) one(entry);
-    for (const Entry& entry : layout()->parked) one(entry);
+    for (size_t i = 0; i < parked_end(); ++i) one(layout()->parked[i]);
     for (const Entry& entry : layout()->blocked) one(entry);
     for (const WriterSlot& slot : layout()->writer_slots) one(slot);
   }
@@ -115,20 +116,31 @@ class PendingCalls {
   void settle_answer(uint64_t key);
 
  private:
-  static constexpr size_t kParked = 128;
+  /// One for each listener that the keeper has room for, so that no tenant can use them up, and for
+  /// what slots hold. Pages that were never written to take no memory.
+  static constexpr size_t kParked = 4096 + 2 * kThreadSlots + kWriterSlots;
   struct Layout {
     Entry thread_slots[kThreadSlots];
-    Entry parked[kParked];
     WriterSlot writer_slots[kWriterSlots];
+    uint64_t parked_end;  ///< no place from this one on was ever used
     uint64_t blocked_end;
+    Entry parked[kParked];
     Entry blocked[kBlocked];
     alignas(4096) uint8_t texts[kWriterSlots][WriterSlot::kMaxAnswerBytes];
   };
-  size_t free_parked() const;
-  /// Puts an entry into the first free place of `end`; nullopt: none is free.
-  static std::optional<size_t> put(Entry* entries, size_t end, const Entry& entry);
-  /// As put_blocked(), but may use the reserve.
-  std::optional<size_t> put_blocked_in_reserve(const Entry& entry);
+  static size_t in_use(const Entry* entries, size_t end);
+  size_t free_parked() const { return kParked - in_use(layout()->parked, parked_end()); }
+  size_t parked_end() const { return std::min<uint64_t>(layout()->parked_end, kParked); }
+  /// Puts an entry into the first free place of `limit`, of which those from `end` on were never
+  /// used; nullopt: none is free.
+  static std::optional<size_t> put(Entry* entries, uint64_t& end, size_t limit, const Entry& entry);
+  /// As park() and put_blocked(), but may use the reserve.
+  std::optional<size_t> park_in_reserve(const Entry& entry) {
+    return put(layout()->parked, layout()->parked_end, kParked, entry);
+  }
+  std::optional<size_t> put_blocked_in_reserve(const Entry& entry) {
+    return put(layout()->blocked, layout()->blocked_end, kBlocked, entry);
+  }
 
   Layout* layout() const { return memory_.as<Layout>(); }
 
