@@ -6,6 +6,7 @@
 
 #include "base/wide.h"
 #include "container/history_record.h"
+#include "container/idle_before.h"
 #include "container/load_history.h"
 #include "container/open_sources.h"
 #include "container/sampler.h"
@@ -298,17 +299,20 @@ Result<std::string> Container::render_locked(const View& view, uint64_t now_us, 
 Result<std::string> Container::render_for(const View& view, uint64_t now_us,
                                           const PidNamespaceClock& clock) {
   const std::lock_guard lock(mutex_);
+  const IdleAtAge before = last_idle(histories_.cpu);
   auto facts = gather_locked(view.needs, now_us);
   if (!facts) return facts.error();
+  const ContainerClock callers{now_us, clock.init_start_us, clock.offset_us};
   ClockFacts& shown = facts.value().clock;
-  const uint64_t age_us = std::max<uint64_t>(1, shown.uptime_us);
-  shown.uptime_us = uptime_of({now_us, clock.init_start_us, clock.offset_us});
-  // The idle time is one of the container's whole age: the part that fits.
-  const auto fit = [&](CpuCounters& counters) {
-    counters.idle_us = mul_div(counters.idle_us, std::min(shown.uptime_us, age_us), age_us);
-  };
-  for (auto& cpu : facts.value().cpu_report.cpus) fit(cpu.counters);
-  for (CpuCounters& counters : facts.value().cpu_report.hidden) fit(counters);
+  const uint64_t age_us = shown.uptime_us;
+  shown.uptime_us = uptime_of(callers);
+  const auto noted = life_.idle_before(clock.init_start_us);
+  shown.idle_before_us =
+      noted ? *noted : idle_before(saturating_sub(age_us, shown.uptime_us), before, histories_.cpu);
+  // Where its clock has not begun it is not known when that will be.
+  if (!noted && shown.uptime_us > 0) {
+    life_.note_idle_before(clock.init_start_us, shown.idle_before_us);
+  }
   return text_of(view, facts.value());
 }
 

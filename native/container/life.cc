@@ -27,7 +27,8 @@ std::string begin_of(const PidNamespaceClock& clock) {
 
 }  // namespace
 
-/// So many inits follow. More may follow them in later versions.
+/// So many inits follow, and then as many times of idle_before(), which earlier versions do not
+/// have. More may follow them in later versions.
 struct Life::Packed {
   PidNamespaceClock clock;
   uint64_t count;
@@ -45,7 +46,7 @@ Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found, b
   };
   starts_.first_us = clock_.init_start_us;
   note(found.init_start_us);
-  for (const Init& init : inits_) note(init.start_us);
+  for (const Member& member : members_) note(member.init.start_us);
 }
 
 void Life::load(const ContainerDescription& found) {
@@ -64,19 +65,31 @@ bool Life::load(RecordIndex record, std::string_view content, uint64_t found_sta
   if (content.size() < sizeof(packed)) return false;
   std::memcpy(&packed, content.data(), sizeof(packed));
   if (packed.count > (content.size() - sizeof(packed)) / sizeof(Init)) return false;
-  std::vector<Init> inits(packed.count);
-  for (size_t i = 0; i < inits.size(); ++i) {
-    std::memcpy(&inits[i], content.data() + sizeof(packed) + i * sizeof(Init), sizeof(Init));
+  Members members(packed.count);
+  const size_t end_of_inits = sizeof(packed) + members.size() * sizeof(Init);
+  constexpr size_t kBytes = sizeof(Member::idle_before_us);
+  const bool tells_idle = content.size() - end_of_inits >= members.size() * kBytes;
+  for (size_t i = 0; i < members.size(); ++i) {
+    Member& member = members[i];
+    std::memcpy(&member.init, content.data() + sizeof(packed) + i * sizeof(Init), sizeof(Init));
+    if (!tells_idle) continue;
+    std::memcpy(&member.idle_before_us, content.data() + end_of_inits + i * kBytes, kBytes);
   }
-  const auto is_in_it = [&](const Init& init) {
-    return init.start_us == found_start_us || lives(init);
+  const auto is_in_it = [&](const Member& member) {
+    return member.init.start_us == found_start_us || lives(member.init);
   };
-  if (std::none_of(inits.begin(), inits.end(), is_in_it)) return false;
-  // A worker that died while it saved leaves two of one life: the later one has more inits.
-  if (inits.size() < inits_.size()) return false;
-  drop();
+  if (std::none_of(members.begin(), members.end(), is_in_it)) return false;
+  // A worker that died while it saved leaves two of one life: the later one has more.
+  const auto extent = [](const Members& all) {
+    const auto noted = std::count_if(all.begin(), all.end(), [](const Member& member) {
+      return member.idle_before_us != kNotNoted;
+    });
+    return std::pair(all.size(), noted);
+  };
+  if (extent(members) < extent(members_)) return false;
+  drop_locked();
   clock_ = packed.clock;
-  inits_ = std::move(inits);
+  members_ = std::move(members);
   record_ = record;
   return true;
 }
@@ -110,32 +123,62 @@ bool Life::lives(const Init& init) const {
 
 void Life::join(const ContainerDescription& description) {
   const Init init{description.init_start_us, static_cast<uint64_t>(description.init)};
-  const auto is_it = [&](const Init& one) {
-    return one.start_us == init.start_us && one.pid == init.pid;
+  const std::lock_guard lock(mutex_);
+  const auto is_it = [&](const Member& one) {
+    return one.init.start_us == init.start_us && one.init.pid == init.pid;
   };
-  if (std::any_of(inits_.begin(), inits_.end(), is_it)) {
-    // There may have been no room.
-    if (record_ == 0) save();
-    return;
-  }
-  if (inits_.size() >= kMaxInits) {
-    const auto has_ended = [this](const Init& one) { return !lives(one); };
-    inits_.erase(std::remove_if(inits_.begin(), inits_.end(), has_ended), inits_.end());
-  }
-  if (inits_.size() >= kMaxInits) return;
-  inits_.push_back(init);
-  save();
+  const bool is_new = std::none_of(members_.begin(), members_.end(), is_it);
+  if (is_new) add_locked(init);
+  // There may have been no room.
+  if (!is_new && record_ == 0) save_locked();
 }
 
-void Life::save() {
+void Life::add_locked(const Init& init) {
+  if (members_.size() >= kMaxInits) {
+    const auto has_ended = [this](const Member& one) { return !lives(one.init); };
+    members_.erase(std::remove_if(members_.begin(), members_.end(), has_ended), members_.end());
+  }
+  if (members_.size() >= kMaxInits) return;
+  members_.push_back({init});
+  save_locked();
+}
+
+std::optional<uint64_t> Life::idle_before(uint64_t init_start_us) const {
+  const std::lock_guard lock(mutex_);
+  for (const Member& one : members_) {
+    if (one.init.start_us != init_start_us) continue;
+    if (one.idle_before_us == kNotNoted) return std::nullopt;
+    return one.idle_before_us;
+  }
+  return UINT64_MAX;
+}
+
+void Life::note_idle_before(uint64_t init_start_us, uint64_t idle_us) {
+  const std::lock_guard lock(mutex_);
+  bool is_changed = false;
+  for (Member& one : members_) {
+    if (one.init.start_us != init_start_us || one.idle_before_us != kNotNoted) continue;
+    one.idle_before_us = idle_us;
+    is_changed = true;
+  }
+  if (is_changed) save_locked();
+}
+
+void Life::save_locked() {
   if (state_ == nullptr) return;
   std::string packed;
-  append(packed, Packed{clock_, inits_.size()});
-  for (const Init& init : inits_) append(packed, init);
+  append(packed, Packed{clock_, members_.size()});
+  for (const Member& member : members_) append(packed, member.init);
+  for (const Member& member : members_) append(packed, member.idle_before_us);
   record_ = state_->replace(record_, RecordType::kLife, key_, packed, begin_of(clock_));
 }
 
 void Life::drop() {
+  const std::lock_guard lock(mutex_);
+  drop_locked();
+}
+
+void Life::drop_locked() {
   if (record_ == 0 || only_looks_) return;
   state_->release(std::exchange(record_, 0), RecordType::kLife, key_, begin_of(clock_));
 }

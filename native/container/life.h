@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +20,7 @@ struct PidNamespaceClock {
 
 /// One life of a container: it begins with the PID namespace through which the container was first
 /// found, and goes on until the last one in its cgroup has ended. It is kept for the next worker,
-/// which may find the container through another of them. Not thread-safe.
+/// which may find the container through another of them. Thread-safe.
 class Life {
  public:
   /// Goes on with the life that a worker before us has kept if `found` was in it, or if a PID
@@ -41,6 +43,12 @@ class Life {
   /// A PID namespace is in it: to be called for each, also for that of `found`.
   void join(const ContainerDescription& description);
 
+  /// The idle time to take off for a PID namespace whose init started at `init_start_us`: nothing
+  /// while that is not noted. All of it if there was no room for the namespace.
+  std::optional<uint64_t> idle_before(uint64_t init_start_us) const;
+  /// Notes that, once and for all: what another thread has noted stays.
+  void note_idle_before(uint64_t init_start_us, uint64_t idle_us);
+
   /// Forgets what is kept: it has ended.
   void drop();
 
@@ -51,6 +59,12 @@ class Life {
     uint64_t pid = 0;
   };
   struct Packed;
+  struct Member {
+    Init init;
+    uint64_t idle_before_us = kNotNoted;
+  };
+  static constexpr uint64_t kNotNoted = UINT64_MAX;
+  using Members = std::vector<Member>;
 
   Life(StateFile* state, int procfs_fd, const ContainerDescription& found, bool only_looks);
 
@@ -61,7 +75,9 @@ class Life {
   /// after `found` had begun.
   void load_of_before(const ContainerDescription& found);
   bool lives(const Init& init) const;
-  void save();
+  void add_locked(const Init& init);
+  void save_locked();
+  void drop_locked();
 
   StateFile* const state_;
   const int procfs_fd_;
@@ -69,7 +85,8 @@ class Life {
   const uint64_t key_;
   PidNamespaceClock clock_;
   LifeStarts starts_;
-  std::vector<Init> inits_;  ///< those that have joined; some may have ended
+  mutable std::mutex mutex_;  ///< guards what follows
+  Members members_;           ///< those that have joined; some may have ended
   RecordIndex record_ = 0;
 };
 

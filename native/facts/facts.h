@@ -20,6 +20,8 @@ namespace vprocfs {
 struct ClockFacts {
   uint64_t uptime_us = 0;  ///< since the container's init started (boot time clock)
   uint64_t btime_s = 0;    ///< what /proc/stat's btime says: constant for a container's life
+  /// Idle time that is not of this clock: the container's CPUs had it before the clock began.
+  uint64_t idle_before_us = 0;
 };
 
 /// Which inputs a view needs. Gathering fills these and nothing else.

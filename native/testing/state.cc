@@ -45,6 +45,8 @@ class StateObject : public Wrapped<StateObject> {
     return DefineClass(env, "State",
                        {method<&S::find_container>("findContainer"),
                         method<&S::join_container>("joinContainer"),
+                        method<&S::note_idle>("noteIdle"),
+                        method<&S::noted_idle>("notedIdle"),
                         method<&S::end_container>("endContainer"),
                         method<&S::lives>("lives"),
                         method<&S::begin_container>("beginContainer"),
@@ -107,6 +109,19 @@ class StateObject : public Wrapped<StateObject> {
     if (it == lives_.end()) return Error{ENOENT, "container"};
     it->second.join(description_of(key, pid, init_start_us));
     return true;
+  }
+
+  /// The idle time to take off for one of its PID namespaces.
+  Result<bool> note_idle(uint64_t key, uint64_t init_start_us, uint64_t idle_us) {
+    const auto it = lives_.find(key);
+    if (it == lives_.end()) return Error{ENOENT, "container"};
+    it->second.note_idle_before(init_start_us, idle_us);
+    return true;
+  }
+  Result<std::optional<uint64_t>> noted_idle(uint64_t key, uint64_t init_start_us) {
+    const auto it = lives_.find(key);
+    if (it == lives_.end()) return Error{ENOENT, "container"};
+    return it->second.idle_before(init_start_us);
   }
 
   /// The last of its PID namespaces has ended.

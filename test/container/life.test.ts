@@ -119,6 +119,28 @@ it("knows those that live however many have ended", () => {
   expect(state.lives()).toBe(1);
 });
 
+it("keeps the idle time from before each PID namespace, as it was noted first", () => {
+  const state = new State(MIB);
+  find(state, LIVING);
+  join(state, LATER);
+  state.noteIdle(CONTAINER, LATER.startUs, 7n);
+  for (let worker = 0; worker < 2; worker += 1) {
+    state.noteIdle(CONTAINER, LATER.startUs, 9n);
+    expect(state.notedIdle(CONTAINER, LATER.startUs)).toBe(7n);
+    expect(state.notedIdle(CONTAINER, LIVING.startUs)).toBeNull();
+    expect(state.takeOver(false)).toBe("");
+    expect(find(state, LIVING)).toBe(LIVING.startUs);
+    expect(state.lives()).toBe(1);
+  }
+});
+
+it("takes all idle time off for a PID namespace that it does not know", () => {
+  const state = new State(MIB);
+  find(state, LIVING);
+  state.noteIdle(CONTAINER, LATER.startUs, 7n);
+  expect(state.notedIdle(CONTAINER, LATER.startUs)).toBe(2n ** 64n - 1n);
+});
+
 it("goes on with counters that a version without lives has shown after it began", () => {
   const state = new State(MIB);
   const ageUs = LATER.startUs - ENDED.startUs + TICK_US;

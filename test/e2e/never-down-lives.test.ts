@@ -10,6 +10,7 @@ import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { uptime as uptimeOf } from "../support/procfile.js";
 import { figureOf, keepThrottled, serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -32,11 +33,13 @@ function busyOf({ cpu }: Figures): number {
 }
 
 /** The tests of this file, each of which has an older container of its own. */
-const TESTS = 9;
+const TESTS = 11;
 /** Seconds by which one container is older than the other. */
 const OLDER = 2;
 /** Seconds for which quotas above a container have held it back, as the worker before has told. */
 const KEPT_S = 7;
+/** What differences of hundredths are off by in floating point. */
+const ROUNDING_S = 0.001;
 /** A second of one CPU in ticks. */
 const TICKS = 100;
 
@@ -68,7 +71,10 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
   function start(life: Scope, cgroup?: Cgroup): Promise<Container> {
     // Only its quota holds it back, however busy the machine is.
     const limits = { quota: 1, weight: 10_000 };
-    return Container.start(life, { ...limits, ...(cgroup !== undefined && { cgroup }) });
+    return Container.start(life, {
+      ...limits,
+      ...(cgroup !== undefined && { cgroup }),
+    });
   }
 
   function expectGoneOn(before: Figures): void {
@@ -179,6 +185,34 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
     expectGoneOn(before);
     expect(await ageOf(old)).toBeGreaterThanOrEqual(before.uptime);
   });
+
+  it.each(["kill", "reload"] as const)(
+    "counts idle time from the beginning of each one on, also after the %s of the worker",
+    async (how) => {
+      old.start(own, ["sh", "-c", "while :; do :; done"]);
+      const wholes = () => uptimeOf(readFileSync(`${tree}/proc/uptime`, "utf8")).idle;
+      /** What the younger one reads, and what the whole container has before and after that. */
+      const look = async () => {
+        const least = wholes();
+        const { up, idle } = uptimeOf(await young.read(daemon.path("proc/uptime")));
+        return { up, idle, least, most: wholes() };
+      };
+      const first = await look();
+      expect(first.idle).toBeLessThanOrEqual(first.up);
+      for (const worker of [undefined, how, how]) {
+        if (worker !== undefined) await replaceWorker(daemon, worker);
+        const due = (await look()).up + OLDER / 2;
+        await until("it is older", async () => (await look()).up > due);
+        const next = await look();
+        const gained = next.idle - first.idle;
+        // In its first tick it has none.
+        const least = next.least - first.most - 1 / TICKS;
+        expect(gained).toBeGreaterThanOrEqual(least - ROUNDING_S);
+        expect(gained).toBeLessThanOrEqual(next.most - first.least + ROUNDING_S);
+        expect(next.idle).toBeLessThanOrEqual(next.up);
+      }
+    },
+  );
 
   it("keeps its load averages", async () => {
     const burn = old.start(own, ["sh", "-c", "while :; do :; done"]);

@@ -308,6 +308,10 @@ export interface State {
   findContainer(key: bigint, pid: bigint, initStartUs: bigint): bigint;
   /** It finds another PID namespace in the same container. */
   joinContainer(key: bigint, pid: bigint, initStartUs: bigint): void;
+  /** Notes the idle time to take off for one of its PID namespaces. */
+  noteIdle(key: bigint, initStartUs: bigint, idleUs: bigint): void;
+  /** That; null: nothing is noted. */
+  notedIdle(key: bigint, initStartUs: bigint): bigint | null;
   /** The last of its PID namespaces has ended. */
   endContainer(key: bigint): void;
   /** A container with all that it keeps, as one whose init is this process. */
