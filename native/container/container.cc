@@ -306,6 +306,7 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us,
   ClockFacts& shown = facts.value().clock;
   const uint64_t age_us = shown.uptime_us;
   shown.uptime_us = uptime_of(callers);
+  if (const auto& host = facts.value().host_stat) shown.btime_s = btime_of(callers, host->btime_s);
   const auto noted = life_.idle_before(clock.init_start_us);
   shown.idle_before_us =
       noted ? *noted : idle_before(saturating_sub(age_us, shown.uptime_us), before, histories_.cpu);

@@ -76,6 +76,8 @@ class Container {
     return clock.init_start_us == life_.clock().init_start_us &&
            clock.offset_us == life_.clock().offset_us;
   }
+  /// Whether it has, or has had, other PID namespaces that may have another clock.
+  bool has_several_clocks() const { return life_.has_several(); }
   /// By which what is kept is known to be its own.
   const LifeStarts& starts() const { return life_.starts(); }
   /// A PID namespace was found in it. The registry calls this, with its lock.

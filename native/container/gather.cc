@@ -41,18 +41,6 @@ bool begins_with_container(const ContainerClock& clock) {
   return before <= kNearUs && shifted >= clock.init_start_us / 2;
 }
 
-/// A namespace shifts the start times of processes (fs/proc/array.c), wherever its zero is: dates
-/// fit where that of boot is shifted the other way.
-uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
-  constexpr int64_t kUsPerSecond = 1'000'000;
-  // The kernel takes the offset off the exact time of boot and then rounds down; of the host's it
-  // tells whole seconds, so for fractions ours may be a second off.
-  int64_t seconds = clock.offset_us / kUsPerSecond;
-  if (clock.offset_us % kUsPerSecond < 0) --seconds;
-  const int64_t btime = static_cast<int64_t>(host_btime_s) - seconds;
-  return static_cast<uint64_t>(std::max<int64_t>(btime, 0));
-}
-
 bool is_disk(const HostDisk& disk) {
   constexpr uint32_t kRam = 1, kFloppy = 2, kLoop = 7, kCdrom = 11, kNbd = 43;
   const uint32_t major = disk.device.major;
@@ -180,6 +168,18 @@ uint64_t uptime_of(const ContainerClock& clock) {
     return saturating_sub(now, clock.init_start_us);
   }
   return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(now) + clock.offset_us, 0));
+}
+
+/// A namespace shifts the start times of processes (fs/proc/array.c), wherever its zero is: dates
+/// fit where that of boot is shifted the other way.
+uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
+  constexpr int64_t kUsPerSecond = 1'000'000;
+  // The kernel takes the offset off the exact time of boot and then rounds down; of the host's it
+  // tells whole seconds, so for fractions ours may be a second off.
+  int64_t seconds = clock.offset_us / kUsPerSecond;
+  if (clock.offset_us % kUsPerSecond < 0) --seconds;
+  const int64_t btime = static_cast<int64_t>(host_btime_s) - seconds;
+  return static_cast<uint64_t>(std::max<int64_t>(btime, 0));
 }
 
 void copy_memory(const Facts& from, Facts& to) {

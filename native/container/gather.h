@@ -25,6 +25,8 @@ struct ContainerClock {
 
 /// What uptime(1) says then, in µs.
 uint64_t uptime_of(const ContainerClock& clock);
+/// When its kernel booted, in seconds since the epoch.
+uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s);
 
 /// All that a container has reported before.
 struct Histories {

@@ -47,6 +47,7 @@ Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found, b
   starts_.first_us = clock_.init_start_us;
   note(found.init_start_us);
   for (const Member& member : members_) note(member.init.start_us);
+  has_several_ = members_.size() > 1;
 }
 
 void Life::load(const ContainerDescription& found) {
@@ -134,6 +135,7 @@ void Life::join(const ContainerDescription& description) {
 }
 
 void Life::add_locked(const Init& init) {
+  has_several_ = has_several_ || !members_.empty();
   if (members_.size() >= kMaxInits) {
     const auto has_ended = [this](const Member& one) { return !lives(one.init); };
     members_.erase(std::remove_if(members_.begin(), members_.end(), has_ended), members_.end());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -43,6 +44,9 @@ class Life {
   /// A PID namespace is in it: to be called for each, also for that of `found`.
   void join(const ContainerDescription& description);
 
+  /// Whether more than one PID namespace was found in it; others of them may have ended.
+  bool has_several() const { return has_several_.load(std::memory_order_relaxed); }
+
   /// The idle time to take off for a PID namespace whose init started at `init_start_us`: nothing
   /// while that is not noted. All of it if there was no room for the namespace.
   std::optional<uint64_t> idle_before(uint64_t init_start_us) const;
@@ -85,6 +89,7 @@ class Life {
   const uint64_t key_;
   PidNamespaceClock clock_;
   LifeStarts starts_;
+  std::atomic<bool> has_several_{false};
   mutable std::mutex mutex_;  ///< guards what follows
   Members members_;           ///< those that have joined; some may have ended
   RecordIndex record_ = 0;

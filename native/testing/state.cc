@@ -47,6 +47,7 @@ class StateObject : public Wrapped<StateObject> {
                         method<&S::join_container>("joinContainer"),
                         method<&S::note_idle>("noteIdle"),
                         method<&S::noted_idle>("notedIdle"),
+                        method<&S::has_several>("hasSeveral"),
                         method<&S::end_container>("endContainer"),
                         method<&S::lives>("lives"),
                         method<&S::begin_container>("beginContainer"),
@@ -122,6 +123,13 @@ class StateObject : public Wrapped<StateObject> {
     const auto it = lives_.find(key);
     if (it == lives_.end()) return Error{ENOENT, "container"};
     return it->second.idle_before(init_start_us);
+  }
+
+  /// Whether it is known to have, or to have had, more than one PID namespace.
+  Result<bool> has_several(uint64_t key) {
+    const auto it = lives_.find(key);
+    if (it == lives_.end()) return Error{ENOENT, "container"};
+    return it->second.has_several();
   }
 
   /// The last of its PID namespaces has ended.

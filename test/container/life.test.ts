@@ -122,12 +122,14 @@ it("knows those that live however many have ended", () => {
 it("keeps the idle time from before each PID namespace, as it was noted first", () => {
   const state = new State(MIB);
   find(state, LIVING);
+  expect(state.hasSeveral(CONTAINER)).toBe(false);
   join(state, LATER);
   state.noteIdle(CONTAINER, LATER.startUs, 7n);
   for (let worker = 0; worker < 2; worker += 1) {
     state.noteIdle(CONTAINER, LATER.startUs, 9n);
     expect(state.notedIdle(CONTAINER, LATER.startUs)).toBe(7n);
     expect(state.notedIdle(CONTAINER, LIVING.startUs)).toBeNull();
+    expect(state.hasSeveral(CONTAINER)).toBe(true);
     expect(state.takeOver(false)).toBe("");
     expect(find(state, LIVING)).toBe(LIVING.startUs);
     expect(state.lives()).toBe(1);

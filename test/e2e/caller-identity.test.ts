@@ -11,11 +11,16 @@ import { Daemon } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { memTotalKb } from "../support/procfile.js";
+import { memTotalKb, stat, uptime } from "../support/procfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
-describeLive("caller identity", ["busybox", "python3", "nsenter"], () => {
+/** Seconds that a container with a time namespace says it has been up for when it is made. */
+const HEAD_START = 10;
+/** What clocks that are read one after the other, and rounding, may be off by. */
+const SLACK_S = 3;
+
+describeLive("caller identity", ["busybox", "python3", "nsenter", "unshare"], () => {
   const scope = fileScope();
   let daemon: Daemon;
 
@@ -117,6 +122,43 @@ describeLive("caller identity", ["busybox", "python3", "nsenter"], () => {
       expect(now.uptime).toBeGreaterThanOrEqual(before.uptime);
     }
   });
+
+  it.each([
+    ["the first", true],
+    ["the second", false],
+  ])(
+    "the date of boot fits the uptime in each, where %s has a time namespace",
+    async (_, isFirst) => {
+      const own = testScope();
+      const booted = hostBoot();
+      const offset = { bootOffset: HEAD_START - Math.floor(hostUptime()) };
+      const first = await Container.start(own, isFirst ? offset : {});
+      const bootOf = async (one: Container): Promise<{ up: number; btime: number }> => {
+        const text = await one.read(daemon.path("proc/stat"));
+        const { up } = uptime(await one.read(daemon.path("proc/uptime")));
+        return { up, btime: stat(text).others.get("btime") ?? Number.NaN };
+      };
+      await bootOf(first);
+      const second = await Container.start(own, { cgroup: first.cgroup, ...(!isFirst && offset) });
+      expect(await second.id(daemon)).toBe(await first.id(daemon));
+      const [shifted, plain] = isFirst ? [first, second] : [second, first];
+      for (let round = 0; round < 2; round += 1) {
+        const { up, btime } = await bootOf(shifted);
+        expect(up).toBeGreaterThanOrEqual(HEAD_START);
+        expect(Math.abs(btime + up - Date.now() / 1000)).toBeLessThan(SLACK_S);
+        // Without one, start times count from the node's boot: docs/design/times.md.
+        expect(Math.abs((await bootOf(plain)).btime - booted)).toBeLessThan(SLACK_S);
+      }
+    },
+  );
+
+  function hostUptime(): number {
+    return uptime(readFileSync("/proc/uptime", "utf8")).up;
+  }
+
+  function hostBoot(): number {
+    return stat(readFileSync("/proc/stat", "utf8")).others.get("btime") ?? Number.NaN;
+  }
 
   function readStat(tree: string): { readonly cpu: readonly number[]; readonly uptime: number } {
     const [line = ""] = readFileSync(`${tree}/proc/stat`, "utf8").split("\n");

@@ -5,12 +5,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, beforeEach, expect, it } from "vitest";
 import { Cgroup } from "../support/cgroups.js";
-import { Container } from "../support/container.js";
+import { bindsOf, Container, type ContainerOptions } from "../support/container.js";
 import { type Daemon, vprocfs, withStandby } from "../support/daemon.js";
 import { keepUptimeOpen } from "../support/keep-open.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { uptime as uptimeOf } from "../support/procfile.js";
+import { stat, uptime as uptimeOf } from "../support/procfile.js";
 import { figureOf, keepThrottled, serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -33,11 +33,15 @@ function busyOf({ cpu }: Figures): number {
 }
 
 /** The tests of this file, each of which has an older container of its own. */
-const TESTS = 11;
+const TESTS = 12;
 /** Seconds by which one container is older than the other. */
 const OLDER = 2;
 /** Seconds for which quotas above a container have held it back, as the worker before has told. */
 const KEPT_S = 7;
+/** Seconds that a container with a time namespace says it has been up for when it is made. */
+const HEAD_START = 10;
+/** What dates that are read one after the other, and rounding, may be off by. */
+const SLACK_S = 3;
 /** What differences of hundredths are off by in floating point. */
 const ROUNDING_S = 0.001;
 /** A second of one CPU in ticks. */
@@ -68,10 +72,11 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
     return Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
   }
 
-  function start(life: Scope, cgroup?: Cgroup): Promise<Container> {
+  function start(life: Scope, cgroup?: Cgroup, options: ContainerOptions = {}): Promise<Container> {
     // Only its quota holds it back, however busy the machine is.
     const limits = { quota: 1, weight: 10_000 };
     return Container.start(life, {
+      ...options,
       ...limits,
       ...(cgroup !== undefined && { cgroup }),
     });
@@ -213,6 +218,28 @@ describeLive("a container of two PID namespaces", ["python3"], () => {
       }
     },
   );
+
+  it("has the date of boot of each one's time namespace after the kill of the worker", async () => {
+    const btimeIn = (text: string) => stat(text).others.get("btime") ?? Number.NaN;
+    const booted = btimeIn(readFileSync("/proc/stat", "utf8"));
+    const { up: ofHost } = uptimeOf(readFileSync("/proc/uptime", "utf8"));
+    const bootOffset = HEAD_START - Math.floor(ofHost);
+    const shifted = await start(own, old.cgroup, { binds: bindsOf(daemon), bootOffset });
+    for (let worker = 0; worker < 2; worker += 1) {
+      const btime = btimeIn(await shifted.read("/proc/stat"));
+      const { up } = uptimeOf(await shifted.read("/proc/uptime"));
+      expect(up).toBeGreaterThanOrEqual(HEAD_START);
+      expect(Math.abs(btime + up - Date.now() / 1000)).toBeLessThan(SLACK_S);
+      const others = [
+        await young.read(daemon.path("proc/stat")),
+        readFileSync(`${tree}/proc/stat`, "utf8"),
+      ];
+      for (const text of others) {
+        expect(Math.abs(btimeIn(text) - booted)).toBeLessThan(SLACK_S);
+      }
+      await replaceWorker(daemon, "kill");
+    }
+  });
 
   it("keeps its load averages", async () => {
     const burn = old.start(own, ["sh", "-c", "while :; do :; done"]);

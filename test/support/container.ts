@@ -35,6 +35,8 @@ export interface ContainerOptions extends Limits {
   readonly initName?: string;
   /** Shares this one's PID namespace. */
   readonly pidsOf?: Container;
+  /** What a time namespace of its own adds to the clock of boot, in seconds. */
+  readonly bootOffset?: number;
   /** Mounted from inside: what is bound belongs to the container for ever. */
   readonly binds?: readonly (readonly [source: string, target: string])[];
 }
@@ -100,8 +102,20 @@ export class Container {
       // Whoever makes cgroups below its own has controllers there.
       cgroup.delegate();
     }
-    const argv = containerArguments(cgroup, options);
-    const child = spawn(program("container"), argv, {
+    const { bootOffset } = options;
+    const shift = [
+      "unshare",
+      "--time",
+      "--boottime",
+      `${bootOffset}`,
+      "--fork",
+      "--kill-child",
+      "--",
+    ];
+    const shifted = bootOffset === undefined ? [] : shift;
+    const argv = [...shifted, program("container"), ...containerArguments(cgroup, options)];
+    const [file = "", ...rest] = argv;
+    const child = spawn(file, rest, {
       stdio: ["ignore", "pipe", "pipe"],
       env: environmentOf(argv),
     });

@@ -312,6 +312,8 @@ export interface State {
   noteIdle(key: bigint, initStartUs: bigint, idleUs: bigint): void;
   /** That; null: nothing is noted. */
   notedIdle(key: bigint, initStartUs: bigint): bigint | null;
+  /** Whether it is known to have, or to have had, more than one PID namespace. */
+  hasSeveral(key: bigint): boolean;
   /** The last of its PID namespaces has ended. */
   endContainer(key: bigint): void;
   /** A container with all that it keeps, as one whose init is this process. */

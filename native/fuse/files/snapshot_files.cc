@@ -9,13 +9,19 @@ namespace vprocfs {
 
 std::optional<PidNamespaceClock> SnapshotFiles::clock_of(const Request& r, const View& view,
                                                          const ContainerPtr& container) {
-  // The counters of proc/stat are the container's to everybody.
-  constexpr uint32_t kCounters = kNeedHostStat | kNeedHostSchedstat;
-  const bool shows_age = (view.needs & kNeedClock) != 0 && (view.needs & kCounters) == 0;
-  if (!container || !shows_age) return std::nullopt;
+  if (!container || (view.needs & kNeedClock) == 0) return std::nullopt;
+  // The counters of these are the container's to everybody.
+  const bool shows_boot = (view.needs & kNeedHostStat) != 0;
+  const bool shows_age = !shows_boot && (view.needs & kNeedHostSchedstat) == 0;
+  // To ask for the age makes another PID namespace known. That is not looked for at each open of
+  // proc/stat, which mostly is the same to all.
+  const bool shows_clock = shows_age || (shows_boot && container->has_several_clocks());
+  if (!shows_clock) return std::nullopt;
   const PidNamespaceClock clock =
       parts_.registry.clock_of(*container, static_cast<pid_t>(r.header().pid));
-  return container->is_first(clock) ? std::nullopt : std::optional<PidNamespaceClock>(clock);
+  const bool is_containers =
+      shows_age ? container->is_first(clock) : clock.offset_us == container->clock().offset_us;
+  return is_containers ? std::nullopt : std::optional<PidNamespaceClock>(clock);
 }
 
 Result<std::string> SnapshotFiles::render(const View& view, const ContainerPtr& container,

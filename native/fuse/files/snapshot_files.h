@@ -40,7 +40,7 @@ class SnapshotFiles : public ViewFiles {
                                            const ContainerPtr& container, const View& view);
   /// Whether two threads, by the numbers that requests have, are of one process.
   bool in_one_process(uint32_t thread, uint32_t other) const;
-  /// The age that a caller is to be told of, where it is not the container's.
+  /// The clock that a caller is to be told of, where it is not the container's.
   std::optional<PidNamespaceClock> clock_of(const Request& r, const View& view,
                                             const ContainerPtr& container);
   /// `clock`: the caller's, where it is not the container's.
