@@ -193,24 +193,27 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
     container.of_description.set(pid, now);
     return of_own;
   }
-  const auto known = [&]() -> std::optional<PidNamespaceClock> {
+  const auto known = [&](uint64_t number) -> std::optional<PidNamespaceClock> {
     const std::lock_guard lock(mutex_);
     const auto entry = containers_.find(container.id());
     if (entry == containers_.end()) return first;
-    const auto at = entry->second.clocks.find(ns.value());
+    const auto at = entry->second.clocks.find(number);
     if (at == entry->second.clocks.end() || at->second.until_us <= now) return std::nullopt;
     return at->second.clock;
   };
-  if (const auto clock = known()) return *clock;
+  if (const auto clock = known(ns.value())) return *clock;
   auto found = resolver_.of_process(pid);
   // Something is short. The namespace may be the container's own: the next request asks again.
   if (!found && found.error().code != ESRCH) return first;
-  // One within it has no clock of its own, nor has a visitor.
-  const bool its = found && found.value() && found.value()->id == container.id();
-  if (its && found.value()->namespaces.pid == ns.value()) {
+  // One within another has that one's clock. A visitor has none.
+  PidNamespaceClock its = first;
+  if (found && found.value() && found.value()->id == container.id()) {
+    const uint64_t outermost = found.value()->namespaces.pid;
     const auto adopted = adopt(std::move(*found.value()));
-    if (const auto clock = known()) return *clock;
-    if (!adopted && adopted.error().code != ESRCH) return first;
+    const auto clock = known(outermost);
+    if (clock && outermost == ns.value()) return *clock;
+    if (!clock && !adopted && adopted.error().code != ESRCH) return first;
+    its = clock.value_or(first);
   }
   const std::lock_guard lock(mutex_);
   const auto entry = containers_.find(container.id());
@@ -219,9 +222,9 @@ PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
     NotedClock& noted = entry->second.clocks[ns.value()];
     // Another thread may have found that it is the container's own.
     if (noted.until_us == kAlways) return noted.clock;
-    noted = {first, now + kCallerTtlUs};
+    noted = {its, now + kCallerTtlUs};
   }
-  return first;
+  return its;
 }
 
 void Registry::forget_visitors_locked(Entry& entry) {

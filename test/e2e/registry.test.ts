@@ -250,6 +250,20 @@ describeLive("a container of two PID namespaces", ["prlimit"], () => {
     expect(registry.clockOf(young.init)).toBe(next);
   });
 
+  it("has in those within one of them the age of that one", async () => {
+    const own = testScope();
+    const old = await Container.start(own);
+    await pass(2 * TICK_MS);
+    const young = await Container.start(own, { cgroup: old.cgroup });
+    const next = new Registry(2).clockOf(young.init);
+    const within = await startWithin(own, young, 2);
+    const registry = new Registry(2);
+    expect(registry.clockOf(old.init)).toBeLessThan(next);
+    for (let round = 0; round < 2; round += 1) {
+      expect(within.map((pid) => registry.clockOf(pid, old.init))).toEqual([next, next]);
+    }
+  });
+
   it("has its own age in each as soon as descriptors are there again", async () => {
     const own = testScope();
     const old = await Container.start(own);
