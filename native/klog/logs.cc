@@ -149,6 +149,14 @@ bool KernelLogs::make_room(const TenantIdentity& tenant) {
 }
 
 bool KernelLogs::begin(ContainerId id, const TenantIdentity& tenant, const Banner& banner) {
+  const Begun begun = begin_unheard(id, tenant, banner);
+  // Somebody may have begun to read when there was no room for it.
+  if (begun == Begun::kNow) notify_listeners(id);
+  return begun != Begun::kRefused;
+}
+
+KernelLogs::Begun KernelLogs::begin_unheard(ContainerId id, const TenantIdentity& tenant,
+                                            const Banner& banner) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto it = logs_.find(id); it != logs_.end()) {
@@ -158,35 +166,33 @@ bool KernelLogs::begin(ContainerId id, const TenantIdentity& tenant, const Banne
         give_back_locked(it->second);
         charge_locked(it->second, tenant);
       }
-      return true;
+      return Begun::kEarlier;
     }
   }
-  if (!make_room(tenant)) return false;
+  if (!make_room(tenant)) return Begun::kRefused;
   // Not under the lock: making the banner reads the container's cgroups.
   const std::vector<OwnLine> opening = banner();
-  {
-    const std::lock_guard lock(mutex_);
-    if (logs_.count(id) != 0) return true;
-    Log made;
-    if (has_room_locked(tenant, kFirstBytes)) made = make_locked(tenant, kFirstBytes);
-    if (made.record == 0) {
-      ++refused_;
-      return false;
-    }
-    for (const OwnLine& line : opening) {
-      made.ring->append(line.time_us, line.priority, line.text, {});
-    }
-    publish_locked(id, made);
-    logs_[id] = std::move(made);
+  const std::lock_guard lock(mutex_);
+  if (logs_.count(id) != 0) return Begun::kEarlier;
+  Log made;
+  if (has_room_locked(tenant, kFirstBytes)) made = make_locked(tenant, kFirstBytes);
+  if (made.record == 0) {
+    ++refused_;
+    return Begun::kRefused;
   }
-  // Somebody may have begun to read when there was no room for it.
-  notify_listeners(id);
-  return true;
+  for (const OwnLine& line : opening) {
+    made.ring->append(line.time_us, line.priority, line.text, {});
+  }
+  publish_locked(id, made);
+  logs_[id] = std::move(made);
+  return Begun::kNow;
 }
 
 size_t KernelLogs::add(ContainerId id, const TenantIdentity& tenant, uint64_t first,
                        const std::vector<OwnLine>& lines, const Banner& banner) {
-  if (lines.empty() || !begin(id, tenant, banner)) return 0;
+  if (lines.empty()) return 0;
+  const Begun begun = begin_unheard(id, tenant, banner);
+  if (begun == Begun::kRefused) return 0;
   size_t added = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -203,7 +209,7 @@ size_t KernelLogs::add(ContainerId id, const TenantIdentity& tenant, uint64_t fi
       ++added;
     }
   }
-  if (added != 0) notify_listeners(id);
+  if (added != 0 || begun == Begun::kNow) notify_listeners(id);
   return added;
 }
 

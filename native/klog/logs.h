@@ -157,6 +157,9 @@ class KernelLogs {
     const auto it = logs_.find(id);
     return it == logs_.end() ? decltype(use(*it->second.ring)){} : use(*it->second.ring);
   }
+  enum class Begun : uint8_t { kRefused, kEarlier, kNow };
+  /// As begin(), without telling listeners.
+  Begun begin_unheard(ContainerId id, const TenantIdentity& tenant, const Banner& banner);
   /// A new empty log of `bytes`; its record is 0 if there is no room.
   Log make_locked(const TenantIdentity& tenant, size_t bytes);
   bool has_room_locked(const TenantIdentity& tenant, size_t more) const;

@@ -56,7 +56,7 @@ const SET: Readonly<Record<string, (value: string) => Command>> = {
 
 /** What of a unit is not about what its processes may do. */
 const HARMLESS =
-  /^(Type|Notify|Exec|Restart|LimitNOFILE|Watchdog|Timeout|Kill|OOM|Tasks|RuntimeDirectory|FileDescriptorStore|Environment|Delegate|Memory|Slice|CPUWeight)/;
+  /^(Type|Notify|Exec|Restart|LimitNOFILE|Watchdog|Timeout|Kill|OOM|Tasks|RuntimeDirectory|FileDescriptorStore|Environment|Delegate|Memory|Slice|CPUWeight|ManagedOOM)/;
 
 function optionsOf(unit: string): [string, string][] {
   const text = readFileSync(join(project, "packaging", unit), "utf8");
