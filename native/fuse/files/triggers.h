@@ -116,7 +116,7 @@ class Triggers {
   bool stopping_ = false;
   Thread thread_;
   /// Last: its work uses the rest.
-  DelayedWork closers_;
+  DelayedWork closers_{64};
 };
 
 }  // namespace vprocfs
